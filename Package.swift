@@ -1,0 +1,105 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+
+let package = Package(
+    name: "golden",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0", traits: []),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
+        .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
+    ],
+    targets: [
+        // 1. Words: what services, agents and clients say to each other.
+        .target(name: "Contracts"),
+
+        // 2. Decisions: pure, no I/O.
+        .target(name: "OrchestratorCore", dependencies: ["Contracts"], path: "Sources/Services/Orchestrator/Core"),
+        .target(name: "AgentWorkerCore", dependencies: ["Contracts"], path: "Sources/Services/AgentWorker/Core"),
+
+        // 3. Wires: C libraries, then Swift drivers that know nothing of tasks.
+        .systemLibrary(name: "CNATS", path: "Sources/CLibraries/CNATS"),
+        .systemLibrary(name: "CHiredis", path: "Sources/CLibraries/CHiredis"),
+        .systemLibrary(name: "CLibPQ", path: "Sources/CLibraries/CLibPQ", pkgConfig: "libpq"),
+        .systemLibrary(name: "CLinux", path: "Sources/CLibraries/CLinux"),
+        .target(name: "DriverThreads", dependencies: ["CLinux"], path: "Sources/Drivers/Threads"),
+        .target(name: "NATS", dependencies: ["CNATS", "DriverThreads", log], path: "Sources/Drivers/NATS"),
+        .target(name: "Redis", dependencies: ["CHiredis", "DriverThreads", log], path: "Sources/Drivers/Redis"),
+        .target(name: "Postgres", dependencies: ["CLibPQ", "DriverThreads", log], path: "Sources/Drivers/Postgres"),
+
+        // 4. Adapters: the domain's words spoken over one wire each.
+        .target(name: "MessageBus", dependencies: ["Contracts", "NATS", log]),
+        .target(name: "Storage", dependencies: ["Contracts", "Postgres", crypto, log]),
+        .target(name: "Coordination", dependencies: ["Contracts", "Redis", log]),
+        .target(name: "HTTPEdge", dependencies: ["Contracts", hummingbird, httpTypes, nio, jwt, crypto, log]),
+        .target(name: "Bootstrap", dependencies: [configuration, lifecycle, log]),
+
+        // 5. Services: carry out what the core decided.
+        .target(
+            name: "OrchestratorService",
+            dependencies: [
+                "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
+                hummingbird, httpTypes, nio, lifecycle, log,
+            ],
+            path: "Sources/Services/Orchestrator/Service"
+        ),
+        .target(
+            name: "AgentWorkerService",
+            dependencies: ["AgentWorkerCore", "Contracts", "MessageBus", "Bootstrap", subprocess, lifecycle, log],
+            path: "Sources/Services/AgentWorker/Service"
+        ),
+
+        // 6. Executables: read configuration, build, run.
+        .executableTarget(
+            name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments],
+            path: "Sources/Services/Orchestrator/Main"
+        ),
+        .executableTarget(
+            name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments],
+            path: "Sources/Services/AgentWorker/Main"
+        ),
+        .executableTarget(
+            name: "golden", dependencies: ["Contracts", arguments, httpClient, nio, subprocess], path: "Sources/CLI"
+        ),
+
+        // 7. Tests.
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(name: "ArchitectureTests"),
+        .testTarget(name: "ContractsTests", dependencies: ["Contracts"]),
+        .testTarget(name: "NATSTests", dependencies: ["NATS", "TestSupport", log]),
+        .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport", log]),
+        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log]),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .treatAllWarnings(as: .error),
+    ]
+    if ["DriverThreads", "NATS", "Redis", "Postgres"].contains(target.name) {
+        target.swiftSettings?.append(.strictMemorySafety())
+    }
+}

@@ -1,0 +1,79 @@
+package import FoundationEssentials
+
+/// A message on the bus: one JSON object with `"v": 1`; readers ignore fields they do not know.
+package protocol WireMessage: Sendable {
+    init(json: JSON) throws(JSONError)
+    /// Writes every field but the version.
+    func write(to writer: inout JSONWriter)
+}
+
+extension WireMessage {
+    /// The message as it goes over the wire.
+    package var json: JSON {
+        JSONWriter.object { writer in
+            writer.field("v", 1)
+            write(to: &writer)
+        }
+    }
+}
+
+extension JSONReader {
+    /// Throws unless the message is of a version this build reads.
+    package mutating func requireVersion() throws(JSONError) {
+        let version = try int("v")
+        if version != 1 { throw error("v", "is \(version); this build reads version 1") }
+    }
+
+    package mutating func taskID(_ field: String) throws(JSONError) -> TaskID {
+        guard let id = TaskID(try string(field)) else { throw error(field, "must be a UUID") }
+        return id
+    }
+
+    package mutating func timestamp(_ field: String) throws(JSONError) -> Date {
+        guard let date = Timestamp.date(try string(field)) else {
+            throw error(field, "must be a time such as 2026-01-31T12:00:00.000Z")
+        }
+        return date
+    }
+}
+
+/// Times on the wire: RFC 3339, UTC, milliseconds.
+package enum Timestamp {
+    package static func text(_ date: Date) -> String {
+        let milliseconds = Int((date.timeIntervalSince1970 * 1000).rounded(.down))
+        let (days, inDay) = milliseconds.flooredDivision(by: 86_400_000)
+        let (year, month, day) = civil(fromDays: days)
+        let (seconds, fraction) = (inDay / 1000, inDay % 1000)
+        return "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T\(pad(seconds / 3600, 2)):"
+            + "\(pad(seconds / 60 % 60, 2)):\(pad(seconds % 60, 2)).\(pad(fraction, 3))Z"
+    }
+
+    /// Reads what `text` writes, and other offsets and fractions of RFC 3339.
+    package static func date(_ text: String) -> Date? {
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
+        do { return try style.parse(text) } catch { return nil }
+    }
+
+    private static func pad(_ value: Int, _ width: Int) -> String {
+        let digits = String(value)
+        return digits.count >= width ? digits : String(repeating: "0", count: width - digits.count) + digits
+    }
+
+    /// Days since 1970-01-01 to a date of the Gregorian calendar.
+    /// Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+    private static func civil(fromDays days: Int) -> (year: Int, month: Int, day: Int) {
+        let (era, dayOfEra) = (days + 719_468).flooredDivision(by: 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shifted = (5 * dayOfYear + 2) / 153
+        let month = shifted < 10 ? shifted + 3 : shifted - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shifted + 2) / 5 + 1)
+    }
+}
+
+extension Int {
+    fileprivate func flooredDivision(by divisor: Int) -> (quotient: Int, remainder: Int) {
+        let remainder = (self % divisor + divisor) % divisor
+        return ((self - remainder) / divisor, remainder)
+    }
+}

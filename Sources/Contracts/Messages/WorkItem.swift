@@ -1,0 +1,65 @@
+package import FoundationEssentials
+
+/// What an agent leases from `work.<role>`: one attempt at one stage of one task.
+package struct WorkItem: Sendable, Equatable {
+    package let task: TaskID
+    package let tenant: TenantID
+    package let workflow: WorkflowName
+    package let stage: String
+    /// The stage's kind, `work` today.
+    package let kind: String
+    package let role: AgentRole
+    /// Fences results: one that names an older attempt changes nothing.
+    package let attempt: Int
+    /// Must come back with every report; proves that the reporter held this attempt's lease.
+    package let leaseToken: String
+    /// A result after this is too late.
+    package let deadline: Date
+    package let input: JSON
+
+    package init(
+        task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
+        attempt: Int, leaseToken: String, deadline: Date, input: JSON
+    ) {
+        self.task = task
+        self.tenant = tenant
+        self.workflow = workflow
+        self.stage = stage
+        self.kind = kind
+        self.role = role
+        self.attempt = attempt
+        self.leaseToken = leaseToken
+        self.deadline = deadline
+        self.input = input
+    }
+}
+
+extension WorkItem: WireMessage {
+    package init(json: JSON) throws(JSONError) {
+        var body = try JSONReader(json)
+        try body.requireVersion()
+        task = try body.taskID("task_id")
+        tenant = try body.name("tenant")
+        workflow = try body.name("workflow")
+        stage = try body.string("stage")
+        kind = try body.string("kind")
+        role = try body.name("role")
+        attempt = try body.int("attempt")
+        leaseToken = try body.string("lease_token")
+        deadline = try body.timestamp("deadline")
+        input = body.optional("input") ?? .null
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.field("task_id", task.description)
+        writer.field("tenant", tenant.text)
+        writer.field("workflow", workflow.text)
+        writer.field("stage", stage)
+        writer.field("kind", kind)
+        writer.field("role", role.text)
+        writer.field("attempt", attempt)
+        writer.field("lease_token", leaseToken)
+        writer.field("deadline", Timestamp.text(deadline))
+        writer.field("input", input)
+    }
+}

@@ -1,0 +1,40 @@
+/// Every subject Golden speaks on, and nowhere else: no other file holds a subject literal.
+package struct Subject: Hashable, Sendable, CustomStringConvertible {
+    package let text: String
+
+    private init(_ text: String) {
+        self.text = text
+    }
+
+    package var description: String { text }
+
+    /// Work for agents of one role.
+    package static func work(_ role: AgentRole) -> Subject { Subject("work.\(role)") }
+    /// An agent's reports about one task.
+    package static func results(_ role: AgentRole, _ task: TaskID) -> Subject { Subject("results.\(role).\(task)") }
+    /// A task's history as it is written.
+    package static func events(_ tenant: TenantID, _ task: TaskID) -> Subject { Subject("events.\(tenant).\(task)") }
+    /// Asks whoever works on the task to stop.
+    package static func cancel(_ task: TaskID) -> Subject { Subject("control.cancel.\(task)") }
+    /// Hints to the leading dispatcher.
+    package static let dispatch = Subject("control.dispatch")
+    /// Asks all agents to announce themselves now.
+    package static let announceNow = Subject("control.announce")
+    /// Agents' announcements.
+    package static let announcements = Subject("agents.announce")
+    /// Where a message goes that `subject`'s consumer gave up on.
+    package static func deadLetter(_ subject: String) -> Subject { Subject("dlq.\(subject)") }
+
+    /// Patterns that subscriptions, streams and consumers listen on.
+    package enum Pattern {
+        package static let allWork = "work.>"
+        package static let allResults = "results.>"
+        package static let allEvents = "events.>"
+        package static let allCancels = "control.cancel.*"
+        package static let allReviews = "prc.>"
+        package static let allSupervisor = "supervisor.>"
+        package static let allSandbox = "sandbox.>"
+        package static let allDeadLetters = "dlq.>"
+        package static let deliveriesExhausted = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
+    }
+}

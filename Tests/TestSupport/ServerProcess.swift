@@ -1,0 +1,130 @@
+public import Foundation
+
+/// A real server started for one test: its own process, folder and port, killed when the test process ends.
+///
+/// Everything is addressed by process id; nothing the test did not start is ever signalled.
+public final class ServerProcess: @unchecked Sendable {
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    private let lock = NSLock()
+    private let executable: String
+    private let arguments: [String]
+    private let environment: [String: String]
+    private let user: String?
+    private let logFile: URL
+    private var process: Process?
+
+    /// - Parameter user: the account to run as when the test runs as root (postgres refuses root).
+    public init(
+        _ executable: String, _ arguments: [String], environment: [String: String] = [:], user: String? = nil, logFile: URL
+    ) {
+        self.executable = executable
+        self.arguments = arguments
+        self.environment = environment
+        self.user = user
+        self.logFile = logFile
+    }
+
+    deinit { kill() }
+
+    public var pid: Int32? { lock.withLock { process?.processIdentifier } }
+
+    /// Starts the server and waits until `isReady` answers true.
+    public func start(within limit: Duration = .seconds(20), isReady: () -> Bool) throws {
+        if !FileManager.default.fileExists(atPath: logFile.path) {
+            try Data().write(to: logFile)
+        }
+        let log = try FileHandle(forWritingTo: logFile)
+        try log.seekToEnd()
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/setpriv")
+        var prefix = ["--pdeathsig", "KILL"]
+        if let user, getuid() == 0 { prefix += ["--reuid", user, "--regid", user, "--clear-groups"] }
+        process.arguments = prefix + [executable] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = log
+        process.standardError = log
+        try process.run()
+        lock.withLock { self.process = process }
+        let end = ContinuousClock.now + limit
+        while !isReady() {
+            guard process.isRunning, ContinuousClock.now < end else {
+                let text = (try? String(contentsOf: logFile, encoding: .utf8)) ?? ""
+                throw Failure(description: "\(executable) did not become ready:\n\(text.suffix(2000))")
+            }
+            usleep(10_000)
+        }
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    public func kill() { end(SIGKILL) }
+
+    /// SIGTERM, and waits until the process is gone.
+    public func terminate() { end(SIGTERM) }
+
+    /// SIGSTOP: the server keeps its sockets and answers nothing.
+    public func pause() { signal(SIGSTOP) }
+
+    /// SIGCONT.
+    public func resume() { signal(SIGCONT) }
+
+    private func signal(_ number: Int32) {
+        if let pid { _ = Foundation.kill(pid, number) }
+    }
+
+    private func end(_ signal: Int32) {
+        let process = lock.withLock {
+            let process = self.process
+            self.process = nil
+            return process
+        }
+        guard let process, process.isRunning else { return }
+        _ = Foundation.kill(process.processIdentifier, signal)
+        _ = Foundation.kill(process.processIdentifier, SIGCONT)
+        process.waitUntilExit()
+    }
+}
+
+/// A TCP port on loopback that was free a moment ago.
+public func freePort() -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+            precondition(bind(descriptor, raw, length) == 0, "No free port on loopback.")
+            _ = getsockname(descriptor, raw, &length)
+        }
+    }
+    return Int(UInt16(bigEndian: address.sin_port))
+}
+
+/// True when something accepts connections on that loopback port.
+public func accepts(port: Int) -> Bool {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    address.sin_port = in_port_t(UInt16(port).bigEndian)
+    return withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+            connect(descriptor, raw, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        }
+    }
+}
+
+/// A new folder below the system's temporary one, readable by every account (postgres may run as another user).
+public func temporaryFolder(_ name: String) throws -> URL {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "golden-\(name)-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(
+        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755]
+    )
+    return folder
+}
