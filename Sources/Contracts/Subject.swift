@@ -6,6 +6,11 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
+    /// A subject this project wrote earlier and kept, such as an outbox row's. The wire checks its form again.
+    package init(stored text: String) {
+        self.text = text
+    }
+
     package var description: String { text }
 
     /// Work for agents of one role.

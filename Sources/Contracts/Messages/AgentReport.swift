@@ -1,4 +1,5 @@
-/// What an agent says about an attempt it holds, on `results.<role>.<task>`: progress any number of times, then one outcome.
+/// What an agent says about an attempt it holds, on `results.<role>.<task>`: progress any number of times, then one
+/// outcome.
 ///
 /// Progress travels the same way as the outcome, so the two cannot overtake each other.
 package struct AgentReport: Sendable, Equatable {
@@ -84,7 +85,8 @@ extension AgentReport: WireMessage {
         case "failed":
             body = .failed(
                 Failure(
-                    code: try reader.bounded("code", bytesMax: 100), message: try reader.bounded("message", bytesMax: 4096),
+                    code: try reader.bounded("code", bytesMax: 100),
+                    message: try reader.bounded("message", bytesMax: 4096),
                     isRetryable: try reader.optionalBool("retryable") ?? true,
                     retryAfterSeconds: try reader.optionalInt("retry_after_seconds")
                 )

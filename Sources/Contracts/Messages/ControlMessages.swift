@@ -66,15 +66,17 @@ package struct DispatchHint: Sendable, Equatable, WireMessage {
 
     package func write(to writer: inout JSONWriter) {
         for (name, counts) in [("queued", queued), ("freed", freed)] {
-            writer.field(name, array: { writer in
-                for (key, count) in counts {
-                    writer.element(object: {
-                        $0.field("role", key.role.text)
-                        $0.field("tenant", key.tenant.text)
-                        $0.field("count", count)
-                    })
-                }
-            })
+            writer.field(
+                name,
+                array: { writer in
+                    for (key, count) in counts {
+                        writer.element(object: {
+                            $0.field("role", key.role.text)
+                            $0.field("tenant", key.tenant.text)
+                            $0.field("count", count)
+                        })
+                    }
+                })
         }
     }
 }

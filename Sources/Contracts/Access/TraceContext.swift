@@ -1,0 +1,62 @@
+/// One span's place in a trace: the `traceparent` of W3C Trace Context, level 1, carried through HTTP and the bus.
+package struct TraceContext: Sendable, Hashable, CustomStringConvertible {
+    /// 32 lower-case hex digits, never all zero.
+    package let traceID: String
+    /// 16 lower-case hex digits, never all zero.
+    package let spanID: String
+    package let isSampled: Bool
+
+    /// Starts a new trace.
+    package init(isSampled: Bool = true) {
+        traceID = Self.hex(UInt64.random(in: 0 ... .max)) + Self.hex(UInt64.random(in: 1 ... .max))
+        spanID = Self.hex(UInt64.random(in: 1 ... .max))
+        self.isSampled = isSampled
+    }
+
+    /// Nil unless `traceparent` follows the recommendation. Later versions are read as their first four fields.
+    package init?(traceparent: String) {
+        let bytes = Array(traceparent.utf8)
+        guard bytes.count >= 55, bytes.count <= 512, bytes[2] == Self.dash, bytes[35] == Self.dash,
+            bytes[52] == Self.dash
+        else { return nil }
+        let version = bytes[0..<2]
+        let (trace, span, flags) = (bytes[3..<35], bytes[36..<52], bytes[53..<55])
+        guard [version, trace, span, flags].allSatisfy({ $0.allSatisfy(Self.isLowerHex) }),
+            version.contains(where: { $0 != UInt8(ascii: "f") }),
+            bytes.count == 55 || (version.contains { $0 != Self.zero } && bytes[55] == Self.dash),
+            trace.contains(where: { $0 != Self.zero }), span.contains(where: { $0 != Self.zero }),
+            let low = hexDigit(bytes[54])
+        else { return nil }
+        traceID = String(decoding: trace, as: UTF8.self)
+        spanID = String(decoding: span, as: UTF8.self)
+        isSampled = low & 1 == 1
+    }
+
+    private init(traceID: String, spanID: String, isSampled: Bool) {
+        self.traceID = traceID
+        self.spanID = spanID
+        self.isSampled = isSampled
+    }
+
+    /// The same trace, one step further.
+    package func child() -> TraceContext {
+        TraceContext(traceID: traceID, spanID: Self.hex(UInt64.random(in: 1 ... .max)), isSampled: isSampled)
+    }
+
+    /// The header's value, version 00.
+    package var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
+
+    package var description: String { traceparent }
+
+    private static let dash = UInt8(ascii: "-")
+    private static let zero = UInt8(ascii: "0")
+
+    private static func isLowerHex(_ byte: UInt8) -> Bool {
+        hexDigit(byte) != nil && !(UInt8(ascii: "A")...UInt8(ascii: "F")).contains(byte)
+    }
+
+    private static func hex(_ word: UInt64) -> String {
+        let digits = String(word, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

@@ -1,0 +1,27 @@
+/// The headers Golden puts on messages, and nowhere else: no other file holds a header name.
+package enum MessageHeader {
+    /// What JetStream deduplicates by.
+    package static let messageID = "Nats-Msg-Id"
+    /// W3C trace context.
+    package static let traceparent = "traceparent"
+    package static let tenant = "golden-tenant"
+
+    // On dead letters.
+    /// Why the consumer gave up: `undecodable`, `deliveries_exhausted`, or a word of the handler's.
+    package static let reason = "Golden-Reason"
+    /// The last error, one line.
+    package static let error = "Golden-Error"
+    /// How often the message was delivered.
+    package static let attempts = "Golden-Attempts"
+    package static let stream = "Golden-Stream"
+    package static let sequence = "Golden-Sequence"
+    package static let consumer = "Golden-Consumer"
+    /// When the stream stored the message, as `Timestamp` writes it.
+    package static let firstSeen = "Golden-First-Seen"
+    /// When the consumer gave up.
+    package static let lastSeen = "Golden-Last-Seen"
+    /// The id under which the message was published, when it had one.
+    package static let originalID = "Golden-Original-Id"
+    /// On a replayed message: the dead letter's id.
+    package static let replayOf = "Golden-Replay-Of"
+}

@@ -1,0 +1,130 @@
+package import FoundationEssentials
+
+/// All that is known of a task, but for its input: one row of `tasks`.
+package struct TaskRecord: Sendable, Equatable {
+    package let id: TaskID
+    package let tenant: TenantID
+    package let project: ProjectID
+    /// The `sub` of the token that submitted it.
+    package let principal: String
+    package let name: String?
+    package let workflow: WorkflowName
+    package let workflowVersion: Int
+    package let priority: Int
+    package let labels: [String: String]
+    package let traceparent: String?
+    package let createdAt: Date
+    /// What the submission asked for instead of the stages' own timeout and attempts.
+    package let overrides: Overrides
+
+    /// Index into the workflow's stages.
+    package var stage: Int
+    /// Who the current stage is for.
+    package var role: AgentRole
+    package var phase: Phase
+    /// Counts every attempt at any stage; the fencing token of leases and results.
+    package var attempt: Int
+    /// Counts the attempts at the current stage.
+    package var stageAttempt: Int
+    /// The number of the last event.
+    package var eventSequence: Int
+    /// The number of the last progress report of this attempt.
+    package var progressSeen: Int
+    package var usageTokens: Int
+    /// The agent that last reported.
+    package var agent: AgentID?
+    package var updatedAt: Date
+
+    package init(
+        id: TaskID, tenant: TenantID, project: ProjectID, principal: String, name: String?, workflow: WorkflowName,
+        workflowVersion: Int, priority: Int, labels: [String: String], traceparent: String?, createdAt: Date,
+        overrides: Overrides, stage: Int, role: AgentRole, phase: Phase, attempt: Int = 0, stageAttempt: Int = 0,
+        eventSequence: Int = 0, progressSeen: Int = 0, usageTokens: Int = 0, agent: AgentID? = nil, updatedAt: Date
+    ) {
+        self.id = id
+        self.tenant = tenant
+        self.project = project
+        self.principal = principal
+        self.name = name
+        self.workflow = workflow
+        self.workflowVersion = workflowVersion
+        self.priority = priority
+        self.labels = labels
+        self.traceparent = traceparent
+        self.createdAt = createdAt
+        self.overrides = overrides
+        self.stage = stage
+        self.role = role
+        self.phase = phase
+        self.attempt = attempt
+        self.stageAttempt = stageAttempt
+        self.eventSequence = eventSequence
+        self.progressSeen = progressSeen
+        self.usageTokens = usageTokens
+        self.agent = agent
+        self.updatedAt = updatedAt
+    }
+
+    /// Per-attempt limits in force for the current stage.
+    package struct Overrides: Sendable, Equatable {
+        package var timeoutSeconds: Int
+        package var attemptMax: Int
+
+        package init(timeoutSeconds: Int, attemptMax: Int) {
+            self.timeoutSeconds = timeoutSeconds
+            self.attemptMax = attemptMax
+        }
+    }
+
+    /// The part of a task's state that decides what may happen next.
+    package enum Phase: Sendable, Equatable {
+        /// Waits for the dispatcher, not before `runAt`.
+        case queued(runAt: Date)
+        /// Somebody holds, or is about to be handed, the current attempt.
+        case running(TaskState, Lease)
+        /// The holder of the lease was asked to stop; fenced at the lease's deadline.
+        case canceling(Lease, reason: String)
+        case ended(Ending, at: Date)
+    }
+
+    /// The right to report on one attempt.
+    package struct Lease: Sendable, Equatable {
+        package let token: String
+        package let dispatchedAt: Date
+        package var deadline: Date
+
+        package init(token: String, dispatchedAt: Date, deadline: Date) {
+            self.token = token
+            self.dispatchedAt = dispatchedAt
+            self.deadline = deadline
+        }
+    }
+
+    /// How a task ended.
+    package enum Ending: Sendable, Equatable {
+        /// `output` is nil where the row was read without it.
+        case completed(output: JSON?)
+        case failed(code: String, message: String)
+        case canceled(reason: String)
+        case rejected(reason: String)
+    }
+
+    package var state: TaskState {
+        switch phase {
+        case .queued: .queued
+        case .running(let state, _): state
+        case .canceling: .canceling
+        case .ended(.completed, _): .completed
+        case .ended(.failed, _): .failed
+        case .ended(.canceled, _): .canceled
+        case .ended(.rejected, _): .rejected
+        }
+    }
+
+    package var lease: Lease? {
+        switch phase {
+        case .running(_, let lease), .canceling(let lease, _): lease
+        case .queued, .ended: nil
+        }
+    }
+}

@@ -1,0 +1,159 @@
+internal import Contracts
+internal import FoundationEssentials
+
+/// One step of the machine under construction: the task as it will be, and the effects so far.
+struct TaskStep {
+    var task: TaskRecord
+    var effects: [TaskMachine.Effect] = []
+    private let context: TaskMachine.Context
+
+    init(_ task: TaskRecord, _ context: TaskMachine.Context) {
+        self.task = task
+        self.context = context
+        self.task.updatedAt = context.now
+    }
+
+    private var stage: Stage { context.workflow.stages[task.stage] }
+
+    /// Appends the next event of the history.
+    mutating func record(_ kind: TaskEvent.Kind, _ data: (inout JSONWriter) -> Void) {
+        task.eventSequence += 1
+        let event = TaskEvent(
+            task: task.id, tenant: task.tenant, sequence: task.eventSequence, kind: kind, at: context.now,
+            attempt: task.attempt, data: JSONWriter.object(data)
+        )
+        effects.append(.record(event))
+    }
+
+    mutating func dispatch(token: String, input: JSON) {
+        task.attempt += 1
+        task.stageAttempt += 1
+        task.progressSeen = 0
+        let deadline = context.now.addingTimeInterval(TimeInterval(task.overrides.timeoutSeconds))
+        let lease = TaskRecord.Lease(token: token, dispatchedAt: context.now, deadline: deadline)
+        task.phase = .running(stage.kind.state, lease)
+        record(.dispatched) { [task, stage] in
+            $0.field("stage", stage.name)
+            $0.field("role", task.role.text)
+            $0.field("deadline", Timestamp.text(deadline))
+        }
+        effects.append(.hand(TaskMachine.workItem(task, lease, stage: stage, input: input)))
+    }
+
+    mutating func apply(_ report: AgentReport) {
+        task.agent = report.agent
+        switch report.body {
+        case .progress(let number, let message, let data): progress(number, message, data, by: report.agent)
+        case .completed(let output, let usage):
+            task.usageTokens += usage?.tokens ?? 0
+            completeStage(output)
+        case .failed(let failure): fail(failure)
+        case .rejected(let reason): end(.rejected(reason: reason))
+        }
+    }
+
+    private mutating func progress(_ number: Int, _ message: String, _ data: JSON?, by agent: AgentID) {
+        task.progressSeen = number
+        record(.progress) {
+            $0.field("message", message)
+            $0.field("agent", agent.text)
+            $0.field(ifPresent: "data", data)
+        }
+    }
+
+    private mutating func completeStage(_ output: JSON) {
+        guard task.stage + 1 < context.workflow.stages.count else { return end(.completed(output: output)) }
+        record(.stageCompleted) { [stage] in $0.field("stage", stage.name) }
+        effects.append(.free(task.role))
+        task.stage += 1
+        task.stageAttempt = 0
+        task.role = stage.role
+        queue(at: context.now)
+    }
+
+    /// Another attempt after a wait, or the end when the failure or the number of attempts allows no other.
+    mutating func fail(_ failure: AgentReport.Failure) {
+        guard failure.isRetryable, task.stageAttempt < task.overrides.attemptMax else {
+            let after = failure.isRetryable ? " (after \(task.stageAttempt) attempts)" : ""
+            return end(.failed(code: failure.code, message: failure.message + after))
+        }
+        let wait = max(backoff(), TimeInterval(failure.retryAfterSeconds ?? 0))
+        let runAt = context.now.addingTimeInterval(wait)
+        record(.retrying) { [task] in
+            $0.field("code", failure.code)
+            $0.field("message", failure.message)
+            $0.field("next_attempt_at", Timestamp.text(runAt))
+            $0.field("attempts_left", task.overrides.attemptMax - task.stageAttempt)
+        }
+        effects.append(.free(task.role))
+        queue(at: runAt)
+    }
+
+    /// Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter).
+    private func backoff() -> TimeInterval {
+        let doublings = min(task.stageAttempt - 1, 30)
+        let ceiling = min(TaskMachine.backoffBase * Double(1 << doublings), TaskMachine.backoffCap)
+        return ceiling * context.jitter
+    }
+
+    private mutating func queue(at runAt: Date) {
+        task.phase = .queued(runAt: runAt)
+        effects.append(.queue(task.role, runAt: runAt))
+    }
+
+    /// The holder may still be at work, so it is told to stop before somebody else starts.
+    mutating func timeOut() {
+        effects.append(.stop(notice("The attempt passed its deadline.")))
+        fail(
+            AgentReport.Failure(
+                code: "deadline_exceeded",
+                message: "No result came within \(task.overrides.timeoutSeconds) s of dispatch.", isRetryable: true
+            )
+        )
+    }
+
+    mutating func startCanceling(_ lease: TaskRecord.Lease, _ reason: String) {
+        var lease = lease
+        lease.deadline = context.now.addingTimeInterval(TaskMachine.cancelGrace)
+        task.phase = .canceling(lease, reason: reason)
+        record(.canceling) {
+            $0.field("reason", reason)
+            $0.field("deadline", Timestamp.text(lease.deadline))
+        }
+        effects.append(.stop(notice(reason)))
+    }
+
+    /// Progress changes nothing any more; any outcome ends the task as canceled.
+    mutating func finishCanceling(_ report: AgentReport, _ reason: String) {
+        switch report.body {
+        case .progress(let number, let message, let data): progress(number, message, data, by: report.agent)
+        case .completed(_, let usage):
+            task.usageTokens += usage?.tokens ?? 0
+            end(.canceled(reason: reason))
+        case .failed, .rejected: end(.canceled(reason: reason))
+        }
+    }
+
+    mutating func end(_ ending: TaskRecord.Ending) {
+        if task.state.occupiesAgent { effects.append(.free(task.role)) }
+        task.phase = .ended(ending, at: context.now)
+        switch ending {
+        case .completed(let output):
+            record(.completed) { [task] in
+                $0.field("usage_tokens", task.usageTokens)
+                $0.field("output_bytes", output?.bytes.count ?? 0)
+            }
+        case .failed(let code, let message):
+            record(.failed) {
+                $0.field("code", code)
+                $0.field("message", message)
+            }
+        case .canceled(let reason): record(.canceled) { $0.field("reason", reason) }
+        case .rejected(let reason): record(.rejected) { $0.field("reason", reason) }
+        }
+    }
+
+    private func notice(_ reason: String) -> CancelNotice {
+        CancelNotice(task: task.id, attempt: task.attempt, reason: reason)
+    }
+}

@@ -1,0 +1,63 @@
+package import Contracts
+internal import FoundationEssentials
+package import Postgres
+
+/// Messages that are committed but, as far as is known, not yet published.
+package final class OutboxStore: Sendable {
+    private let pool: PostgresPool
+    private let published: CoalescingWriter<String, Bool>
+
+    package init(pool: PostgresPool) {
+        self.pool = pool
+        published = CoalescingWriter(name: "outbox-published", pool: pool, maxBatch: 512, maxQueued: 65_536) {
+            batch, tx in
+            _ = try tx.execute(DeleteOutbox(ids: batch))
+            return batch.map { _ in true }
+        }
+    }
+
+    /// Forgets a message that the bus has acknowledged.
+    package func forget(_ messageID: String) async throws { _ = try await published.submit(messageID) }
+
+    /// The oldest messages that have waited longer than `age`, for the relay.
+    package func overdue(age: Duration, limit: Int) async throws -> [OutboxMessage] {
+        try await pool.execute(OverdueOutbox(ageSeconds: Double(age.components.seconds), limit: limit))
+    }
+
+    /// Puts messages back that a wiped bus has lost; those still waiting are left alone.
+    package func refill(from work: [OutboxMessage]) async throws {
+        _ = try await pool.execute(AppendEffects(events: [], outbox: work))
+    }
+
+    package func shutdown() async { await published.shutdown() }
+}
+
+struct DeleteOutbox: PostgresStatement {
+    let ids: [String]
+
+    static let sql = "DELETE FROM outbox WHERE message_id = ANY($1::text[])"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.texts(ids) }
+}
+
+struct OverdueOutbox: PostgresStatement {
+    let ageSeconds: Double
+    let limit: Int
+
+    static let sql = """
+        SELECT message_id, subject, payload, tenant_id, task_id, traceparent FROM outbox
+        WHERE created_at < clock_timestamp() - make_interval(secs => $1) ORDER BY created_at LIMIT $2
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.double(ageSeconds)
+        bindings.int(limit)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> OutboxMessage {
+        OutboxMessage(
+            messageID: try row.text(0), subject: try row.text(1), payload: try row.parsedJSON(2),
+            tenant: try row.name(3), task: TaskID(try row.uuid(4)), traceparent: try row.textOrNil(5)
+        )
+    }
+}

@@ -1,0 +1,194 @@
+package import Contracts
+package import FoundationEssentials
+package import Postgres
+
+/// What the leading replica asks Postgres to find work that nobody else would come back to.
+package final class ReconciliationStore: Sendable {
+    /// Queued tasks of one role and tenant are counted up to this.
+    package static let queuedCountMax = 1000
+    private let pool: PostgresPool
+
+    package init(pool: PostgresPool) {
+        self.pool = pool
+    }
+
+    package func inFlight() async throws -> [DispatchHint.Count: Int] {
+        Dictionary(try await pool.execute(CountInFlight()).map { ($0.key, $0.count) }) { $0 + $1 }
+    }
+
+    /// Due tasks waiting, by role and tenant, each counted up to `queuedCountMax`.
+    package func queued() async throws -> [DispatchHint.Count: Int] {
+        Dictionary(try await pool.execute(CountQueued()).map { ($0.key, $0.count) }) { $0 + $1 }
+    }
+
+    /// Tasks whose lease has passed its deadline, oldest first.
+    package func overdue(limit: Int) async throws -> [TaskID] {
+        try await pool.execute(OverdueTasks(limit: limit))
+    }
+
+    /// Attempts of `role` dispatched longer ago than `age`, after the given id, for deriving their messages again.
+    package func running(
+        role: AgentRole?, age: Duration, after: TaskID?, limit: Int
+    ) async throws -> [QueuedTask] {
+        let ageSeconds = Double(age.components.seconds)
+        return try await pool.execute(RunningTasks(role: role, ageSeconds: ageSeconds, after: after, limit: limit))
+    }
+
+    /// How each stream of the bus looked when it was last compared.
+    package func streams() async throws -> [SeenStream] { try await pool.execute(ListStreams()) }
+
+    package func saw(_ stream: SeenStream) async throws { _ = try await pool.execute(SaveStream(stream: stream)) }
+
+    /// Drops expired idempotency keys; answers how many.
+    package func purgeIdempotencyKeys(limit: Int) async throws -> Int {
+        try await pool.execute(PurgeIdempotencyKeys(limit: limit)).first ?? 0
+    }
+}
+
+/// One incarnation of a JetStream stream; a stream that was wiped and made again has another `created`.
+package struct SeenStream: Sendable, Equatable {
+    package let name: String
+    package let created: String
+    package let lastSequence: UInt64
+
+    package init(name: String, created: String, lastSequence: UInt64) {
+        self.name = name
+        self.created = created
+        self.lastSequence = lastSequence
+    }
+}
+
+struct RoleCount: Sendable {
+    let key: DispatchHint.Count
+    let count: Int
+
+    init(_ row: borrowing PostgresRow) throws(PostgresError) {
+        key = DispatchHint.Count(role: try row.name(0), tenant: try row.name(1))
+        count = try row.int(2)
+    }
+}
+
+struct CountInFlight: PostgresStatement {
+    static let sql = """
+        SELECT role, tenant_id, count(*) FROM tasks
+        WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling') GROUP BY role, tenant_id
+        """
+
+    func bind(to bindings: inout PostgresBindings) {}
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
+}
+
+/// Hops from one (role, tenant) to the next in the dispatch index, so that a backlog of 200,000 costs what one costs.
+struct CountQueued: PostgresStatement {
+    static let sql = """
+        WITH RECURSIVE pairs AS (
+            (SELECT role, tenant_id FROM tasks WHERE state = 'queued' ORDER BY role, tenant_id LIMIT 1)
+            UNION ALL
+            SELECT next.role, next.tenant_id FROM pairs p CROSS JOIN LATERAL (
+                SELECT role, tenant_id FROM tasks t
+                WHERE t.state = 'queued' AND (t.role, t.tenant_id) > (p.role, p.tenant_id)
+                ORDER BY t.role, t.tenant_id LIMIT 1
+            ) next
+        )
+        SELECT p.role, p.tenant_id, due.count FROM pairs p CROSS JOIN LATERAL (
+            SELECT count(*) AS count FROM (
+                SELECT 1 FROM tasks t
+                WHERE t.state = 'queued' AND t.role = p.role AND t.tenant_id = p.tenant_id
+                    AND t.run_at <= clock_timestamp()
+                LIMIT 1000
+            ) some
+        ) due WHERE due.count > 0
+        """
+
+    func bind(to bindings: inout PostgresBindings) {}
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
+}
+
+struct OverdueTasks: PostgresStatement {
+    let limit: Int
+
+    static let sql = """
+        SELECT id FROM tasks
+        WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
+            AND deadline < clock_timestamp()
+        ORDER BY deadline LIMIT $1
+        """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
+}
+
+struct RunningTasks: PostgresStatement {
+    let role: AgentRole?
+    let ageSeconds: Double
+    let after: TaskID?
+    let limit: Int
+
+    static let sql =
+        "SELECT " + TaskRow.columns + """
+            , t.input FROM tasks t
+            WHERE t.state IN ('developing', 'deploying') AND ($1::text IS NULL OR t.role = $1)
+                AND t.dispatched_at < clock_timestamp() - make_interval(secs => $2)
+                AND ($3::uuid IS NULL OR t.id > $3)
+            ORDER BY t.id LIMIT $4
+            """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.text(role?.text)
+        bindings.double(ageSeconds)
+        bindings.uuid(after?.uuid)
+        bindings.int(limit)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> QueuedTask {
+        QueuedTask(task: try TaskRow.read(row), input: try row.parsedJSON(TaskRow.count))
+    }
+}
+
+struct ListStreams: PostgresStatement {
+    static let sql = "SELECT stream, created, last_sequence FROM bus_streams"
+
+    func bind(to bindings: inout PostgresBindings) {}
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> SeenStream {
+        SeenStream(
+            name: try row.text(0), created: try row.text(1), lastSequence: UInt64(max(0, try row.int(2)))
+        )
+    }
+}
+
+struct SaveStream: PostgresStatement {
+    let stream: SeenStream
+
+    static let sql = """
+        INSERT INTO bus_streams (stream, created, last_sequence, seen_at) VALUES ($1, $2, $3, clock_timestamp())
+        ON CONFLICT (stream) DO UPDATE
+        SET created = excluded.created, last_sequence = excluded.last_sequence, seen_at = excluded.seen_at
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.text(stream.name)
+        bindings.text(stream.created)
+        bindings.int(Int(clamping: stream.lastSequence))
+    }
+}
+
+struct PurgeIdempotencyKeys: PostgresStatement {
+    let limit: Int
+
+    static let sql = """
+        WITH gone AS (
+            DELETE FROM idempotency_keys WHERE ctid IN (
+                SELECT ctid FROM idempotency_keys WHERE expires_at < clock_timestamp() LIMIT $1
+            ) RETURNING 1
+        )
+        SELECT count(*) FROM gone
+        """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
+}

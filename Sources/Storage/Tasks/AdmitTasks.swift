@@ -1,0 +1,123 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Postgres
+
+/// Inserts new tasks with their idempotency keys; answers the ids that were inserted.
+///
+/// A key that exists already (another replica's too: the insert waits for it) keeps its task from being inserted.
+/// Keys are inserted in order, so that two batches can never wait for each other in a circle.
+struct AdmitTasks: PostgresStatement {
+    let admissions: [Admission]
+
+    static let sql = """
+        WITH input AS MATERIALIZED (
+            SELECT * FROM unnest(
+                $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[],
+                $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[],
+                $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::int8[], $20::json[], $21::json[],
+                $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[]
+            ) AS u(
+                id, tenant_id, project_id, principal, name, workflow, workflow_version, role,
+                state, priority, attempt, stage_attempt, attempt_max, timeout_seconds, lease_token,
+                created_at, deadline, dispatched_at, event_seq, labels, input,
+                traceparent, key, fingerprint, response, location
+            )
+        ), keyed AS (
+            INSERT INTO idempotency_keys (
+                tenant_id, principal, route, key, fingerprint, status, location, response, created_at, expires_at
+            )
+            SELECT tenant_id, principal, 'POST /tasks', key, fingerprint, 202, location, response, created_at,
+                created_at + interval '24 hours'
+            FROM input WHERE key IS NOT NULL ORDER BY tenant_id, principal, key
+            ON CONFLICT DO NOTHING
+            RETURNING location
+        )
+        INSERT INTO tasks (
+            id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
+            stage_attempt, attempt_max, timeout_seconds, lease_token, run_at, deadline, dispatched_at, event_seq,
+            labels, input, traceparent, created_at, updated_at
+        )
+        SELECT id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
+            stage_attempt, attempt_max, timeout_seconds, lease_token, created_at, deadline, dispatched_at, event_seq,
+            labels::jsonb, input, traceparent, created_at, created_at
+        FROM input WHERE key IS NULL OR location IN (SELECT location FROM keyed)
+        RETURNING id
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        let tasks = admissions.map(\.task)
+        let columns = tasks.map(TaskColumns.init)
+        bindings.uuids(tasks.map { $0.id.uuid })
+        bindings.texts(tasks.map { $0.tenant.text })
+        bindings.texts(tasks.map { $0.project.text })
+        bindings.texts(tasks.map(\.principal))
+        bindings.texts(tasks.map(\.name))
+        bindings.texts(tasks.map { $0.workflow.text })
+        bindings.ints(tasks.map(\.workflowVersion))
+        bindings.texts(tasks.map { $0.role.text })
+        bindings.texts(columns.map { $0.state.rawValue })
+        bindings.ints(tasks.map(\.priority))
+        bindings.ints(tasks.map(\.attempt))
+        bindings.ints(tasks.map(\.stageAttempt))
+        bindings.ints(tasks.map { $0.overrides.attemptMax })
+        bindings.ints(tasks.map { $0.overrides.timeoutSeconds })
+        bindings.texts(columns.map(\.leaseToken))
+        bindings.timestamps(tasks.map(\.createdAt))
+        bindings.timestamps(columns.map(\.deadline))
+        bindings.timestamps(columns.map(\.dispatchedAt))
+        bindings.ints(tasks.map(\.eventSequence))
+        bindings.jsons(tasks.map { Array(labelsJSON($0.labels).bytes) })
+        bindings.jsons(admissions.map { Array($0.input.bytes) })
+        bindings.texts(tasks.map(\.traceparent))
+        bindings.texts(admissions.map { $0.key?.text })
+        bindings.bytesArray(admissions.map { $0.key?.fingerprint })
+        bindings.jsons(admissions.map { $0.key == nil ? nil : Array($0.response.bytes) })
+        bindings.texts(admissions.map(\.location))
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
+
+    private func labelsJSON(_ labels: [String: String]) -> JSON {
+        if labels.isEmpty { return .emptyObject }
+        return JSONWriter.object { writer in
+            for (name, value) in labels.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
+        }
+    }
+}
+
+/// What is stored under idempotency keys of one principal and route.
+struct FindIdempotencyKeys: PostgresStatement {
+    struct Found: Sendable {
+        let tenant: String
+        let principal: String
+        let key: String
+        let fingerprint: [UInt8]
+        let response: StoredResponse
+    }
+
+    let route: String
+    let tenants: [String]
+    let principals: [String]
+    let keys: [String]
+
+    static let sql = """
+        SELECT i.tenant_id, i.principal, i.key, i.fingerprint, i.status, i.location, i.response
+        FROM unnest($2::text[], $3::text[], $4::text[]) AS u(tenant_id, principal, key)
+        JOIN idempotency_keys i
+            ON i.tenant_id = u.tenant_id AND i.principal = u.principal AND i.route = $1 AND i.key = u.key
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.text(route)
+        bindings.texts(tenants)
+        bindings.texts(principals)
+        bindings.texts(keys)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Found {
+        Found(
+            tenant: try row.text(0), principal: try row.text(1), key: try row.text(2), fingerprint: try row.bytes(3),
+            response: StoredResponse(status: try row.int(4), location: try row.text(5), body: try row.parsedJSON(6))
+        )
+    }
+}

@@ -1,0 +1,101 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Postgres
+
+/// Writes the new rows of tasks that the same transaction has locked; answers how many were written.
+struct UpdateTasks: PostgresStatement {
+    let changes: [TaskChange]
+
+    static let sql = """
+        WITH u AS MATERIALIZED (
+            SELECT * FROM unnest(
+                $1::uuid[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
+                $9::int8[], $10::int8[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::text[],
+                $15::timestamptz[], $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::json[],
+                $21::timestamptz[], $22::int8[], $23::int8[]
+            ) AS u(
+                id, previous_seq, state, stage, role, attempt, stage_attempt, event_seq,
+                progress_seen, usage_tokens, agent, updated_at, run_at, lease_token,
+                dispatched_at, deadline, cancel_reason, error_code, error_message, output,
+                ended_at, attempt_max, timeout_seconds
+            )
+        ), written AS (
+            UPDATE tasks t SET
+                state = u.state, stage = u.stage, role = u.role, attempt = u.attempt, stage_attempt = u.stage_attempt,
+                event_seq = u.event_seq, progress_seen = u.progress_seen, usage_tokens = u.usage_tokens,
+                agent = u.agent, updated_at = u.updated_at, run_at = coalesce(u.run_at, t.run_at),
+                lease_token = u.lease_token, dispatched_at = u.dispatched_at, deadline = u.deadline,
+                cancel_reason = u.cancel_reason, error_code = u.error_code, error_message = u.error_message,
+                output = u.output, ended_at = u.ended_at, attempt_max = u.attempt_max,
+                timeout_seconds = u.timeout_seconds
+            FROM u WHERE t.id = u.id AND t.event_seq = u.previous_seq
+            RETURNING 1
+        )
+        SELECT count(*) FROM written
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        let tasks = changes.map(\.task)
+        let columns = tasks.map(TaskColumns.init)
+        bindings.uuids(tasks.map { $0.id.uuid })
+        bindings.ints(changes.map(\.previousSequence))
+        bindings.texts(columns.map { $0.state.rawValue })
+        bindings.ints(tasks.map(\.stage))
+        bindings.texts(tasks.map { $0.role.text })
+        bindings.ints(tasks.map(\.attempt))
+        bindings.ints(tasks.map(\.stageAttempt))
+        bindings.ints(tasks.map(\.eventSequence))
+        bindings.ints(tasks.map(\.progressSeen))
+        bindings.ints(tasks.map(\.usageTokens))
+        bindings.texts(tasks.map { $0.agent?.text })
+        bindings.timestamps(tasks.map(\.updatedAt))
+        bindings.timestamps(columns.map(\.runAt))
+        bindings.texts(columns.map(\.leaseToken))
+        bindings.timestamps(columns.map(\.dispatchedAt))
+        bindings.timestamps(columns.map(\.deadline))
+        bindings.texts(columns.map(\.cancelReason))
+        bindings.texts(columns.map(\.errorCode))
+        bindings.texts(columns.map(\.errorMessage))
+        bindings.jsons(columns.map { $0.output.map { Array($0.bytes) } })
+        bindings.timestamps(columns.map(\.endedAt))
+        bindings.ints(tasks.map { $0.overrides.attemptMax })
+        bindings.ints(tasks.map { $0.overrides.timeoutSeconds })
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
+}
+
+/// Appends to the histories of tasks and to the outbox.
+struct AppendEffects: PostgresStatement {
+    let events: [TaskEvent]
+    let outbox: [OutboxMessage]
+
+    static let sql = """
+        WITH history AS (
+            INSERT INTO task_events (task_id, sequence, tenant_id, kind, attempt, at, data)
+            SELECT * FROM unnest(
+                $1::uuid[], $2::int8[], $3::text[], $4::text[], $5::int8[], $6::timestamptz[], $7::json[]
+            )
+        )
+        INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
+        SELECT *, clock_timestamp()
+        FROM unnest($8::text[], $9::text[], $10::json[], $11::text[], $12::uuid[], $13::text[])
+        ON CONFLICT (message_id) DO NOTHING
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuids(events.map { $0.task.uuid })
+        bindings.ints(events.map(\.sequence))
+        bindings.texts(events.map { $0.tenant.text })
+        bindings.texts(events.map { $0.kind.rawValue })
+        bindings.ints(events.map(\.attempt))
+        bindings.timestamps(events.map(\.at))
+        bindings.jsons(events.map { Array($0.data.bytes) })
+        bindings.texts(outbox.map(\.messageID))
+        bindings.texts(outbox.map(\.subject))
+        bindings.jsons(outbox.map { Array($0.payload.bytes) })
+        bindings.texts(outbox.map { $0.tenant.text })
+        bindings.uuids(outbox.map { $0.task.uuid })
+        bindings.texts(outbox.map(\.traceparent))
+    }
+}

@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+
+/// SwiftPM lets a target import its dependencies' dependencies; this table does not. It is the map of who may know whom.
+@Suite struct `Import rules` {
+    /// Anything that comes with the toolchain and is not a door to the outside.
+    static let toolchain: Set<String> = ["FoundationEssentials", "Synchronization"]
+
+    /// Folder below Sources -> the only other modules its files may import.
+    static let allowed: [(room: String, modules: Set<String>)] = [
+        ("Contracts", []),
+        ("Services/Orchestrator/Core", ["Contracts"]),
+        ("Services/AgentWorker/Core", ["Contracts"]),
+        ("Drivers/Threads", ["CLinux", "Glibc"]),
+        ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
+        ("Drivers/Redis", ["CHiredis", "COpenSSL", "DriverThreads", "Glibc", "Logging"]),
+        ("Drivers/Postgres", ["CLibPQ", "DriverThreads", "Glibc", "Logging"]),
+        ("MessageBus", ["Contracts", "NATS", "Logging"]),
+        ("Storage", ["Contracts", "Postgres", "Crypto", "Logging"]),
+        ("Coordination", ["Contracts", "Redis", "Logging"]),
+        (
+            "HTTPEdge",
+            [
+                "Contracts", "Hummingbird", "HTTPTypes", "JWTKit", "Crypto", "Logging", "NIOCore", "ServiceLifecycle",
+            ]
+        ),
+        ("Bootstrap", ["Configuration", "Glibc", "Logging", "ServiceLifecycle", "UnixSignals"]),
+        (
+            "Services/Orchestrator/Service",
+            [
+                "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
+                "NATS", "Postgres", "Redis", "Crypto", "Hummingbird", "HTTPTypes", "NIOCore", "Logging",
+                "ServiceLifecycle",
+            ]
+        ),
+        (
+            "Services/AgentWorker/Service",
+            [
+                "AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", "Logging", "ServiceLifecycle",
+                "Subprocess",
+            ]
+        ),
+        ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser"]),
+        ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "ArgumentParser"]),
+        (
+            "CLI",
+            ["Contracts", "ArgumentParser", "AsyncHTTPClient", "Glibc", "JWTKit", "NIOCore", "NIOHTTP1", "Subprocess"]
+        ),
+    ]
+
+    @Test(arguments: allowed)
+    func `a room imports only what its row allows`(room: String, modules: Set<String>) throws {
+        let files = try SourceFile.swift(below: "Sources/\(room)")
+        #expect(!files.isEmpty, "Sources/\(room) holds no Swift file; remove its row")
+        for file in files {
+            for module in Self.imports(of: file) where !Self.toolchain.contains(module) {
+                #expect(modules.contains(module), "\(file.path) imports \(module)")
+            }
+        }
+    }
+
+    @Test func `every source file lies in a room with a row`() throws {
+        for file in try SourceFile.swift(below: "Sources") {
+            #expect(Self.allowed.contains { file.path.hasPrefix("Sources/\($0.room)/") }, "\(file.path) is in no room")
+        }
+    }
+
+    static func imports(of file: SourceFile) -> [String] {
+        let pattern =
+            /^\s*(?:@\w+ )?(?:public |package |internal |private |fileprivate )?import (?:struct |class |enum |protocol |func |var )?(\w+)/
+        return file.lines.compactMap { $0.firstMatch(of: pattern).map { String($0.1) } }
+    }
+}

@@ -1,0 +1,89 @@
+import Contracts
+import FoundationEssentials
+import Testing
+
+/// Golden JSON: what goes over the wire changes only on purpose.
+@Suite struct `Messages` {
+    static let task = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+    static let examples: [(name: String, text: String, roundTrip: @Sendable (JSON) throws -> JSON)] = [
+        (
+            "work item",
+            #"{"v":1,"task_id":"\#(task)","tenant":"acme","workflow":"single","stage":"work","kind":"work","role":"developer","attempt":2,"lease_token":"t","deadline":"2026-01-31T12:00:00.250Z","input":{"n":1.50}}"#,
+            { try WorkItem(json: $0).json }
+        ),
+        (
+            "progress",
+            #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"progress","number":3,"message":"half","data":[1]}"#,
+            { try AgentReport(json: $0).json }
+        ),
+        (
+            "completion",
+            #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"completed","output":"x","usage":{"tokens":12}}"#,
+            { try AgentReport(json: $0).json }
+        ),
+        (
+            "failure",
+            #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"failed","code":"c","message":"m","retryable":false,"retry_after_seconds":4}"#,
+            { try AgentReport(json: $0).json }
+        ),
+        (
+            "rejection",
+            #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"rejected","reason":"r"}"#,
+            { try AgentReport(json: $0).json }
+        ),
+        (
+            "event",
+            #"{"v":1,"task_id":"\#(task)","tenant":"acme","seq":4,"type":"task.completed","at":"2026-01-31T12:00:00.000Z","attempt":1,"data":{}}"#,
+            { try TaskEvent(json: $0).json }
+        ),
+        (
+            "announcement",
+            #"{"v":1,"agent":"a-1","roles":["developer"],"slots":4,"owner":"team","version":"1","leases":["\#(task)"],"leaving":false}"#,
+            { try AgentAnnouncement(json: $0).json }
+        ),
+        (
+            "cancel notice", #"{"v":1,"task_id":"\#(task)","attempt":1,"reason":"r"}"#,
+            { try CancelNotice(json: $0).json }
+        ),
+        (
+            "dispatch hint",
+            #"{"v":1,"queued":[{"role":"developer","tenant":"acme","count":2}],"freed":[]}"#,
+            { try DispatchHint(json: $0).json }
+        ),
+    ]
+
+    @Test(arguments: examples.indices)
+    func `a message keeps its wire form`(index: Int) throws {
+        let example = Self.examples[index]
+        let json = try JSON(parsing: example.text.utf8)
+        #expect(try example.roundTrip(json).text == example.text, "\(example.name)")
+    }
+
+    @Test(arguments: examples.indices)
+    func `another version is refused and an unknown field is ignored`(index: Int) throws {
+        let example = Self.examples[index]
+        let newer = example.text.replacing(#""v":1"#, with: #""v":2"#)
+        #expect(throws: JSONError.self) { try example.roundTrip(JSON(parsing: newer.utf8)) }
+        let wider = example.text.replacing(#""v":1"#, with: #""v":1,"later":{"x":[]}"#)
+        #expect(try example.roundTrip(JSON(parsing: wider.utf8)).text == example.text)
+    }
+
+    @Test(arguments: [
+        (0.0, "1970-01-01T00:00:00.000Z"), (951_782_400.5, "2000-02-29T00:00:00.500Z"),
+        (4_102_444_799.999, "2099-12-31T23:59:59.999Z"), (-1.0, "1969-12-31T23:59:59.000Z"),
+    ])
+    func `times are RFC 3339 in UTC`(seconds: Double, text: String) {
+        let date = Date(timeIntervalSince1970: seconds)
+        #expect(Timestamp.text(date) == text)
+        #expect(Timestamp.date(text).map(Timestamp.text) == text)
+    }
+
+    @Test func `ids sort by time and carry their version`() {
+        let early = TaskID(at: Date(timeIntervalSince1970: 1_700_000_000), random: (.max, .max))
+        let late = TaskID(at: Date(timeIntervalSince1970: 1_700_000_000.001), random: (0, 0))
+        #expect(early.description < late.description)
+        #expect(late.description.dropFirst(14).first == "7")
+        #expect(TaskID(late.description) == late)
+        #expect(TaskID("not-a-uuid") == nil)
+    }
+}
