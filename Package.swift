@@ -3,7 +3,10 @@ import PackageDescription
 
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
@@ -18,6 +21,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -39,32 +43,38 @@ let package = Package(
         // 3. Wires: C libraries, then Swift drivers that know nothing of tasks.
         .systemLibrary(name: "CNATS", path: "Sources/CLibraries/CNATS"),
         .systemLibrary(name: "CHiredis", path: "Sources/CLibraries/CHiredis"),
+        .systemLibrary(name: "COpenSSL", path: "Sources/CLibraries/COpenSSL"),
         .systemLibrary(name: "CLibPQ", path: "Sources/CLibraries/CLibPQ", pkgConfig: "libpq"),
         .systemLibrary(name: "CLinux", path: "Sources/CLibraries/CLinux"),
         .target(name: "DriverThreads", dependencies: ["CLinux"], path: "Sources/Drivers/Threads"),
         .target(name: "NATS", dependencies: ["CNATS", "DriverThreads", log], path: "Sources/Drivers/NATS"),
-        .target(name: "Redis", dependencies: ["CHiredis", "DriverThreads", log], path: "Sources/Drivers/Redis"),
+        .target(name: "Redis", dependencies: ["CHiredis", "COpenSSL", "DriverThreads", log], path: "Sources/Drivers/Redis"),
         .target(name: "Postgres", dependencies: ["CLibPQ", "DriverThreads", log], path: "Sources/Drivers/Postgres"),
 
         // 4. Adapters: the domain's words spoken over one wire each.
         .target(name: "MessageBus", dependencies: ["Contracts", "NATS", log]),
         .target(name: "Storage", dependencies: ["Contracts", "Postgres", crypto, log]),
         .target(name: "Coordination", dependencies: ["Contracts", "Redis", log]),
-        .target(name: "HTTPEdge", dependencies: ["Contracts", hummingbird, httpTypes, nio, jwt, crypto, log]),
-        .target(name: "Bootstrap", dependencies: [configuration, lifecycle, log]),
+        .target(
+            name: "HTTPEdge",
+            dependencies: [
+                "Contracts", hummingbird, hummingbirdCore, httpTypes, nio, nioHTTPTypes, lifecycle, jwt, crypto, log,
+            ]
+        ),
+        .target(name: "Bootstrap", dependencies: ["Contracts", configuration, lifecycle, signals, log]),
 
         // 5. Services: carry out what the core decided.
         .target(
             name: "OrchestratorService",
             dependencies: [
                 "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
-                hummingbird, httpTypes, nio, lifecycle, log,
+                "NATS", "Postgres", "Redis", crypto, hummingbird, httpTypes, lifecycle, log,
             ],
             path: "Sources/Services/Orchestrator/Service"
         ),
         .target(
             name: "AgentWorkerService",
-            dependencies: ["AgentWorkerCore", "Contracts", "MessageBus", "Bootstrap", subprocess, lifecycle, log],
+            dependencies: ["AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", subprocess, lifecycle, log],
             path: "Sources/Services/AgentWorker/Service"
         ),
 

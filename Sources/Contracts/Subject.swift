@@ -23,6 +23,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static func cancel(_ task: TaskID) -> Subject { Subject("control.cancel.\(task)") }
     /// Hints to the leading dispatcher.
     package static let dispatch = Subject("control.dispatch")
+    /// Each orchestrator replica's sign of life, for dividing what cannot be counted together.
+    package static let replicas = Subject("control.replica")
     /// Asks all agents to announce themselves now.
     package static let announceNow = Subject("control.announce")
     /// Agents' announcements.

@@ -1,5 +1,3 @@
-package import Postgres
-
 /// Why a store could not answer. Business outcomes (a reused key, a stale attempt) are values, never this.
 package struct StoreError: Error, Sendable, CustomStringConvertible {
     package enum Code: String, Sendable {

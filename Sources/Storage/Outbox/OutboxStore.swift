@@ -1,4 +1,4 @@
-package import Contracts
+internal import Contracts
 internal import FoundationEssentials
 package import Postgres
 

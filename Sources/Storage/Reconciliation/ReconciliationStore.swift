@@ -1,5 +1,5 @@
 package import Contracts
-package import FoundationEssentials
+internal import FoundationEssentials
 package import Postgres
 
 /// What the leading replica asks Postgres to find work that nobody else would come back to.

@@ -40,6 +40,12 @@ package struct StoredResponse: Sendable, Equatable {
     package let status: Int
     package let location: String
     package let body: JSON
+
+    package init(status: Int, location: String, body: JSON) {
+        self.status = status
+        self.location = location
+        self.body = body
+    }
 }
 
 package enum AdmissionOutcome: Sendable, Equatable {

@@ -42,26 +42,26 @@ package final class TaskStore: Sendable {
     /// Locks the tasks, lets `decide` look at those that exist, and writes what it answers: one transaction.
     ///
     /// `decide` runs on a database thread, must be quick and must not block; it may run again when the transaction has
-    /// to be repeated.
-    package func change(
-        _ ids: [TaskID], decide: @escaping @Sendable ([TaskRecord]) -> [TaskChange]
-    ) async throws -> [TaskChange] {
+    /// to be repeated. Answers its result once everything is committed.
+    package func change<Result: Sendable>(
+        _ ids: [TaskID], decide: @escaping @Sendable ([TaskRecord]) -> (changes: [TaskChange], result: Result)
+    ) async throws -> Result {
         try await pool.transaction { tx in
-            let changes = decide(try tx.execute(LockTasks(ids: ids)))
-            try Self.write(changes, in: tx)
-            return changes
+            let decision = decide(try tx.execute(LockTasks(ids: ids)))
+            try Self.write(decision.changes, in: tx)
+            return decision.result
         }
     }
 
-    /// Takes due tasks for the dispatcher and writes what `decide` makes of them: one transaction.
-    package func take(
+    /// Takes due tasks for the dispatcher and writes what `decide` makes of them: one transaction, as in `change`.
+    package func take<Result: Sendable>(
         _ grants: [(key: DispatchHint.Count, count: Int)], now: Date,
-        decide: @escaping @Sendable ([QueuedTask]) -> [TaskChange]
-    ) async throws -> [TaskChange] {
+        decide: @escaping @Sendable ([QueuedTask]) -> (changes: [TaskChange], result: Result)
+    ) async throws -> Result {
         try await pool.transaction { tx in
-            let changes = decide(try tx.execute(TakeQueued(grants: grants, now: now)))
-            try Self.write(changes, in: tx)
-            return changes
+            let decision = decide(try tx.execute(TakeQueued(grants: grants, now: now)))
+            try Self.write(decision.changes, in: tx)
+            return decision.result
         }
     }
 
@@ -98,7 +98,7 @@ package final class TaskStore: Sendable {
         _ events: [TaskEvent], _ outbox: [OutboxMessage], in tx: borrowing PostgresTransaction
     ) throws {
         guard !events.isEmpty || !outbox.isEmpty else { return }
-        _ = try tx.execute(AppendEffects(events: events, outbox: outbox))
+        try tx.enqueue(AppendEffects(events: events, outbox: outbox))
     }
 
     private static func write(

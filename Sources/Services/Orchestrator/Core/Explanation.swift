@@ -1,0 +1,115 @@
+package import Contracts
+package import FoundationEssentials
+
+/// Why a task is where it is, in words: the answer to `GET /tasks/{id}/explain`.
+package struct Explanation: Sendable, Equatable {
+    /// One sentence.
+    package let summary: String
+    /// The facts behind it.
+    package let details: [String]
+    /// What could be done; nil when there is nothing to do.
+    package let next: String?
+
+    /// What is known besides the task itself.
+    package struct Facts: Sendable {
+        package let now: Date
+        /// Slots of the agents online, by role.
+        package let slots: [AgentRole: Int]
+        /// Tasks of the same role and tenant that go first, counted to `aheadMax`.
+        package let ahead: Int
+        package let aheadMax: Int
+        /// Who says it works on the task.
+        package let holder: AgentID?
+        /// Work waiting in the role's queue, and handed to agents; nil when the bus did not answer.
+        package let queue: (pending: Int, held: Int)?
+
+        package init(
+            now: Date, slots: [AgentRole: Int], ahead: Int, aheadMax: Int, holder: AgentID?,
+            queue: (pending: Int, held: Int)?
+        ) {
+            self.now = now
+            self.slots = slots
+            self.ahead = ahead
+            self.aheadMax = aheadMax
+            self.holder = holder
+            self.queue = queue
+        }
+    }
+
+    package static func of(_ task: TaskRecord, _ facts: Facts) -> Explanation {
+        switch task.phase {
+        case .queued(let runAt): queued(task, runAt, facts)
+        case .running(_, let lease): running(task, lease, facts)
+        case .canceling(let lease, let reason):
+            Explanation(
+                summary: "It is being canceled: \(reason).",
+                details: ["Its agent has until \(Timestamp.text(lease.deadline)) to stop; then it is canceled anyway."],
+                next: nil
+            )
+        case .ended(let ending, let at): ended(task, ending, at)
+        }
+    }
+
+    private static func queued(_ task: TaskRecord, _ runAt: Date, _ facts: Facts) -> Explanation {
+        let slots = facts.slots[task.role] ?? 0
+        var details = ["Agents online for the role \(task.role): \(slots) slots.", ahead(facts)]
+        if task.stageAttempt > 0 {
+            details.append("\(task.stageAttempt) of \(task.overrides.attemptMax) attempts are used up.")
+        }
+        if runAt > facts.now {
+            return Explanation(
+                summary: "It waits until \(Timestamp.text(runAt)) for its next attempt.", details: details, next: nil
+            )
+        }
+        if slots == 0 {
+            return Explanation(
+                summary: "It waits for an agent: none is online for the role \(task.role).", details: details,
+                next: "Start one: agent-worker --role \(task.role)"
+            )
+        }
+        return Explanation(
+            summary: "It waits for its turn: all slots its tenant may use for the role \(task.role) are busy.",
+            details: details, next: "Add agents or slots for the role \(task.role), or raise the task's priority."
+        )
+    }
+
+    private static func ahead(_ facts: Facts) -> String {
+        facts.ahead >= facts.aheadMax
+            ? "At least \(facts.aheadMax) tasks of the same tenant and role go first."
+            : "\(facts.ahead) tasks of the same tenant and role go first."
+    }
+
+    private static func running(_ task: TaskRecord, _ lease: TaskRecord.Lease, _ facts: Facts) -> Explanation {
+        let since = Int(facts.now.timeIntervalSince(lease.dispatchedAt))
+        let attempt = "Attempt \(task.stageAttempt) of \(task.overrides.attemptMax), handed out \(since) s ago"
+        let deadline = "A result counts until \(Timestamp.text(lease.deadline)); after that the attempt is repeated."
+        if let holder = facts.holder {
+            return Explanation(summary: "\(holder) works on it.", details: ["\(attempt).", deadline], next: nil)
+        }
+        let slots = facts.slots[task.role] ?? 0
+        var details = ["\(attempt); no agent online says that it holds it yet.", deadline]
+        if let queue = facts.queue {
+            details.append("In the role's queue: \(queue.pending) waiting, \(queue.held) held by agents.")
+        }
+        return Explanation(
+            summary: "It was handed out and waits to be picked up by an agent of the role \(task.role).",
+            details: details, next: slots == 0 ? "Start one: agent-worker --role \(task.role)" : nil
+        )
+    }
+
+    private static func ended(_ task: TaskRecord, _ ending: TaskRecord.Ending, _ at: Date) -> Explanation {
+        let summary =
+            switch ending {
+            case .completed: "It was completed."
+            case .failed(let code, let message): "It failed (\(code)): \(message)"
+            case .canceled(let reason): "It was canceled: \(reason)"
+            case .rejected(let reason): "An agent rejected it: \(reason)"
+            }
+        let took = Int(at.timeIntervalSince(task.createdAt))
+        return Explanation(
+            summary: summary,
+            details: ["It ended at \(Timestamp.text(at)), \(took) s after it was accepted, with \(task.attempt) attempts."],
+            next: nil
+        )
+    }
+}

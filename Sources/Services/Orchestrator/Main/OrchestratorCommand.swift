@@ -1,0 +1,98 @@
+internal import ArgumentParser
+internal import Bootstrap
+internal import OrchestratorService
+
+@main
+struct OrchestratorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "orchestrator",
+        abstract: "Accepts tasks over HTTP, hands them to agents, and brings each to exactly one end.",
+        discussion: """
+            Settings come from the environment (GOLDEN_POSTGRES_URL, GOLDEN_NATS_URL, GOLDEN_REDIS_URL,
+            GOLDEN_JWT_SECRET, …); docs/operations.md lists them. Exit codes: 0 done, 1 failed, 64 wrong usage.
+
+            Examples:
+              orchestrator serve
+              orchestrator migrate up
+              orchestrator jetstream status
+            """,
+        version: Version.current, subcommands: [Serve.self, Migrate.self, JetStream.self], defaultSubcommand: Serve.self
+    )
+}
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Runs the service until it is told to stop.")
+
+    func run() async throws {
+        let settings = ServiceConfiguration()
+        let level = try settings.logLevel()
+        let output = LogOutput.standard()
+        output.adoptLibraries(service: "orchestrator", level: max(level, .warning))
+        let logger = output.logger(service: "orchestrator", level: level)
+        let orchestrator = try await Orchestrator(OrchestratorConfiguration(settings), logger: logger) { port in
+            logger.info("listening", metadata: ["port": "\(port)", "version": "\(Version.current)"])
+        }
+        for key in settings.unread { logger.debug("a setting that nothing reads", metadata: ["key": "\(key)"]) }
+        try await runServices(orchestrator.services, logger: logger)
+    }
+}
+
+struct Migrate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Brings the database's schema up or down, or shows where it stands.",
+        subcommands: [Up.self, Down.self, Status.self], defaultSubcommand: Status.self
+    )
+
+    struct Up: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Applies what is missing; safe to repeat.")
+
+        @Option(help: "The last version to apply.") var to: Int?
+        @Flag(help: "One JSON object a line.") var json = false
+
+        func run() async throws { try await Maintenance(ServiceConfiguration()).migrateUp(to: to, json: json) }
+    }
+
+    struct Down: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Takes back the newest migrations, and their data.")
+
+        @Option(help: "How many to take back.") var steps = 1
+        @Flag(help: "One JSON object a line.") var json = false
+
+        func run() async throws { try await Maintenance(ServiceConfiguration()).migrateDown(steps: steps, json: json) }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Lists the migrations; exits 1 when some are missing.")
+
+        @Flag(help: "One JSON object a line.") var json = false
+
+        func run() async throws {
+            if try await !Maintenance(ServiceConfiguration()).migrationStatus(json: json) { throw ExitCode(1) }
+        }
+    }
+}
+
+struct JetStream: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jetstream", abstract: "Declares the streams and consumers, or shows how they differ.",
+        subcommands: [Setup.self, Status.self], defaultSubcommand: Status.self
+    )
+
+    struct Setup: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Creates and updates them; safe to repeat.")
+
+        @Flag(help: "One JSON object a line.") var json = false
+
+        func run() async throws { try await Maintenance(ServiceConfiguration()).setUpJetStream(json: json) }
+    }
+
+    struct Status: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Shows drift; exits 1 when there is any.")
+
+        @Flag(help: "One JSON object a line.") var json = false
+
+        func run() async throws {
+            if try await !Maintenance(ServiceConfiguration()).jetStreamStatus(json: json) { throw ExitCode(1) }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import HTTPEdge
+internal import HTTPTypes
+internal import Hummingbird
+internal import MessageBus
+internal import OrchestratorCore
+internal import Storage
+
+/// What the routes of tasks and agents do. The routes themselves, as data, stand in `TaskAPI+Routes`.
+struct TaskAPI: Sendable {
+    static let listMax = 200
+    static let listDefault = 50
+    static let agentsMax = 1000
+
+    let store: TaskStore
+    let submitter: TaskSubmitter
+    let canceler: TaskCanceler
+    let hub: EventHub
+    let agents: AgentDirectory
+    let agentStore: AgentStore
+    let bus: MessageBus
+    let workflows: WorkflowCatalogue
+
+    func submit(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let key = try request.idempotencyKey()
+        let body = try await request.readJSON()
+        let submission = try TaskSubmission(json: body)
+        try await context.countAgainstLimits()
+        let result = try await submitter.submit(
+            submission, body: body, key: key, principal: principal, traceparent: context.trace.traceparent
+        )
+        switch result {
+        case .accepted(let response): return Self.response(response)
+        case .replayed(let response):
+            context.setAnswerHeader(.idempotentReplayed, "true")
+            return Self.response(response)
+        case .keyReused:
+            throw Problem(
+                .idempotencyMismatch,
+                "This Idempotency-Key came with another body before. Nothing was accepted; send a new key."
+            )
+        }
+    }
+
+    private static func response(_ stored: StoredResponse) -> Response {
+        .json(stored.body, status: HTTPResponse.Status(code: stored.status), headers: [.location: stored.location])
+    }
+
+    func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        var query = try QueryReader(request)
+        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
+        let cursor = try query.cursor(list: "tasks")
+        let filter = TaskFilter(
+            tenant: principal.tenant, state: try query.choice("state"), workflow: try query.name("workflow"),
+            before: cursor?.keys.first.flatMap { TaskID($0) }, limit: limit + 1
+        )
+        try query.refuseUnknown()
+        let found = try await store.list(filter)
+        let page = found.prefix(limit)
+        return .json(
+            JSONWriter.object { writer in
+                writer.field("tasks", array: { writer in
+                    for task in page { writer.element(TaskView.summary(task, workflow: workflow(of: task))) }
+                })
+                if found.count > limit, let last = page.last {
+                    writer.field("next_cursor", Cursor([last.id.description]).text(list: "tasks"))
+                }
+            }
+        )
+    }
+
+    func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let found = try await find(request, context)
+        return .json(TaskView.document(found, workflow: workflow(of: found.task)))
+    }
+
+    func events(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let id = try context.taskID()
+        var query = try QueryReader(request)
+        let asked = try query.int("after", in: 0...Int(Int32.max))
+        let after = try request.lastEventID() ?? asked ?? 0
+        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listMax
+        try query.refuseUnknown()
+        guard request.prefersEventStream else {
+            _ = try await find(id, principal)
+            let found = try await store.events(of: id, tenant: principal.tenant, after: after, limit: limit + 1)
+            return .json(TaskView.events(Array(found.prefix(limit)), isLastPage: found.count <= limit))
+        }
+        // Watching starts before the task is looked for, so that nothing can happen in between.
+        let feed = try TaskEventFeed(store: store, hub: hub, task: id, tenant: principal.tenant)
+        let found = try await find(id, principal)
+        if found.task.state.isTerminal, after >= found.task.eventSequence {
+            return Response(status: .noContent)
+        }
+        let stream = EventStream { last in
+            let events = try await feed.next(after: last)
+            return EventPage(
+                events: events.map {
+                    ServerSentEvent(id: $0.sequence, name: $0.kind.rawValue, data: $0.json.text)
+                },
+                isLast: events.last?.kind.endsTask ?? true
+            )
+        }
+        return stream.response(to: request, context, after: after)
+    }
+
+    func cancel(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let id = try context.taskID()
+        let reason = try await cancelReason(request, by: principal)
+        switch try await canceler.cancel(id, tenant: principal.tenant, reason: reason) {
+        case .done(let task):
+            let status: HTTPResponse.Status = task.state.isTerminal ? .ok : .accepted
+            return .json(TaskView.summary(task, workflow: workflow(of: task)), status: status)
+        case .tooLate(let task):
+            throw Problem(.taskEnded, "The task is \(task.state.rawValue) already; nothing was changed.")
+        case .unknown: throw Problem.notFound("task")
+        }
+    }
+
+    private func cancelReason(_ request: Request, by principal: Principal) async throws -> String {
+        guard let json = try await request.readOptionalJSON(limit: 64 * 1024) else {
+            return "canceled by \(principal.subject)"
+        }
+        var body = try JSONReader(json)
+        let reason = try body.optionalString("reason")
+        try body.refuseUnknown()
+        if let reason, !(1...500).contains(reason.unicodeScalars.count) {
+            throw body.error("reason", "must be 1 to 500 characters")
+        }
+        return reason ?? "canceled by \(principal.subject)"
+    }
+
+    func explain(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let task = try await find(request, context).task
+        let explanation = Explanation.of(task, try await facts(about: task))
+        return .json(
+            JSONWriter.object { writer in
+                writer.field("task_id", task.id.description)
+                writer.field("state", task.state.rawValue)
+                writer.field("summary", explanation.summary)
+                writer.field("details", explanation.details)
+                writer.field(ifPresent: "next", explanation.next)
+            }
+        )
+    }
+
+    private func facts(about task: TaskRecord) async throws -> Explanation.Facts {
+        var ahead = 0
+        if case .queued(let runAt) = task.phase { ahead = try await store.countAhead(of: task, runAt: runAt) }
+        var queue: (pending: Int, held: Int)?
+        if task.state.occupiesAgent {
+            // The bus may be away; the explanation then does without the queue's numbers.
+            do { queue = try await bus.consumerState(task.role).map { ($0.pending, $0.ackPending) } } catch { queue = nil }
+        }
+        let now = Date()
+        return Explanation.Facts(
+            now: now, slots: agents.slots(at: now), ahead: ahead, aheadMax: 1000,
+            holder: agents.holder(of: task.id, at: now), queue: queue
+        )
+    }
+
+    func listAgents(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let query = try QueryReader(request)
+        try query.refuseUnknown()
+        let known = try await agentStore.recent(limit: Self.agentsMax)
+        return .json(AgentView.list(online: agents.online(), known: known))
+    }
+
+    private func find(_ request: Request, _ context: EdgeRequestContext) async throws -> TaskDocument {
+        let query = try QueryReader(request)
+        try query.refuseUnknown()
+        return try await find(try context.taskID(), try context.requirePrincipal())
+    }
+
+    private func find(_ id: TaskID, _ principal: Principal) async throws -> TaskDocument {
+        guard let found = try await store.find(id, tenant: principal.tenant) else { throw Problem.notFound("task") }
+        return found
+    }
+
+    private func workflow(of task: TaskRecord) -> Workflow? {
+        workflows.find(task.workflow, version: task.workflowVersion)
+    }
+}

@@ -1,0 +1,77 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Storage
+
+/// A task as the API shows it.
+enum TaskView {
+    /// Without input and output: lists, and the answer to a submission.
+    static func summary(_ task: TaskRecord, workflow: Workflow?) -> JSON {
+        JSONWriter.object { write(task, workflow, to: &$0) }
+    }
+
+    static func document(_ document: TaskDocument, workflow: Workflow?) -> JSON {
+        JSONWriter.object { writer in
+            write(document.task, workflow, to: &writer)
+            writer.field("input", document.input)
+            writer.field(ifPresent: "output", document.output)
+        }
+    }
+
+    private static func write(_ task: TaskRecord, _ workflow: Workflow?, to writer: inout JSONWriter) {
+        writer.field("id", task.id.description)
+        writer.field("tenant", task.tenant.text)
+        writer.field("project", task.project.text)
+        writer.field(ifPresent: "name", task.name)
+        writer.field("workflow", task.workflow.text)
+        writer.field("workflow_version", task.workflowVersion)
+        writer.field("state", task.state.rawValue)
+        writer.field("stage", workflow?.stages[task.stage].name ?? String(task.stage))
+        writer.field("role", task.role.text)
+        writer.field("priority", task.priority)
+        writer.field("attempt", task.attempt)
+        writer.field("max_attempts", task.overrides.attemptMax)
+        writer.field("timeout_seconds", task.overrides.timeoutSeconds)
+        writer.field("labels", object: { writer in
+            for (name, value) in task.labels.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
+        })
+        writer.field("usage_tokens", task.usageTokens)
+        writer.field(ifPresent: "agent", task.agent?.text)
+        writer.field("created_at", Timestamp.text(task.createdAt))
+        writer.field("updated_at", Timestamp.text(task.updatedAt))
+        writePhase(task.phase, to: &writer)
+    }
+
+    private static func writePhase(_ phase: TaskRecord.Phase, to writer: inout JSONWriter) {
+        switch phase {
+        case .queued(let runAt): writer.field("run_at", Timestamp.text(runAt))
+        case .running(_, let lease): writer.field("deadline", Timestamp.text(lease.deadline))
+        case .canceling(let lease, let reason):
+            writer.field("deadline", Timestamp.text(lease.deadline))
+            writer.field("cancel_reason", reason)
+        case .ended(let ending, let at):
+            writer.field("ended_at", Timestamp.text(at))
+            switch ending {
+            case .completed: break
+            case .failed(let code, let message): writeError(code, message, to: &writer)
+            case .rejected(let reason): writeError("rejected", reason, to: &writer)
+            case .canceled(let reason): writer.field("cancel_reason", reason)
+            }
+        }
+    }
+
+    private static func writeError(_ code: String, _ message: String, to writer: inout JSONWriter) {
+        writer.field("error", object: {
+            $0.field("code", code)
+            $0.field("message", message)
+        })
+    }
+
+    /// A page of a history, and how to get the next one.
+    static func events(_ events: [TaskEvent], isLastPage: Bool) -> JSON {
+        JSONWriter.object { writer in
+            writer.field("events", array: { writer in for event in events { writer.element(event.json) } })
+            if !isLastPage { writer.field(ifPresent: "next_after", events.last?.sequence) }
+            writer.field("ended", events.last?.kind.endsTask ?? false)
+        }
+    }
+}

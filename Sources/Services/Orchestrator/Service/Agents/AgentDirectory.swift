@@ -1,0 +1,75 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import ServiceLifecycle
+internal import Storage
+internal import Synchronization
+
+/// Who is online: each replica listens to the announcements and forgets who falls silent.
+final class AgentDirectory: Service {
+    /// Agents kept at most; beyond that the longest silent ones are forgotten first.
+    static let agentsMax = 10_000
+
+    struct Entry: Sendable {
+        let announcement: AgentAnnouncement
+        let heardAt: Date
+    }
+
+    private let bus: MessageBus
+    private let logger: Logger
+    private let entries = Mutex<[AgentID: Entry]>([:])
+
+    init(bus: MessageBus, logger: Logger) {
+        self.bus = bus
+        self.logger = logger
+    }
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            let announcements = try self.bus.subscribe(.announcements)
+            try self.bus.sendRaw(.announceNow)
+            for try await announcement in announcements { self.hear(announcement, at: Date()) }
+        }
+    }
+
+    func hear(_ announcement: AgentAnnouncement, at now: Date) {
+        entries.withLock { entries in
+            if announcement.isLeaving {
+                entries[announcement.agent] = nil
+                return
+            }
+            entries[announcement.agent] = Entry(announcement: announcement, heardAt: now)
+            guard entries.count > Self.agentsMax else { return }
+            if let oldest = entries.min(by: { $0.value.heardAt < $1.value.heardAt }) { entries[oldest.key] = nil }
+        }
+    }
+
+    /// The agents heard of lately.
+    func online(at now: Date = Date()) -> [Entry] {
+        let earliest = now.addingTimeInterval(-TimeInterval(AgentAnnouncement.expirySeconds))
+        return entries.withLock { entries in
+            for (agent, entry) in entries where entry.heardAt < earliest { entries[agent] = nil }
+            return Array(entries.values)
+        }
+    }
+
+    /// Slots by role; an agent of several roles counts fully for each, since it fills its slots from any of them.
+    func slots(at now: Date = Date()) -> [AgentRole: Int] {
+        var slots: [AgentRole: Int] = [:]
+        for entry in online(at: now) {
+            for role in entry.announcement.roles { slots[role, default: 0] += entry.announcement.slots }
+        }
+        return slots
+    }
+
+    /// Who works on a task, as far as the last announcements tell.
+    func holder(of task: TaskID, at now: Date = Date()) -> AgentID? {
+        online(at: now).first { $0.announcement.leases.contains(task) }?.announcement.agent
+    }
+
+    /// Every task that some agent says it works on.
+    func leases(at now: Date = Date()) -> Set<TaskID> {
+        Set(online(at: now).flatMap(\.announcement.leases))
+    }
+}

@@ -1,0 +1,59 @@
+internal import Bootstrap
+internal import Contracts
+internal import FoundationEssentials
+internal import Storage
+
+/// What the orchestrator counts, by the names that alerts and autoscaling use.
+struct Instruments: Sendable {
+    private let created: CounterFamily
+    private let completed: Counter
+    private let failed: CounterFamily
+    private let retried: Counter
+    private let duration: Histogram
+    private let refused: CounterFamily
+    private let active: Gauge
+    private let depth: Gauge
+
+    init(_ registry: MetricsRegistry) {
+        created = registry.counter("tasks_created_total", "Tasks accepted, by workflow.", labels: ["workflow"])
+        completed = registry.counter("tasks_completed_total", "Tasks that ended as completed.")[]
+        failed = registry.counter(
+            "tasks_failed_total", "Tasks that ended otherwise, by state (failed, canceled, rejected).", labels: ["state"]
+        )
+        retried = registry.counter("tasks_retried_total", "Attempts that were followed by another.")[]
+        duration = registry.histogram("task_duration_seconds", "From acceptance to the end of a task.")[]
+        refused = registry.counter(
+            "agent_reports_refused_total", "Reports that changed nothing, by reason (lost, ended, repeated, …).",
+            labels: ["reason"]
+        )
+        active = registry.gauge("orchestrator_active_tasks", "Tasks handed out and not ended, seen by the leader.")[]
+        depth = registry.gauge("orchestrator_task_queue_depth", "Tasks due and waiting, seen by the leader.")[]
+    }
+
+    /// Counts what was committed.
+    func count(_ events: [TaskEvent], of changes: [TaskChange]) {
+        for event in events {
+            switch event.kind {
+            case .created: break
+            case .completed: completed.add()
+            case .failed, .canceled, .rejected: failed[String(event.kind.rawValue.dropFirst(5))].add()
+            case .retrying: retried.add()
+            case .dispatched, .progress, .stageCompleted, .canceling, .escalated: break
+            }
+        }
+        for change in changes {
+            if case .ended(_, let at) = change.task.phase {
+                duration.observe(at.timeIntervalSince(change.task.createdAt))
+            }
+            if change.previousSequence == 0 { created[change.task.workflow.text].add() }
+        }
+    }
+
+    func reportsRefused(_ reason: String, _ count: Int) { refused[reason].add(count) }
+
+    /// What the leader counted in Postgres; queues count to their bound.
+    func show(active: Int, queued: Int) {
+        self.active.set(active)
+        depth.set(queued)
+    }
+}

@@ -1,0 +1,173 @@
+internal import Bootstrap
+internal import Contracts
+internal import Coordination
+internal import HTTPEdge
+package import Logging
+internal import MessageBus
+internal import NATS
+internal import OrchestratorCore
+internal import Postgres
+internal import Redis
+package import ServiceLifecycle
+internal import Storage
+
+/// Puts an orchestrator together: every dependency is made here and passed on, and tests call the same.
+package struct Orchestrator: Sendable {
+    /// What runs, in the order to start in; shut down in the reverse order.
+    package let services: [any Service]
+
+    package init(
+        _ configuration: OrchestratorConfiguration, logger: Logger,
+        onListening: @escaping @Sendable (_ port: Int) -> Void = { _ in }
+    ) async throws {
+        let registry = MetricsRegistry()
+        ProcessMetrics.install(in: registry)
+        let stores = Stores(configuration, registry: registry, logger: logger)
+        let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
+        let bus = MessageBus(
+            connection: wire, configuration: BusConfiguration(replicas: configuration.natsReplicas), logger: logger
+        )
+        let redis = RedisConnection(configuration.redis, logger: logger)
+        let work = Work(configuration, stores: stores, bus: bus, instruments: Instruments(registry), logger: logger)
+        let server = try await Self.server(
+            configuration, work: work, stores: stores, bus: bus, redis: redis, registry: registry, logger: logger,
+            onListening: onListening
+        )
+        services =
+            [
+                Running("postgres", run: stores.pool.run, stop: { await stores.pool.shutdown(within: $0) }),
+                Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
+                Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
+                Running("topology", run: { try await Self.keepTopology(bus, logger) }),
+            ] + work.services + [server]
+    }
+
+    /// Declares streams and consumers at start-up, retrying until the bus is there, and repairs them ever after.
+    private static func keepTopology(_ bus: MessageBus, _ logger: Logger) async throws {
+        while true {
+            do {
+                for change in try await bus.setUp() {
+                    logger.info("changed the bus's topology", metadata: ["change": "\(change)"])
+                }
+                break
+            } catch {
+                try Task.checkCancellation()
+                logger.warning("the bus's topology is not set up yet", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
+        try await bus.run()
+    }
+
+    private static func server(
+        _ configuration: OrchestratorConfiguration, work: Work, stores: Stores, bus: MessageBus, redis: RedisConnection,
+        registry: MetricsRegistry, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void
+    ) async throws -> EdgeServer {
+        let verifier = try await TokenVerifier(configuration.tokens, logger: logger)
+        let http = HTTPServerMetrics(registry)
+        let metrics = EdgeMetrics(
+            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
+        )
+        let drain = Drain()
+        var edge = EdgeConfiguration(verifier: verifier, metrics: metrics, drain: drain)
+        let counters = Coordination.RateLimiter(redis: redis, replicas: { work.census.count() }, logger: logger)
+        edge.rateLimiter = configuration.rateLimits.limiter(counters)
+        edge.problem = ServiceProblems.problem
+        let readiness = Readiness(
+            [
+                Readiness.Check("postgres") { try await stores.checkSchema() },
+                Readiness.Check("nats") { try await bus.checkHealth() },
+                Readiness.Check("redis") { _ = try await redis.command(["PING"]) },
+            ],
+            drain: drain, logger: logger
+        )
+        let health = HealthRoutes(
+            service: "orchestrator", version: Version.current, readiness: readiness, metrics: metrics
+        )
+        let document = OpenAPIDocument(title: "Golden", version: Version.current, schemas: TaskAPI.schemas)
+        let routes = work.api.routes + health.routes
+        return EdgeServer(
+            EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort), edge: edge,
+            table: RouteTable(routes + [document.route(describing: routes)]), logger: logger, onListening: onListening
+        )
+    }
+}
+
+/// The stores over Postgres.
+struct Stores: Sendable {
+    let pool: PostgresPool
+    let tasks: TaskStore
+    let outbox: OutboxStore
+    let records: ReconciliationStore
+    let agents: AgentStore
+
+    init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
+        let durations = registry.histogram(
+            "db_query_duration_seconds", "Time of one statement, by statement.", labels: ["statement"]
+        )
+        var postgres = configuration.postgres
+        postgres.observer = { statement, duration, _ in durations[statement].observe(duration) }
+        pool = PostgresPool(postgres, logger: logger)
+        tasks = TaskStore(pool: pool)
+        outbox = OutboxStore(pool: pool)
+        records = ReconciliationStore(pool: pool)
+        agents = AgentStore(pool: pool)
+    }
+
+    /// Throws unless the tables are there.
+    func checkSchema() async throws { _ = try await records.streams() }
+}
+
+/// What does the tasks' work, and the API in front of it.
+struct Work: Sendable {
+    let census: ReplicaCensus
+    let api: TaskAPI
+    let services: [any Service]
+
+    init(
+        _ configuration: OrchestratorConfiguration, stores: Stores, bus: MessageBus, instruments: Instruments,
+        logger: Logger
+    ) {
+        let decider = Decider(workflows: WorkflowCatalogue())
+        let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
+        let agents = AgentDirectory(bus: bus, logger: logger)
+        let hub = EventHub(bus: bus, logger: logger)
+        var limits = DispatchBook.Limits()
+        limits.tenantConcurrency = configuration.tenantConcurrency
+        let dispatcher = Dispatcher(
+            limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher, bus: bus,
+            agents: agents, instruments: instruments, logger: logger
+        )
+        let reports = ReportApplier(
+            bus: bus, tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
+            logger: logger
+        )
+        let leadership = Leadership(
+            election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
+            dispatcher: dispatcher, relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, logger: logger),
+            reconciler: Reconciler(
+                tasks: stores.tasks, records: stores.records, agentStore: stores.agents, agents: agents, decider: decider,
+                dispatcher: dispatcher, instruments: instruments, logger: logger
+            ),
+            lostWork: LostWork(
+                bus: bus, outbox: stores.outbox, records: stores.records, agents: agents, decider: decider,
+                publisher: publisher, logger: logger
+            ),
+            logger: logger
+        )
+        census = ReplicaCensus(bus: bus, logger: logger)
+        api = TaskAPI(
+            store: stores.tasks,
+            submitter: TaskSubmitter(
+                tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments
+            ),
+            canceler: TaskCanceler(
+                tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments
+            ),
+            hub: hub, agents: agents, agentStore: stores.agents, bus: bus, workflows: decider.workflows
+        )
+        services = [
+            publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, leadership,
+        ]
+    }
+}

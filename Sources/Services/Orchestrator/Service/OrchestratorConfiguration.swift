@@ -1,0 +1,87 @@
+package import Bootstrap
+internal import Contracts
+internal import Coordination
+internal import Foundation
+internal import HTTPEdge
+package import NATS
+package import Postgres
+package import Redis
+
+/// Everything an orchestrator is told from outside, read once.
+///
+/// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`,
+/// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
+/// `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`, `GOLDEN_JWT_ISSUER`,
+/// `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
+/// Each may be given as `<KEY>_FILE` instead.
+package struct OrchestratorConfiguration: Sendable {
+    package var postgres: PostgresConfiguration
+    package var nats: NATSConfiguration
+    package var natsReplicas: Int
+    package var redis: RedisConfiguration
+    package var httpHost: String
+    package var httpPort: Int
+    var tokens: TokenConfiguration
+    var rateLimits: RateLimits
+    var tenantConcurrency: Int
+    package var migrations: String
+
+    package init(_ settings: ServiceConfiguration) throws {
+        postgres = PostgresConfiguration(
+            connectionString: try settings.url("GOLDEN_POSTGRES_URL"), applicationName: "golden-orchestrator"
+        )
+        postgres.maxConnections = try settings.int("GOLDEN_POOL_SIZE", default: 6, in: 2...64)
+        nats = try NATSConfiguration(settings, name: "golden-orchestrator")
+        natsReplicas = try settings.int("GOLDEN_NATS_REPLICAS", default: 1, in: 1...5)
+        redis = try RedisConfiguration(settings)
+        httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
+        httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8080, in: 0...65_535)
+        tokens = TokenConfiguration(
+            issuer: try settings.string("GOLDEN_JWT_ISSUER", default: "golden"),
+            audience: try settings.string("GOLDEN_JWT_AUDIENCE", default: "golden-api"),
+            secrets: try settings.optionalSecret("GOLDEN_JWT_SECRET").map { [Array($0.utf8)] } ?? [],
+            keySetFile: try settings.optionalString("GOLDEN_JWKS_FILE")
+        )
+        rateLimits = try Self.rateLimits(settings)
+        tenantConcurrency = try settings.int("GOLDEN_TENANT_CONCURRENCY", default: 100_000, in: 1...1_000_000)
+        migrations = try settings.string("GOLDEN_MIGRATIONS", default: "migrations")
+    }
+
+    private static func rateLimits(_ settings: ServiceConfiguration) throws -> RateLimits {
+        var perMinute: [Role: Int] = [:]
+        for (name, count) in try settings.table("GOLDEN_RATE_LIMITS", default: "") {
+            guard let role = Role(rawValue: name), (1...RateLimits.perMinuteMax).contains(count) else {
+                throw settings.invalid("GOLDEN_RATE_LIMITS", "must be <role>=<requests per minute>, …")
+            }
+            perMinute[role] = count
+        }
+        return try RateLimits(perMinute: perMinute)
+    }
+}
+
+extension NATSConfiguration {
+    init(_ settings: ServiceConfiguration, name: String) throws {
+        self.init(servers: try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222"), name: name)
+        if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
+            credentials = .credentialsFile(path: file)
+        } else if let user = try settings.optionalString("GOLDEN_NATS_USER") {
+            credentials = .userPassword(user: user, password: try settings.secret("GOLDEN_NATS_PASSWORD"))
+        }
+        if let authority = try settings.optionalString("GOLDEN_NATS_CA") { tls = NATSTLS(caFile: authority) }
+    }
+}
+
+extension RedisConfiguration {
+    init(_ settings: ServiceConfiguration) throws {
+        let key = "GOLDEN_REDIS_URL"
+        guard let url = URLComponents(string: try settings.url(key)), let host = url.host,
+            let scheme = url.scheme, ["redis", "rediss"].contains(scheme)
+        else { throw settings.invalid(key, "must be redis://[user]:password@host:port/database, or rediss:// for TLS") }
+        self.init(
+            host: host, port: url.port ?? 6379, username: url.user.flatMap { $0.isEmpty ? nil : $0 },
+            password: url.password, database: Int(url.path.dropFirst()) ?? 0
+        )
+        let authority = try settings.optionalString("GOLDEN_REDIS_CA")
+        if scheme == "rediss" { tls = RedisTLS(authorityFile: authority) }
+    }
+}

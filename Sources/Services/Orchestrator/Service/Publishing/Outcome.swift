@@ -1,0 +1,44 @@
+internal import Contracts
+internal import OrchestratorCore
+internal import Storage
+
+/// What one transaction decided: rows to write, and what is left to do once they are committed.
+struct Outcome: Sendable {
+    private(set) var changes: [TaskChange] = []
+    private(set) var events: [TaskEvent] = []
+    private(set) var outbox: [OutboxMessage] = []
+    private(set) var notices: [CancelNotice] = []
+    private(set) var queued: [DispatchHint.Count: Int] = [:]
+    private(set) var freed: [DispatchHint.Count: Int] = [:]
+
+    /// Takes over what the machine decided about one task.
+    mutating func add(_ task: TaskRecord, _ effects: [TaskMachine.Effect], previousSequence: Int) {
+        var events: [TaskEvent] = []
+        var outbox: [OutboxMessage] = []
+        for effect in effects {
+            switch effect {
+            case .record(let event): events.append(event)
+            case .hand(let item): outbox.append(OutboxMessage(item, traceparent: task.traceparent))
+            case .stop(let notice): notices.append(notice)
+            case .queue(let role, _): queued[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
+            case .free(let role): freed[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
+            }
+        }
+        self.events += events
+        self.outbox += outbox
+        changes.append(TaskChange(previousSequence: previousSequence, task: task, events: events, outbox: outbox))
+    }
+}
+
+extension OutboxMessage {
+    /// The work message of one attempt.
+    ///
+    /// - Parameter derivation: set when the bus has lost the first one, so that the duplicate window lets it through.
+    init(_ item: WorkItem, traceparent: String?, derivation: Int? = nil) {
+        self.init(
+            messageID: "\(item.task).\(item.attempt)" + (derivation.map { ".r\($0)" } ?? ""),
+            subject: Subject.work(item.role).text, payload: item.json, tenant: item.tenant, task: item.task,
+            traceparent: traceparent
+        )
+    }
+}

@@ -1,0 +1,85 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import OrchestratorCore
+internal import Storage
+
+/// Comes back to what nobody else would: leases past their deadlines, keys and agents past their time.
+///
+/// Runs on the leading replica. Every correction is compared-and-set on the task's row, so that a late second leader
+/// changes nothing twice.
+struct Reconciler: Sendable {
+    static let interval: Duration = .seconds(1)
+    /// Tasks corrected in one transaction.
+    static let batchMax = 500
+    static let purgeInterval: Duration = .seconds(60)
+    static let agentsInterval: Duration = .seconds(15)
+
+    let tasks: TaskStore
+    let records: ReconciliationStore
+    let agentStore: AgentStore
+    let agents: AgentDirectory
+    let decider: Decider
+    let dispatcher: Dispatcher
+    let instruments: Instruments
+    let logger: Logger
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await repeated("deadlines", every: Self.interval) { try await enforceDeadlines() } }
+            group.addTask { try await repeated("expired keys", every: Self.purgeInterval) { try await purge() } }
+            group.addTask { try await repeated("agents", every: Self.agentsInterval) { try await saveAgents() } }
+            try await group.waitForAll()
+        }
+    }
+
+    private func repeated(
+        _ what: String, every interval: Duration, _ body: @Sendable () async throws -> Void
+    ) async throws {
+        while true {
+            do {
+                try await body()
+            } catch let error as CancellationError {
+                throw error
+            } catch {
+                logger.warning("a reconciliation failed", metadata: ["of": "\(what)", "error": "\(error)"])
+            }
+            try await Task.sleep(for: interval)
+        }
+    }
+
+    /// Ends or retries every attempt whose lease has passed its deadline.
+    func enforceDeadlines() async throws {
+        while true {
+            let overdue = try await records.overdue(limit: Self.batchMax)
+            if overdue.isEmpty { return }
+            let now = Date()
+            let outcome = try await tasks.change(overdue) { [decider] locked in
+                var outcome = Outcome()
+                for task in locked { decider.apply(.deadlinePassed, to: task, now: now, into: &outcome) }
+                return (outcome.changes, outcome)
+            }
+            dispatcher.carryOut(outcome)
+            instruments.count(outcome.events, of: outcome.changes)
+            // Nothing changed means that this clock is behind the database's: the next second will do.
+            if outcome.changes.isEmpty || overdue.count < Self.batchMax { return }
+        }
+    }
+
+    private func purge() async throws {
+        while try await records.purgeIdempotencyKeys(limit: 5000) == 5000 {}
+    }
+
+    private func saveAgents() async throws {
+        try await agentStore.save(
+            agents.online().map { entry in
+                let said = entry.announcement
+                return KnownAgent(
+                    agent: said.agent, roles: said.roles, slots: said.slots, owner: said.owner, version: said.version,
+                    lastSeen: entry.heardAt
+                )
+            }
+        )
+    }
+}

@@ -1,0 +1,88 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import OrchestratorCore
+internal import ServiceLifecycle
+internal import Storage
+
+/// Applies agents' reports in batches: one transaction for all that arrived while the last one ran.
+final class ReportApplier: Service {
+    /// Reports in one transaction.
+    static let batchMax = 256
+
+    private let bus: MessageBus
+    private let tasks: TaskStore
+    private let decider: Decider
+    private let dispatcher: Dispatcher
+    private let instruments: Instruments
+    private let logger: Logger
+
+    init(
+        bus: MessageBus, tasks: TaskStore, decider: Decider, dispatcher: Dispatcher, instruments: Instruments,
+        logger: Logger
+    ) {
+        self.bus = bus
+        self.tasks = tasks
+        self.decider = decider
+        self.dispatcher = dispatcher
+        self.instruments = instruments
+        self.logger = logger
+    }
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            try await self.bus.consume(.allResults, as: BusTopology.orchestratorResults, batchMax: Self.batchMax) {
+                try await self.apply($0)
+            }
+        }
+    }
+
+    private struct Applied: Sendable {
+        var outcome = Outcome()
+        var refused: [TaskMachine.Reason: Int] = [:]
+        var unknown: Set<TaskID> = []
+    }
+
+    private func apply(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
+        let reports = batch.map(\.message)
+        let now = Date()
+        let applied = try await tasks.change(Array(Set(reports.map(\.task)))) { [decider] locked in
+            let applied = Self.decide(reports, locked, decider, now)
+            return (applied.outcome.changes, applied)
+        }
+        dispatcher.carryOut(applied.outcome)
+        instruments.count(applied.outcome.events, of: applied.outcome.changes)
+        for (reason, count) in applied.refused { instruments.reportsRefused(reason.rawValue, count) }
+        return reports.map { report in
+            guard applied.unknown.contains(report.task) else { return .acknowledge }
+            return .giveUp(reason: "unknown_task", error: "No task \(report.task) exists.")
+        }
+    }
+
+    /// Folds the reports, in their order, over the tasks they are about.
+    private static func decide(
+        _ reports: [AgentReport], _ locked: [TaskRecord], _ decider: Decider, _ now: Date
+    ) -> Applied {
+        var applied = Applied()
+        var tasks = Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) })
+        var effects: [TaskID: [TaskMachine.Effect]] = [:]
+        for report in reports {
+            guard let task = tasks[report.task], let context = decider.context(task, now: now) else {
+                applied.unknown.insert(report.task)
+                continue
+            }
+            switch TaskMachine.decide(task, .reported(report), context: context) {
+            case .changed(let next, let more):
+                tasks[task.id] = next
+                effects[task.id, default: []] += more
+            case .unchanged(let reason): applied.refused[reason, default: 0] += 1
+            }
+        }
+        for before in locked {
+            guard let after = tasks[before.id], let more = effects[before.id] else { continue }
+            applied.outcome.add(after, more, previousSequence: before.eventSequence)
+        }
+        return applied
+    }
+}

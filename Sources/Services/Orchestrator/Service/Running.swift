@@ -1,0 +1,32 @@
+internal import ServiceLifecycle
+
+/// A driver's `run` and `shutdown` as a service of the lifecycle: stopped when its turn in the shutdown comes.
+struct Running: Service {
+    /// How long a connection may take to end in good order.
+    static let stopTimeout: Duration = .seconds(5)
+
+    let name: String
+    private let body: @Sendable () async throws -> Void
+    private let stop: (@Sendable (Duration) async -> Void)?
+
+    /// - Parameter stop: ends the body; without it, the body is cancelled.
+    init(
+        _ name: String, run body: @escaping @Sendable () async throws -> Void,
+        stop: (@Sendable (Duration) async -> Void)? = nil
+    ) {
+        self.name = name
+        self.body = body
+        self.stop = stop
+    }
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await cancelWhenGracefulShutdown(body) }
+            try await group.waitForAll()
+        }
+        await stop?(Self.stopTimeout)
+    }
+
+    /// For what needs no body: waits for its turn to stop.
+    @Sendable static func untilShutdown() async throws { try await gracefulShutdown() }
+}
