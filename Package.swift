@@ -80,15 +80,15 @@ let package = Package(
 
         // 6. Executables: read configuration, build, run.
         .executableTarget(
-            name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments],
+            name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments, log],
             path: "Sources/Services/Orchestrator/Main"
         ),
         .executableTarget(
-            name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments],
+            name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments, log],
             path: "Sources/Services/AgentWorker/Main"
         ),
         .executableTarget(
-            name: "golden", dependencies: ["Contracts", arguments, httpClient, nio, subprocess], path: "Sources/CLI"
+            name: "golden", dependencies: ["Contracts", arguments, httpClient, jwt, nio, subprocess], path: "Sources/CLI"
         ),
 
         // 7. Tests.

@@ -40,8 +40,8 @@ import Testing
                 "Subprocess",
             ]
         ),
-        ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser"]),
-        ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "ArgumentParser"]),
+        ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
+        ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "ArgumentParser", "Logging"]),
         (
             "CLI",
             ["Contracts", "ArgumentParser", "AsyncHTTPClient", "Glibc", "JWTKit", "NIOCore", "NIOHTTP1", "Subprocess"]

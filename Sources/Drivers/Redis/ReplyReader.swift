@@ -1,7 +1,7 @@
 internal import CHiredis
 
 /// hiredis' reply parser: fed with bytes as they come, it gives whole replies.
-struct ReplyReader: ~Copyable {
+@safe struct ReplyReader: ~Copyable {
     /// A whole reply, which is either a value or an error of the server's.
     typealias Parsed = Result<RedisReply, RedisError>
 
@@ -19,27 +19,33 @@ struct ReplyReader: ~Copyable {
 
     deinit { unsafe redisReaderFree(reader) }
 
-    /// Appends received bytes.
+    /// Appends the first `count` of the received bytes. Take all whole replies with `next()` before feeding more.
     ///
-    /// - Throws: `tooLarge` when one reply passes the bound; the stream is of no use afterwards.
-    mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(RedisError) {
-        bytesSinceReply += bytes.count
-        guard bytesSinceReply <= maxReplyBytes else {
-            throw RedisError(
-                .tooLarge, "A reply passed the bound of \(maxReplyBytes) bytes; the connection was dropped. Ask for less."
-            )
+    /// - Throws: `protocolViolation`; the stream is of no use afterwards.
+    mutating func feed(_ bytes: [UInt8], count: Int) throws(RedisError) {
+        bytesSinceReply += count
+        let code = unsafe bytes.withUnsafeBytes { buffer in
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
+            return unsafe redisReaderFeed(reader, piece.baseAddress?.assumingMemoryBound(to: CChar.self), piece.count)
         }
-        let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
-        guard unsafe redisReaderFeed(reader, start, bytes.count) == REDIS_OK else { throw violation() }
+        guard code == REDIS_OK else { throw violation() }
     }
 
     /// The next whole reply, or nil when more bytes are needed.
     ///
-    /// - Throws: `protocolViolation`; the stream is of no use afterwards.
+    /// - Throws: `protocolViolation`, or `tooLarge` when an unfinished reply has passed its bound; the stream is of no
+    ///   use afterwards.
     mutating func next() throws(RedisError) -> Parsed? {
         var object: UnsafeMutableRawPointer?
         guard unsafe redisReaderGetReply(reader, &object) == REDIS_OK else { throw violation() }
-        guard let object = unsafe object else { return nil }
+        guard let object = unsafe object else {
+            guard bytesSinceReply <= maxReplyBytes else {
+                throw RedisError(
+                    .tooLarge, "A reply passed the bound of \(maxReplyBytes) bytes; the connection was dropped."
+                )
+            }
+            return nil
+        }
         defer { unsafe freeReplyObject(object) }
         bytesSinceReply = unsafe reader.pointee.len - reader.pointee.pos
         let reply = unsafe object.assumingMemoryBound(to: redisReply.self)
@@ -78,7 +84,11 @@ struct ReplyReader: ~Copyable {
     }
 
     private func violation() -> RedisError {
-        let reason = unsafe withUnsafeBytes(of: reader.pointee.errstr) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        return RedisError(.protocolViolation, "What the server sent is no Redis reply (\(reason)); the connection was dropped.")
+        let reason = unsafe withUnsafeBytes(of: reader.pointee.errstr) { text in
+            unsafe String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return RedisError(
+            .protocolViolation, "What the server sent is no Redis reply (\(reason)); the connection was dropped."
+        )
     }
 }

@@ -31,7 +31,8 @@ struct MigrationFile: Sendable, Equatable {
     static func load(folder: String) throws(MigrationError) -> [MigrationFile] {
         let names = try list(folder).filter { $0.hasSuffix(".sql") }.sorted()
         guard !names.isEmpty else {
-            throw MigrationError(.fileInvalid, "\(folder) holds no migration. Point GOLDEN_MIGRATIONS at the right folder.")
+            throw MigrationError(
+                .fileInvalid, "\(folder) holds no migration. Point GOLDEN_MIGRATIONS at the right folder.")
         }
         var files: [MigrationFile] = []
         for fileName in names {
@@ -75,7 +76,8 @@ struct MigrationFile: Sendable, Equatable {
             return try FileManager.default.contentsOfDirectory(atPath: folder)
         } catch {
             throw MigrationError(
-                .folderUnreadable, "\(folder) cannot be listed. Point GOLDEN_MIGRATIONS at the migrations.", underlying: error
+                .folderUnreadable, "\(folder) cannot be listed. Point GOLDEN_MIGRATIONS at the migrations.",
+                underlying: error
             )
         }
     }
@@ -85,7 +87,8 @@ struct MigrationFile: Sendable, Equatable {
         do {
             data = try Data(contentsOf: URL(filePath: path))
         } catch {
-            throw MigrationError(.folderUnreadable, "\(path) cannot be read. Every migration has its way back.", underlying: error)
+            throw MigrationError(
+                .folderUnreadable, "\(path) cannot be read. Every migration has its way back.", underlying: error)
         }
         guard data.count <= bytesMax, let text = String(validating: data, as: UTF8.self) else {
             throw MigrationError(.fileInvalid, "\(path) is not UTF-8 text of at most \(bytesMax) bytes.")
@@ -98,7 +101,8 @@ struct MigrationFile: Sendable, Equatable {
     private static func check(_ text: String, _ path: String) throws(MigrationError) {
         let lines = text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("--") }
         guard lines.first == "BEGIN;", lines.last == "COMMIT;" else {
-            throw MigrationError(.fileInvalid, "\(path) must begin with BEGIN; and end with COMMIT; on lines of their own.")
+            throw MigrationError(
+                .fileInvalid, "\(path) must begin with BEGIN; and end with COMMIT; on lines of their own.")
         }
         if let line = lines.first(where: { $0.hasPrefix("\\") }) {
             throw MigrationError(.fileInvalid, "\(path) holds \(line), which only psql understands. Use SQL.")

@@ -11,18 +11,22 @@ package struct Migrator: Sendable {
     /// The advisory lock's key: "goldmigr" in ASCII.
     package static let lockKey: Int64 = 0x676f_6c64_6d69_6772
 
-    /// The longest wait for another migrator to finish.
-    package var lockTimeout: Duration = .seconds(600)
-    /// The longest run of one file.
-    package var fileTimeout: Duration = .seconds(600)
-
     private let pool: PostgresPool
     private let folder: String
+    private let lockTimeout: Duration
+    private let fileTimeout: Duration
 
-    /// - Parameter folder: holds `NNN_name.sql`, and the same names below `down/`.
-    package init(pool: PostgresPool, folder: String) {
+    /// - Parameters:
+    ///   - folder: holds `NNN_name.sql`, and the same names below `down/`.
+    ///   - lockTimeout: the longest wait for another migrator to finish.
+    ///   - fileTimeout: the longest run of one file.
+    package init(
+        pool: PostgresPool, folder: String, lockTimeout: Duration = .seconds(600), fileTimeout: Duration = .seconds(600)
+    ) {
         self.pool = pool
         self.folder = folder
+        self.lockTimeout = lockTimeout
+        self.fileTimeout = fileTimeout
     }
 
     /// Every migration that the folder or the database knows, in order. Changes nothing and takes no lock.
@@ -172,7 +176,8 @@ extension Migrator {
     static func compare(_ files: [MigrationFile], with rows: [ListMigrations.Row]) -> [MigrationStatus] {
         let known = files.map { status(of: $0, rows) }
         let unknown = rows.filter { row in !files.contains { $0.version == row.version } }
-        return known + unknown.map { MigrationStatus(version: $0.version, name: $0.name, state: .unknown(at: $0.appliedAt)) }
+        return known
+            + unknown.map { MigrationStatus(version: $0.version, name: $0.name, state: .unknown(at: $0.appliedAt)) }
     }
 
     private static func status(of file: MigrationFile, _ rows: [ListMigrations.Row]) -> MigrationStatus {
@@ -223,7 +228,8 @@ extension Migrator {
                 guard let result else {
                     if wait.isOver.withLock({ $0 }) { continue }
                     throw MigrationError(
-                        .locked, "Another migrator has held the lock for \(lockTimeout). Nothing was changed; try again."
+                        .locked,
+                        "The migrators' lock was not free within \(lockTimeout). Nothing was changed; try again."
                     )
                 }
                 group.cancelAll()
@@ -238,7 +244,8 @@ extension Migrator {
             return try await pool.withSessionLock(Self.lockKey, body)
         } catch let error as PostgresError {
             throw MigrationError(
-                .database, "The migrators' lock could not be taken or was lost; ask for the status before running again.",
+                .database,
+                "The migrators' lock could not be taken or was lost; ask for the status before running again.",
                 underlying: error
             )
         }

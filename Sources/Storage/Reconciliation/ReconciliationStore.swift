@@ -97,7 +97,7 @@ struct CountQueued: PostgresStatement {
                 WHERE t.state = 'queued' AND t.role = p.role AND t.tenant_id = p.tenant_id
                     AND t.run_at <= clock_timestamp()
                 LIMIT 1000
-            ) some
+            ) sample
         ) due WHERE due.count > 0
         """
 

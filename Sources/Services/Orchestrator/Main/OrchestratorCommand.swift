@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Bootstrap
+internal import Logging
 internal import OrchestratorService
 
 @main

@@ -15,7 +15,10 @@ final class Dispatcher: Sendable {
 
     private struct State {
         var book: DispatchBook
-        var isLeading = false
+        /// Wakes the loop of this term of leading; nil while another replica leads.
+        var nudge: AsyncStream<Void>.Continuation?
+
+        var isLeading: Bool { nudge != nil }
     }
 
     private let state: Mutex<State>
@@ -27,7 +30,6 @@ final class Dispatcher: Sendable {
     private let agents: AgentDirectory
     private let instruments: Instruments
     private let logger: Logger
-    private let nudge = Nudge()
 
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
@@ -72,14 +74,14 @@ final class Dispatcher: Sendable {
     /// Enters a hint into the book; false when this replica does not lead.
     @discardableResult
     func note(_ hint: DispatchHint) -> Bool {
-        let isLeading = state.withLock { state in
-            guard state.isLeading else { return false }
+        let nudge = state.withLock { state in
+            guard state.isLeading else { return nil as AsyncStream<Void>.Continuation? }
             for (key, count) in hint.freed { state.book.freed(key, count) }
             for (key, count) in hint.queued { state.book.queued(key, count) }
-            return true
+            return state.nudge
         }
-        if isLeading { nudge.signal() }
-        return isLeading
+        nudge?.yield()
+        return nudge != nil
     }
 
     var isLeading: Bool { state.withLock { $0.isLeading } }
@@ -91,12 +93,16 @@ final class Dispatcher: Sendable {
 
     /// Dispatches until cancelled, as the leader.
     func lead() async throws {
-        defer { state.withLock { $0.isLeading = false } }
+        // Nudges that come while the loop is busy are remembered as one.
+        let (nudges, nudge) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        defer { state.withLock { $0.nudge = nil } }
         try await resync()
-        state.withLock { $0.isLeading = true }
+        state.withLock { $0.nudge = nudge }
+        nudge.yield()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.resyncContinuously() }
-            group.addTask { try await self.dispatchContinuously() }
+            group.addTask { try await self.tick() }
+            group.addTask { try await self.dispatch(at: nudges) }
             try await group.waitForAll()
         }
     }
@@ -111,7 +117,6 @@ final class Dispatcher: Sendable {
             } catch {
                 logger.warning("the dispatcher could not count the queue", metadata: ["error": "\(error)"])
             }
-            nudge.signal()
         }
     }
 
@@ -127,8 +132,9 @@ final class Dispatcher: Sendable {
         }
     }
 
-    private func dispatchContinuously() async throws {
-        while true {
+    /// Dispatches at every nudge. The ticks make up for nudges that were lost with their sender.
+    private func dispatch(at nudges: AsyncStream<Void>) async throws {
+        for await _ in nudges {
             do {
                 while try await dispatch() {}
             } catch let error as CancellationError {
@@ -136,7 +142,13 @@ final class Dispatcher: Sendable {
             } catch {
                 logger.warning("a round of dispatching failed", metadata: ["error": "\(error)"])
             }
-            try await nudge.wait(atMost: Self.idlePoll)
+        }
+    }
+
+    private func tick() async throws {
+        while true {
+            try await Task.sleep(for: Self.idlePoll)
+            state.withLock { $0.nudge }?.yield()
         }
     }
 

@@ -1,0 +1,52 @@
+internal import Contracts
+
+/// The body of a submission, checked before it is sent so that mistakes are told at once.
+struct SubmissionFile {
+    /// The API's own limit.
+    static let bytesMax = 1 << 20
+
+    /// `-` is standard input.
+    let path: String
+
+    /// - Throws: `usage` with the name of the field that is wrong.
+    func body(role: String?, name: String?) throws(CLIError) -> JSON {
+        let bytes = try read()
+        do throws(JSONError) {
+            let body = try Self.overridden(try JSON(parsing: bytes), ["role": role, "name": name])
+            _ = try TaskSubmission(json: body)
+            return body
+        } catch {
+            throw CLIError(
+                .usage, "\(path == "-" ? "Standard input" : path) is no submission: \(error)",
+                kept: "Nothing was sent.",
+                next: "golden submit --help shows an example."
+            )
+        }
+    }
+
+    private static func overridden(_ json: JSON, _ given: [String: String?]) throws(JSONError) -> JSON {
+        let given = given.compactMapValues(\.self)
+        guard let fields = json.fields else {
+            throw JSONError(.wrongShape, "expected an object such as {\"input\": {…}}")
+        }
+        return JSONWriter.object { writer in
+            for field in fields where given[field.name] == nil { writer.field(field.name, field.value) }
+            for (name, value) in given.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
+        }
+    }
+
+    private func read() throws(CLIError) -> [UInt8] {
+        guard let bytes = FileHandles.read(path == "-" ? nil : path, bytesMax: Self.bytesMax + 1) else {
+            throw CLIError(
+                .usage, "\(path) cannot be read: \(systemError()).", next: "Name a JSON file, or - for standard input."
+            )
+        }
+        guard bytes.count <= Self.bytesMax else {
+            throw CLIError(
+                .usage, "\(path) holds more than the \(Self.bytesMax) bytes the API takes.", kept: "Nothing was sent.",
+                next: "Put large data where the agent can read it and submit its path."
+            )
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,109 @@
+internal import ArgumentParser
+internal import Contracts
+internal import FoundationEssentials
+
+/// `golden up`
+struct UpCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "up",
+        abstract: "Start the embedded stack: postgres, nats, redis, orchestrators, agents.",
+        discussion: """
+            Everything runs as processes of this account, on loopback, with generated passwords. What dies is started
+            again. Without --detach the stack runs until Ctrl-C.
+
+            EXAMPLES:
+              golden up --detach
+              golden up --detach --port 9090 --data .golden-b      a second stack beside the first
+              golden up --agent "log-analyst=python3 examples/agents/log_analyst.py" --slots 8
+              golden up --orchestrators 2                          ports 8080 and 8081
+            """
+    )
+
+    @OptionGroup var data: FolderOptions
+    @OptionGroup var output: OutputOptions
+
+    @Flag(help: "Return once the stack is ready; it goes on in the background.")
+    var detach = false
+
+    @Option(help: "The API's port; 0 takes any free one. The default is the last one used, else 8080.")
+    var port: Int?
+
+    @Option(help: "How many orchestrators; they listen on the ports from --port on.")
+    var orchestrators = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "An agent that runs COMMAND for each work item of ROLE; repeatable. Without one for developer, a built-in "
+                + "agent echoes developers' work.", valueName: "role=command"
+        )
+    )
+    var agent: [String] = []
+
+    @Option(help: "How many work items each agent does at once.")
+    var slots = 4
+
+    @Option(help: ArgumentHelp("A variable for every service; repeatable.", valueName: "key=value"))
+    var env: [String] = []
+
+    /// Set by --detach on the process in the background: tells its steps as JSON lines until it is ready.
+    @Flag(help: .hidden) var supervise = false
+
+    func validate() throws {
+        if let port, !(0...65_000).contains(port) { throw ValidationError("--port must be from 0 to 65000.") }
+        guard (1...StackOptions.orchestratorsMax).contains(orchestrators) else {
+            throw ValidationError("--orchestrators must be from 1 to \(StackOptions.orchestratorsMax).")
+        }
+        guard StackOptions.slotsRange.contains(slots) else { throw ValidationError("--slots must be from 1 to 10000.") }
+        _ = try options([:])
+    }
+
+    func run() async throws {
+        let environment = Caller.environment
+        let options = try options(environment)
+        if detach {
+            try await DetachedStart(options: options, output: output, environment: environment).run(
+                arguments: forwarded)
+        } else {
+            try await ForegroundStack(options: options, environment: environment).run(
+                asLines: supervise, isJSON: output.isJSON
+            )
+        }
+    }
+
+    func options(_ environment: [String: String]) throws -> StackOptions {
+        var options = StackOptions(folder: data.folder(environment), port: port, orchestrators: orchestrators)
+        options.slots = slots
+        guard agent.count <= StackOptions.agentsMax else {
+            throw ValidationError("At most \(StackOptions.agentsMax) times --agent.")
+        }
+        options.agents = try agent.map { text in
+            let (role, command) = try Self.pair(text, "--agent", "ROLE=COMMAND")
+            guard AgentRole(role) != nil else {
+                throw ValidationError("--agent \(text): the role must be 1 to 63 of A-Z a-z 0-9 _ -.")
+            }
+            return StackOptions.Agent(role: role, command: command)
+        }
+        for text in env {
+            let (key, value) = try Self.pair(text, "--env", "KEY=VALUE")
+            options.environment[key] = value
+        }
+        return options
+    }
+
+    /// The same command line for the process in the background.
+    private var forwarded: [String] {
+        var line = ["up", "--supervise", "--orchestrators", "\(orchestrators)", "--slots", "\(slots)"]
+        if let port { line += ["--port", "\(port)"] }
+        line += agent.flatMap { ["--agent", $0] } + env.flatMap { ["--env", $0] }
+        return line
+    }
+
+    private static func pair(_ text: String, _ option: String, _ form: String) throws -> (String, String) {
+        guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+            throw ValidationError("\(option) \(text): must be \(form).")
+        }
+        let value = String(text[text.index(after: equals)...])
+        guard option == "--env" || !value.isEmpty else { throw ValidationError("\(option) \(text): must be \(form).") }
+        return (String(text[..<equals]), value)
+    }
+}

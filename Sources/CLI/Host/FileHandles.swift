@@ -1,0 +1,53 @@
+internal import Glibc
+
+/// Standard output or standard error. Writing never fails the program: a reader that went away is not our concern.
+struct FileHandles: Sendable {
+    static let standardOutput = FileHandles(descriptor: 1)
+    static let standardError = FileHandles(descriptor: 2)
+
+    let descriptor: Int32
+
+    var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    /// Columns of the terminal, 80 when that is unknown.
+    var columns: Int {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    func write(_ text: String) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+
+    /// Reads a file, or standard input for nil, up to `bytesMax`; nil when it cannot be read.
+    static func read(_ path: String?, bytesMax: Int) -> [UInt8]? {
+        let descriptor = path.map { open($0, O_RDONLY | O_CLOEXEC) } ?? 0
+        guard descriptor >= 0 else { return nil }
+        defer { if descriptor > 0 { close(descriptor) } }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while bytes.count < bytesMax {
+            let count = Glibc.read(descriptor, &chunk, min(chunk.count, bytesMax - bytes.count))
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            bytes += chunk.prefix(count)
+        }
+        return bytes
+    }
+
+    /// Sends what is written from now on to the end of a file.
+    func redirect(to path: String) {
+        let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return }
+        dup2(file, descriptor)
+        close(file)
+    }
+}

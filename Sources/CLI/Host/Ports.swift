@@ -1,0 +1,70 @@
+internal import Glibc
+
+/// TCP ports on loopback.
+enum Ports {
+    /// Below the range the kernel hands to outgoing connections, so that a restarted server finds its port free.
+    static let range: ClosedRange<Int> = 20_000...31_999
+    static let triesMax = 2000
+
+    /// True when a server could listen on that port now.
+    static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var yes: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+        return withLoopbackAddress(port) { bind(descriptor, $0, $1) == 0 && listen(descriptor, 1) == 0 }
+    }
+
+    /// True when something accepts connections on that port.
+    static func accepts(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return withLoopbackAddress(port) { connect(descriptor, $0, $1) == 0 }
+    }
+
+    /// The first of `count` free ports in a row, none of them in `taken`, searched from a random place so that stacks
+    /// started together rarely meet.
+    static func free(_ count: Int = 1, notIn taken: Set<Int>) throws(CLIError) -> Int {
+        var port = Int.random(in: range)
+        for _ in 0..<triesMax {
+            if (port..<(port + count)).allSatisfy({ !taken.contains($0) && isFree($0) }) { return port }
+            port = port == range.upperBound ? range.lowerBound : port + 1
+        }
+        throw CLIError(.portTaken, "No free port was found from \(range.lowerBound) to \(range.upperBound).")
+    }
+
+    private static func withLoopbackAddress<Answer>(
+        _ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Answer
+    ) -> Answer {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_port = in_port_t(UInt16(truncatingIfNeeded: port)).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+                body(raw, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+    }
+
+    /// Sends `request` to the port and returns the first bytes of the answer, or nil within `milliseconds`.
+    static func exchange(_ port: Int, request: String, milliseconds: Int) -> String? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var limit = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+        guard withLoopbackAddress(port, { connect(descriptor, $0, $1) == 0 }) else { return nil }
+        let bytes = Array(request.utf8)
+        guard bytes.isEmpty || send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+            return nil
+        }
+        var answer = [UInt8](repeating: 0, count: 512)
+        let count = recv(descriptor, &answer, answer.count, 0)
+        return count > 0 ? String(decoding: answer.prefix(count), as: UTF8.self) : nil
+    }
+}

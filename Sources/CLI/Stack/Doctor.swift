@@ -1,0 +1,139 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Glibc
+
+/// Examines whether the embedded stack could start here.
+struct Doctor: Sendable {
+    struct Finding: Sendable, Equatable {
+        let name: String
+        let found: String
+        /// The command that mends it; nil when nothing is wrong.
+        let fix: String?
+        /// False when only examples want it.
+        var isNeeded = true
+
+        var isFine: Bool { fix == nil || !isNeeded }
+
+        func write(to writer: inout JSONWriter) {
+            writer.field("check", name)
+            writer.field("ok", isFine)
+            writer.field("needed", isNeeded)
+            writer.field("found", found)
+            writer.field(ifPresent: "fix", fix)
+        }
+    }
+
+    static let freeBytesMin = 1 << 30
+
+    let folder: StackFolder
+    let environment: [String: String]
+
+    func examine() async -> [Finding] {
+        var findings = [
+            program("nats-server", package: "nats-server"), program("redis-server", package: "redis-server"),
+            postgres(),
+            program("setpriv", package: "util-linux"), program("setsid", package: "util-linux"),
+        ]
+        if geteuid() == 0 { findings.append(account()) }
+        findings += [sibling("orchestrator"), sibling("agent-worker"), migrations()]
+        findings += [dataFolder(), diskSpace(), port(), strays()]
+        var python = program("python3", package: "python3")
+        python.isNeeded = false
+        findings.append(python)
+        return findings
+    }
+
+    private func program(_ name: String, package: String) -> Finding {
+        let path = Programs.find(name, environment: environment)
+        return Finding(name: name, found: path ?? "", fix: path == nil ? install(package) : nil)
+    }
+
+    private func postgres() -> Finding {
+        let name = "postgres \(Programs.postgresMajorMin)+"
+        do {
+            return Finding(name: name, found: try Programs.postgresFolder(environment: environment), fix: nil)
+        } catch {
+            return Finding(name: name, found: "", fix: install("postgresql-15"))
+        }
+    }
+
+    private func account() -> Finding {
+        let exists = getpwnam(PostgresPlace.account) != nil
+        return Finding(
+            name: "account \(PostgresPlace.account)", found: exists ? "exists" : "",
+            fix: exists ? nil : install("postgresql-15")
+        )
+    }
+
+    private func sibling(_ name: String) -> Finding {
+        do {
+            return Finding(name: name, found: try Sibling.path(name, environment: environment), fix: nil)
+        } catch {
+            return Finding(name: name, found: "", fix: "swift build -c release --product \(name)")
+        }
+    }
+
+    private func migrations() -> Finding {
+        do {
+            return Finding(name: "migrations", found: try Sibling.migrations(environment: environment), fix: nil)
+        } catch {
+            return Finding(name: "migrations", found: "", fix: "export GOLDEN_MIGRATIONS=DIR")
+        }
+    }
+
+    private func dataFolder() -> Finding {
+        let path = existingParent(folder.path)
+        let isWritable = FileManager.default.isWritableFile(atPath: path)
+        return Finding(
+            name: "data folder", found: folder.path,
+            fix: isWritable ? nil : "golden up --data DIR (cannot write to \(path))")
+    }
+
+    private func diskSpace() -> Finding {
+        var information = statvfs()
+        let known = statvfs(existingParent(folder.path), &information) == 0
+        let free = known ? Int(information.f_bavail) * Int(information.f_frsize) : 0
+        let text = "\(free >> 20) MiB free"
+        return Finding(
+            name: "disk space", found: text,
+            fix: free < Self.freeBytesMin ? "free some disk space (\(text), 1024 wanted)" : nil)
+    }
+
+    private func port() -> Finding {
+        let record: StackRecord?
+        do { record = try StackRecord.load(from: folder) } catch { record = nil }
+        let port = record?.ports.api ?? StackPreparation.portDefault
+        if record?.supervisor?.isRunning == true {
+            return Finding(name: "port \(port)", found: "this stack's own", fix: nil)
+        }
+        let isFree = Ports.isFree(port)
+        return Finding(
+            name: "port \(port)", found: isFree ? "free" : "taken",
+            fix: isFree ? nil : "golden up --port N (0 takes any free one)")
+    }
+
+    /// Databases under /var/lib/golden whose data folder is gone.
+    private func strays() -> Finding {
+        let root = PostgresPlace.fallbackRoot
+        let names: [String]
+        do { names = try FileManager.default.contentsOfDirectory(atPath: root) } catch { names = [] }
+        let strays = names.map { "\(root)/\($0)" }.filter { place in
+            guard let origin = readSmallFile("\(place)/\(PostgresPlace.originFile)") else { return false }
+            return !FileManager.default.fileExists(atPath: origin)
+        }
+        return Finding(
+            name: "leftovers", found: "none", fix: strays.isEmpty ? nil : "rm -r \(strays.joined(separator: " "))",
+            isNeeded: false
+        )
+    }
+
+    private func existingParent(_ path: String) -> String {
+        var path = path
+        while path != "/", !FileManager.default.fileExists(atPath: path) { path = Sibling.parent(of: path) }
+        return path
+    }
+
+    private func install(_ package: String) -> String {
+        (geteuid() == 0 ? "" : "sudo ") + "apt-get install --no-install-recommends -y \(package)"
+    }
+}

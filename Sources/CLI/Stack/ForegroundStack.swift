@@ -1,0 +1,71 @@
+internal import Contracts
+internal import Glibc
+
+/// The supervisor's process: takes the folder's lock, runs the stack until a signal, leaves nothing running.
+struct ForegroundStack: Sendable {
+    let options: StackOptions
+    let environment: [String: String]
+
+    /// - Parameter asLines: tell each step as a JSON line on standard output, until the stack is ready.
+    func run(asLines: Bool, isJSON: Bool) async throws {
+        umask(0o077)
+        let report = asLines ? lineReport : consoleReport(isJSON: isJSON)
+        do {
+            try options.folder.create()
+            guard let lock = try FolderLock.acquire(options.folder.lock) else { throw alreadyRunning() }
+            try await superviseUntilSignal(report)
+            // The lock is held until here.
+            _ = consume lock
+        } catch {
+            let told = error as? CLIError ?? CLIError(.processFailed, "The stack cannot run.", underlying: error)
+            report(.failed(told))
+            throw asLines ? ExitStatus.other : told
+        }
+    }
+
+    private func superviseUntilSignal(_ report: @escaping @Sendable (UpEvent) -> Void) async throws {
+        try await StopSignals.with { stop in
+            let prepared = try await StackPreparation(options: options, environment: environment).prepare()
+            let journal = StackJournal(folder: options.folder, record: prepared.record)
+            do {
+                try await Supervisor(plan: prepared.plan, journal: journal, report: report).run(until: stop)
+            } catch {
+                let message = "\(error)"
+                try await journal.update { record in
+                    record = record.stopped()
+                    record.state = .failed
+                    record.note = message
+                }
+                throw error
+            }
+        }
+    }
+
+    private func alreadyRunning() -> CLIError {
+        let pid = readRecord()?.supervisor.map { " (pid \($0.pid))" } ?? ""
+        return CLIError(
+            .stackRunning, "A stack already runs on \(options.folder.path)\(pid).", kept: "It goes on untouched.",
+            next: "golden status shows it, golden down stops it; another --data DIR and --port N start a second one."
+        )
+    }
+
+    private func readRecord() -> StackRecord? {
+        do { return try StackRecord.load(from: options.folder) } catch { return nil }
+    }
+
+    private var lineReport: @Sendable (UpEvent) -> Void {
+        let log = options.folder.log(of: "supervisor")
+        return { event in
+            FileHandles.standardOutput.write(event.json.text + "\n")
+            if case .ready = event {
+                // Whoever waited has heard all; from here on the log is the place to look.
+                FileHandles.standardOutput.redirect(to: log)
+            }
+        }
+    }
+
+    private func consoleReport(isJSON: Bool) -> @Sendable (UpEvent) -> Void {
+        let view = UpView(console: Console(environment: environment), folder: options.folder, isJSON: isJSON)
+        return { view.show($0, isForeground: true) }
+    }
+}

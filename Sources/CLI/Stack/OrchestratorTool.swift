@@ -1,0 +1,45 @@
+internal import Glibc
+internal import Subprocess
+
+/// Runs `orchestrator migrate|jetstream …` with the stack's environment, its output passed through.
+struct OrchestratorTool: Sendable {
+    let folder: StackFolder
+    let environment: [String: String]
+
+    /// - Parameter needs: the variable that, when the caller has set it, points at other servers than the stack's.
+    /// - Throws: `ExitStatus` when the tool did not succeed; its own message has been shown.
+    func run(_ arguments: [String], needs: String) async throws {
+        let program = try Sibling.path("orchestrator", environment: environment)
+        var line: [Environment.Key: String] = [:]
+        for (key, value) in try toolEnvironment(needs) { line[Environment.Key(stringLiteral: key)] = value }
+        let result = try await Subprocess.run(
+            .name("sh"), arguments: Arguments(["-c", "exec \"$0\" \"$@\"", program] + arguments),
+            environment: .custom(line), input: .none, output: .currentStandardOutput, error: .currentStandardError
+        )
+        switch result.terminationStatus {
+        case .exited(0): return
+        case .exited(let code): throw ExitStatus(rawValue: code) ?? .other
+        case .signaled: throw ExitStatus.other
+        }
+    }
+
+    private func toolEnvironment(_ needs: String) throws -> [String: String] {
+        if environment[needs] != nil || environment["\(needs)_FILE"] != nil {
+            var own = environment
+            if own["GOLDEN_MIGRATIONS"] == nil { own["GOLDEN_MIGRATIONS"] = try Sibling.migrations(environment: own) }
+            return own
+        }
+        guard let record = try StackRecord.load(from: folder), record.supervisor?.isRunning == true,
+            let secrets = try StackSecrets.load(from: folder)
+        else {
+            throw CLIError(
+                .stackNotRunning, "No stack runs in \(folder.path) and \(needs) is not set.",
+                next: "golden up --detach, or set \(needs)."
+            )
+        }
+        return try StackPlan(
+            options: StackOptions(folder: folder), ports: record.ports, secrets: secrets,
+            postgresFolder: record.postgresFolder, caller: environment, isRoot: geteuid() == 0
+        ).orchestratorEnvironment(index: 0)
+    }
+}

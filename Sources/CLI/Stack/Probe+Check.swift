@@ -1,0 +1,54 @@
+internal import AsyncHTTPClient
+internal import Dispatch
+internal import NIOCore
+internal import NIOHTTP1
+internal import Subprocess
+
+extension Probe {
+    static let exchangeMilliseconds = 500
+    static let requestSeconds: Int64 = 2
+
+    /// True when the process does its work now.
+    func check() async -> Bool {
+        switch self {
+        case .exchange(let port, let request, let answer): await Self.exchange(port, request, answer)
+        case .accepts(let port): Ports.accepts(port)
+        case .program(let path, let arguments): await Self.program(path, arguments)
+        case .http(let url): await Self.get(url)
+        case .alive: true
+        }
+    }
+
+    /// On a thread of its own kind, because it blocks for up to `exchangeMilliseconds`.
+    private static func exchange(_ port: Int, _ request: String, _ answer: String) async -> Bool {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                let got = Ports.exchange(port, request: request, milliseconds: exchangeMilliseconds)
+                continuation.resume(returning: got?.hasPrefix(answer) == true)
+            }
+        }
+    }
+
+    private static func program(_ path: String, _ arguments: [String]) async -> Bool {
+        do {
+            let result = try await run(
+                .name("sh"), arguments: Arguments(["-c", "exec \"$0\" \"$@\"", path] + arguments), output: .discarded
+            )
+            return result.terminationStatus.isSuccess
+        } catch {
+            return false
+        }
+    }
+
+    private static func get(_ url: String) async -> Bool {
+        do {
+            let response = try await HTTPClient.shared.execute(
+                HTTPClientRequest(url: url), timeout: .seconds(requestSeconds)
+            )
+            _ = try await response.body.collect(upTo: 1 << 20)
+            return response.status == .ok
+        } catch {
+            return false
+        }
+    }
+}

@@ -1,0 +1,137 @@
+internal import Subprocess
+
+/// Runs one process and runs it again when it ends, until told to stop.
+actor ProcessKeeper {
+    static let backoffFirst: Duration = .milliseconds(200)
+    static let backoffMax: Duration = .seconds(10)
+    /// A process that ran this long starts with the shortest backoff again.
+    static let healthyAfter: Duration = .seconds(30)
+    /// This many ends within `crashWindow` count as a crash loop.
+    static let crashesMax = 5
+    static let crashWindow: Duration = .seconds(60)
+    static let probeEvery: Duration = .milliseconds(40)
+
+    nonisolated let spec: ProcessSpec
+    /// The process before it was first started.
+    nonisolated let initialRecord: StackRecord.Process
+    private let log: String
+    private let isRoot: Bool
+    private let changed: @Sendable (StackRecord.Process) async -> Void
+    private let stopping = Latch()
+    private let ended = Latch()
+    /// Opens when the process is ready for the first time, or ended before it was.
+    private let settled = Latch()
+    private var record: StackRecord.Process
+    private var wasReady = false
+    private var ends: [ContinuousClock.Instant] = []
+    private var backoff = ProcessKeeper.backoffFirst
+
+    /// - Parameter changed: hears of every change; awaited, so that it is written down before anything else happens.
+    init(
+        _ spec: ProcessSpec, log: String, isRoot: Bool, changed: @escaping @Sendable (StackRecord.Process) async -> Void
+    ) {
+        self.spec = spec
+        self.log = log
+        self.isRoot = isRoot
+        self.changed = changed
+        initialRecord = StackRecord.Process(
+            name: spec.name, identity: nil, state: .starting, address: spec.address, restarts: 0, lastExit: nil,
+            log: log
+        )
+        record = initialRecord
+    }
+
+    /// Returns after `stop`.
+    func run() async {
+        while !stopping.isOpen {
+            let started = ContinuousClock.now
+            await runOnce()
+            settled.open()
+            guard !stopping.isOpen else { break }
+            let now = ContinuousClock.now
+            ends = ends.filter { now - $0 < Self.crashWindow } + [now]
+            if now - started > Self.healthyAfter { backoff = Self.backoffFirst }
+            record.restarts += 1
+            await change(ends.count >= Self.crashesMax ? .crashLooping : .restarting)
+            await stopping.wait(atMost: backoff)
+            backoff = min(backoff * 2, Self.backoffMax)
+        }
+        record.identity = nil
+        await change(.stopped)
+        ended.open()
+        settled.open()
+    }
+
+    /// Returns when the process first does its work.
+    /// - Throws: when it ended, or was not ready in time; the end of its log is in the message.
+    func waitUntilReady() async throws(CLIError) {
+        let inTime = await settled.wait(atMost: spec.readyWithin)
+        if wasReady { return }
+        let what =
+            inTime
+            ? "ended before it was ready (\(record.lastExit ?? "no reason known"))"
+            : "was not ready within \(spec.readyWithin.components.seconds) s"
+        throw CLIError(
+            .processFailed, "\(spec.name) \(what).\n\(LogFiles.tail(log))", next: "The whole log: \(log)"
+        )
+    }
+
+    /// Ends the process in good order, or kills it and its group after `spec.stopWithin`.
+    func stop() async {
+        stopping.open()
+        if record.state != .stopped { await change(.stopping) }
+        record.identity?.send(spec.stopSignal.rawValue)
+        if await ended.wait(atMost: spec.stopWithin) { return }
+        record.lastExit = "killed after \(spec.stopWithin.components.seconds) s"
+        record.identity?.sendToGroup(9)
+        await ended.wait()
+    }
+
+    private func runOnce() async {
+        var options = PlatformOptions()
+        // A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
+        options.processGroupID = 0
+        let line = spec.commandLine(log: log, isRoot: isRoot)
+        let environment = Dictionary(
+            uniqueKeysWithValues: spec.environment.map { (Environment.Key(stringLiteral: $0), $1) })
+        do {
+            let configuration = Configuration(
+                executable: .name(line[0]), arguments: Arguments(Array(line.dropFirst())),
+                environment: .custom(environment),
+                platformOptions: options
+            )
+            let result = try await Subprocess.run(configuration, input: .none, output: .discarded, error: .discarded) {
+                execution in
+                await self.watch(execution.processIdentifier.value)
+            }
+            record.lastExit = "\(result.terminationStatus)"
+        } catch {
+            record.lastExit = "could not be started: \(error)"
+        }
+        record.identity = nil
+    }
+
+    /// Writes the new process down, then probes it until it is ready or gone.
+    private func watch(_ pid: Int32) async {
+        guard let identity = ProcessIdentity(runningAs: pid) else { return }
+        record.identity = identity
+        await change(stopping.isOpen ? .stopping : .starting)
+        if stopping.isOpen { identity.send(spec.stopSignal.rawValue) }
+        if case .alive(let time) = spec.probe { await stopping.wait(atMost: time) }
+        while identity.isRunning, !stopping.isOpen {
+            if await spec.probe.check() {
+                guard identity.isRunning, !stopping.isOpen else { return }
+                wasReady = true
+                await change(.ready)
+                settled.open()
+                return
+            }
+            await stopping.wait(atMost: Self.probeEvery)
+        }
+    }
+
+    private func change(_ state: StackRecord.Process.State) async {
+        record.state = state
+        await changed(record)
+    }
+}

@@ -1,0 +1,57 @@
+/// How to run one process of the stack and how to tell that it works.
+struct ProcessSpec: Sendable {
+    let name: String
+    /// Absolute.
+    let executable: String
+    let arguments: [String]
+    /// The whole environment; nothing is inherited.
+    let environment: [String: String]
+    /// The account to run as when the supervisor is root; nil for its own.
+    var account: String?
+    /// Where it runs; `/` suits an account that cannot see the caller's folder.
+    var folder = "/"
+    /// Asks the process to end in good order; also sent by the kernel when the supervisor dies.
+    var stopSignal: StopSignal = .terminate
+    /// How long it may take to end before it is killed.
+    var stopWithin: Duration = .seconds(10)
+    var readyWithin: Duration = .seconds(20)
+    /// `host:port`, for people.
+    var address: String?
+    let probe: Probe
+
+    enum StopSignal: Int32, Sendable {
+        case interrupt = 2
+        case terminate = 15
+
+        /// setpriv's word for it.
+        var word: String {
+            switch self {
+            case .interrupt: "INT"
+            case .terminate: "TERM"
+            }
+        }
+    }
+
+    /// The program and arguments that carry this out: the log is opened first (as this account), then the account is
+    /// changed and the kernel told to end the process with its parent.
+    func commandLine(log: String, isRoot: Bool) -> [String] {
+        var setpriv = ["setpriv", "--pdeathsig", stopSignal.word]
+        if let account, isRoot { setpriv += ["--reuid", account, "--regid", account, "--init-groups"] }
+        let script = "cd \"$1\" && shift && exec \"$@\" >>\"$0\" 2>&1"
+        return ["sh", "-c", script, log, folder] + setpriv + [executable] + arguments
+    }
+}
+
+/// How to tell that a process does its work.
+enum Probe: Sendable {
+    /// It answers `request` on a loopback port with something that starts with `answer`.
+    case exchange(port: Int, request: String, answer: String)
+    /// It accepts connections on a loopback port.
+    case accepts(port: Int)
+    /// A program ends with 0.
+    case program(path: String, arguments: [String])
+    /// `GET url` answers 200.
+    case http(url: String)
+    /// It stays alive this long.
+    case alive(Duration)
+}

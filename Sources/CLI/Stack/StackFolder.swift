@@ -1,0 +1,101 @@
+internal import FoundationEssentials
+
+/// The data folder of one embedded stack and where everything in it lies.
+///
+/// ```
+/// .golden/            0700 (0711 when root hands postgres/ to the postgres account)
+///   lock              held by the supervisor while it runs
+///   stack.json        ports, processes, state
+///   secrets.json      0600: generated passwords and the JWT secret
+///   logs/<process>.log and .log.1
+///   postgres/ nats/ redis/
+/// ```
+struct StackFolder: Sendable, Equatable {
+    static let nameDefault = ".golden"
+
+    /// Absolute, without a slash at the end.
+    let path: String
+
+    /// - Parameter path: relative paths start at the current folder.
+    init(_ path: String) {
+        let absolute = path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+        self.path = Self.normal(absolute)
+    }
+
+    var lock: String { "\(path)/lock" }
+    var record: String { "\(path)/stack.json" }
+    var secrets: String { "\(path)/secrets.json" }
+    var logs: String { "\(path)/logs" }
+    var nats: String { "\(path)/nats" }
+    var redis: String { "\(path)/redis" }
+    var postgresLink: String { "\(path)/postgres" }
+
+    func log(of process: String) -> String { "\(logs)/\(process).log" }
+
+    var exists: Bool { FileManager.default.fileExists(atPath: record) }
+
+    /// Creates the folder and its parts, private to the account that runs the stack.
+    func create() throws(CLIError) {
+        do {
+            for folder in [path, logs, nats, redis] {
+                try FileManager.default.createDirectory(
+                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
+                )
+            }
+        } catch {
+            throw CLIError(
+                .folderUnusable, "The data folder \(path) cannot be created.",
+                next: "Choose another with --data DIR.", underlying: error
+            )
+        }
+    }
+
+    /// Removes what `create` and the stack put there, and the folder when nothing else is in it.
+    func delete() throws(CLIError) {
+        for entry in [record, secrets, logs, nats, redis, postgresLink, lock] { try Self.remove(entry) }
+        do {
+            if try FileManager.default.contentsOfDirectory(atPath: path).isEmpty { try Self.remove(path) }
+        } catch {
+            throw CLIError(.folderUnusable, "Cannot list \(path).", underlying: error)
+        }
+    }
+
+    /// Removes a file, link or folder; nothing there is fine.
+    static func remove(_ path: String) throws(CLIError) {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch let error as CocoaError where error.code == .fileNoSuchFile {
+            return
+        } catch {
+            throw CLIError(.folderUnusable, "Cannot remove \(path).", underlying: error)
+        }
+    }
+
+    /// Writes the whole file or nothing, readable by this account only.
+    static func write(_ text: String, to path: String) throws(CLIError) {
+        let fresh = "\(path).new"
+        do {
+            try remove(fresh)
+            guard
+                FileManager.default.createFile(
+                    atPath: fresh, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]
+                )
+            else {
+                throw CLIError(.folderUnusable, "Cannot write \(fresh): \(systemError()).")
+            }
+            try FileManager.default.moveReplacing(fresh, path)
+        } catch let error as CLIError {
+            throw error
+        } catch {
+            throw CLIError(.folderUnusable, "Cannot write \(path).", underlying: error)
+        }
+    }
+
+    private static func normal(_ path: String) -> String {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+}

@@ -1,0 +1,22 @@
+/// What `golden up` was asked for.
+struct StackOptions: Sendable, Equatable {
+    static let orchestratorsMax = 16
+    static let agentsMax = 64
+    static let slotsRange: ClosedRange<Int> = 1...10_000
+
+    /// An agent that runs a program for each work item.
+    struct Agent: Sendable, Equatable {
+        let role: String
+        /// For `sh -c`.
+        let command: String
+    }
+
+    var folder: StackFolder
+    /// Nil: the port of last time, or 8080. 0: any free one.
+    var port: Int?
+    var orchestrators = 1
+    var agents: [Agent] = []
+    var slots = 4
+    /// Handed to every service.
+    var environment: [String: String] = [:]
+}

@@ -1,0 +1,111 @@
+internal import Contracts
+internal import FoundationEssentials
+
+/// Which processes a stack consists of and what each of them is told.
+struct StackPlan: Sendable {
+    /// Taken over from the caller; the rest of the caller's environment stays outside.
+    static let inherited = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "GOLDEN_LOG_LEVEL"]
+
+    let options: StackOptions
+    let ports: StackRecord.Ports
+    let secrets: StackSecrets
+    let postgresFolder: String
+    let caller: [String: String]
+    let isRoot: Bool
+
+    var nats: NATSStore { NATSStore(folder: options.folder.nats, port: ports.nats, password: secrets.nats) }
+    var redis: RedisStore { RedisStore(folder: options.folder.redis, port: ports.redis, password: secrets.redis) }
+
+    func postgres() throws(CLIError) -> PostgresStore {
+        PostgresStore(
+            folder: postgresFolder, port: ports.postgres, password: secrets.postgres,
+            adminPassword: secrets.postgresAdmin, programs: try Programs.postgresFolder(environment: caller),
+            account: isRoot ? PostgresPlace.account : nil
+        )
+    }
+
+    /// What every process gets: a few of the caller's variables and those given by --env.
+    var baseEnvironment: [String: String] {
+        var environment = caller.filter { Self.inherited.contains($0.key) }
+        let own = environment["PATH"].map { [$0] } ?? []
+        environment["PATH"] = (own + Programs.systemFolders).joined(separator: ":")
+        return environment
+    }
+
+    /// Where the stores are and how to enter them. Agents get the bus alone.
+    var busEnvironment: [String: String] {
+        [
+            "GOLDEN_NATS_URL": "nats://127.0.0.1:\(ports.nats)", "GOLDEN_NATS_USER": NATSStore.user,
+            "GOLDEN_NATS_PASSWORD": secrets.nats,
+        ]
+    }
+
+    /// The environment of `orchestrator serve`, `migrate` and `jetstream`.
+    func orchestratorEnvironment(index: Int) throws(CLIError) -> [String: String] {
+        let connections = StoreAddresses(ports: ports, secrets: secrets)
+        var environment = baseEnvironment.merging(busEnvironment) { $1 }
+        environment["GOLDEN_POSTGRES_URL"] = connections.postgres
+        environment["GOLDEN_REDIS_URL"] = connections.redis
+        environment["GOLDEN_HTTP_HOST"] = "127.0.0.1"
+        environment["GOLDEN_HTTP_PORT"] = "\(ports.api + index)"
+        environment["GOLDEN_JWT_SECRET"] = secrets.jwt
+        environment["GOLDEN_MIGRATIONS"] = try Sibling.migrations(environment: caller)
+        return environment.merging(options.environment) { $1 }
+    }
+
+    func orchestrator(_ index: Int) throws(CLIError) -> ProcessSpec {
+        let address = "127.0.0.1:\(ports.api + index)"
+        return ProcessSpec(
+            name: "orchestrator-\(index + 1)", executable: try Sibling.path("orchestrator", environment: caller),
+            arguments: ["serve"], environment: try orchestratorEnvironment(index: index), stopWithin: .seconds(35),
+            address: address, probe: .http(url: "http://\(address)/ready")
+        )
+    }
+
+    /// The echo agent for `developer`, unless a command was given for that role, and one agent for each command.
+    func agents() throws(CLIError) -> [ProcessSpec] {
+        let program = try Sibling.path("agent-worker", environment: caller)
+        let environment = baseEnvironment.merging(busEnvironment) { $1 }.merging(options.environment) { $1 }
+        var specs: [ProcessSpec] = []
+        if !options.agents.contains(where: { $0.role == "developer" }) {
+            specs.append(agent("echo-1", "developer", ["--backend", "echo"], program, environment))
+        }
+        var counts: [String: Int] = [:]
+        for wanted in options.agents {
+            counts[wanted.role, default: 0] += 1
+            let backend = ["--backend", "command", "--", "sh", "-c", wanted.command]
+            specs.append(
+                agent("\(wanted.role)-\(counts[wanted.role, default: 1])", wanted.role, backend, program, environment)
+            )
+        }
+        return specs
+    }
+
+    private func agent(
+        _ id: String, _ role: String, _ backend: [String], _ program: String, _ environment: [String: String]
+    ) -> ProcessSpec {
+        let identity = ["--id", id, "--role", role, "--slots", "\(options.slots)", "--owner", "local"]
+        return ProcessSpec(
+            name: "agent-\(id)", executable: program, arguments: identity + backend, environment: environment,
+            folder: FileManager.default.currentDirectoryPath, stopWithin: .seconds(35),
+            probe: .alive(.milliseconds(300))
+        )
+    }
+}
+
+/// The stores' connection strings.
+struct StoreAddresses: Sendable, Equatable {
+    let postgres: String
+    let nats: String
+    let redis: String
+
+    /// - Parameter secrets: nil leaves the passwords out.
+    init(ports: StackRecord.Ports, secrets: StackSecrets?) {
+        func login(_ user: String, _ password: String?) -> String { password.map { "\(user):\($0)@" } ?? "\(user)@" }
+        postgres =
+            "postgresql://\(login(PostgresStore.role, secrets?.postgres))127.0.0.1:\(ports.postgres)/"
+            + PostgresStore.database
+        nats = "nats://\(login(NATSStore.user, secrets?.nats))127.0.0.1:\(ports.nats)"
+        redis = "redis://\(secrets.map { ":\($0.redis)@" } ?? "")127.0.0.1:\(ports.redis)/0"
+    }
+}

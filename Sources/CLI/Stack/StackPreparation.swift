@@ -1,0 +1,77 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// What must be settled before the first process starts: secrets, ports, places, and no leftovers of an earlier run.
+struct StackPreparation: Sendable {
+    static let portDefault = 8080
+
+    let options: StackOptions
+    let environment: [String: String]
+
+    /// Returns the plan and the first record of this run. The caller holds the folder's lock.
+    func prepare() async throws(CLIError) -> (plan: StackPlan, record: StackRecord) {
+        let folder = options.folder
+        let last = try StackRecord.load(from: folder)
+        if let last { try await Leftovers(record: last).end(report: { _ in }) }
+        let secrets: StackSecrets
+        if let kept = try StackSecrets.load(from: folder) {
+            secrets = kept
+        } else {
+            secrets = StackSecrets.generate()
+            try secrets.save(to: folder)
+        }
+        let id = last?.id ?? "\(UUID())".lowercased()
+        let isRoot = geteuid() == 0
+        let place = PostgresPlace(
+            stack: folder, id: id, isRoot: isRoot, environment: toolEnvironment
+        )
+        let postgresFolder = try await place.prepare(recorded: last?.postgresFolder)
+        let ports = try choosePorts(last?.ports)
+        let record = StackRecord(
+            id: id, state: .starting, note: "starting", supervisor: ProcessIdentity.current, ports: ports,
+            postgresFolder: postgresFolder, processes: []
+        )
+        try record.save(to: folder)
+        let plan = StackPlan(
+            options: options, ports: ports, secrets: secrets, postgresFolder: postgresFolder, caller: environment,
+            isRoot: isRoot
+        )
+        return (plan, record)
+    }
+
+    private var toolEnvironment: [String: String] {
+        ["PATH": ([environment["PATH"]].compactMap(\.self) + Programs.systemFolders).joined(separator: ":")]
+    }
+
+    /// The API's ports must be exactly those asked for; the stores' move when somebody took them meanwhile.
+    private func choosePorts(_ last: StackRecord.Ports?) throws(CLIError) -> StackRecord.Ports {
+        var taken: Set<Int> = []
+        func keep(_ port: Int?) throws(CLIError) -> Int {
+            let chosen: Int
+            if let port, !taken.contains(port), Ports.isFree(port) {
+                chosen = port
+            } else {
+                chosen = try Ports.free(notIn: taken)
+            }
+            taken.insert(chosen)
+            return chosen
+        }
+        let api = try chooseAPI(last?.api)
+        for index in 0..<options.orchestrators { taken.insert(api + index) }
+        return StackRecord.Ports(
+            api: api, nats: try keep(last?.nats), redis: try keep(last?.redis), postgres: try keep(last?.postgres)
+        )
+    }
+
+    private func chooseAPI(_ last: Int?) throws(CLIError) -> Int {
+        let wanted = options.port ?? last ?? Self.portDefault
+        if wanted == 0 { return try Ports.free(options.orchestrators, notIn: []) }
+        for port in wanted..<(wanted + options.orchestrators) where !Ports.isFree(port) {
+            throw CLIError(
+                .portTaken, "Port \(port) is taken by another program.", kept: "Nothing was started.",
+                next: "Choose another: golden up --port N (0 takes any free one)."
+            )
+        }
+        return wanted
+    }
+}

@@ -1,0 +1,159 @@
+internal import Contracts
+internal import FoundationEssentials
+
+/// `stack.json`: what runs, where, and since when. Written by the supervisor alone, read by every other command.
+struct StackRecord: Sendable, Equatable {
+    enum State: String, Sendable {
+        case starting, ready, stopping, stopped, failed
+    }
+
+    struct Ports: Sendable, Equatable {
+        /// The first orchestrator's; the others follow it.
+        var api: Int
+        var nats: Int
+        var redis: Int
+        var postgres: Int
+    }
+
+    struct Process: Sendable, Equatable {
+        enum State: String, Sendable {
+            case starting, ready, restarting
+            /// It ended at least `ProcessKeeper.crashesMax` times within a minute; it is still tried every ten seconds.
+            case crashLooping = "crash_looping"
+            case stopping, stopped
+        }
+
+        let name: String
+        var identity: ProcessIdentity?
+        var state: State
+        var address: String?
+        var restarts: Int
+        /// How it last ended, in words.
+        var lastExit: String?
+        let log: String
+    }
+
+    /// Tells this stack's data from any other's that once lay at the same path.
+    let id: String
+    var state: State
+    /// What the supervisor does at the moment, or why it failed.
+    var note: String
+    var supervisor: ProcessIdentity?
+    var ports: Ports
+    /// Where the database's files are: in the data folder, or under /var/lib/golden when its account cannot reach that.
+    var postgresFolder: String
+    /// In the order they were started.
+    var processes: [Process]
+
+    var apiURL: String { "http://127.0.0.1:\(ports.api)" }
+
+    func stopped() -> StackRecord {
+        var record = self
+        record.state = .stopped
+        record.note = ""
+        record.supervisor = nil
+        record.processes = []
+        return record
+    }
+}
+
+extension StackRecord {
+    var json: JSON {
+        JSONWriter.object { writer in
+            writer.field("v", 1)
+            writer.field("id", id)
+            writer.field("state", state.rawValue)
+            writer.field("note", note)
+            if let supervisor { writer.field("supervisor", object: supervisor.write) }
+            writer.field(
+                "ports",
+                object: { writer in
+                    writer.field("api", ports.api)
+                    writer.field("nats", ports.nats)
+                    writer.field("redis", ports.redis)
+                    writer.field("postgres", ports.postgres)
+                })
+            writer.field("postgres_folder", postgresFolder)
+            writer.field(
+                "processes",
+                array: { writer in
+                    for process in processes { writer.element(object: process.write) }
+                })
+        }
+    }
+
+    init(json: JSON) throws(JSONError) {
+        var reader = try JSONReader(json)
+        try reader.requireVersion()
+        id = try reader.string("id")
+        state = try reader.word("state")
+        note = try reader.string("note")
+        supervisor = try reader.optional("supervisor").map { json throws(JSONError) in try ProcessIdentity(json: json) }
+        var ports = try JSONReader(try reader.required("ports"), path: "ports")
+        self.ports = Ports(
+            api: try ports.int("api"), nats: try ports.int("nats"), redis: try ports.int("redis"),
+            postgres: try ports.int("postgres")
+        )
+        postgresFolder = try reader.string("postgres_folder")
+        var processes: [Process] = []
+        for element in try reader.optionalArray("processes") ?? [] { processes.append(try Process(json: element)) }
+        self.processes = processes
+    }
+
+    /// The record in the folder; nil when no stack was ever started there.
+    static func load(from folder: StackFolder) throws(CLIError) -> StackRecord? {
+        guard folder.exists else { return nil }
+        guard let text = readSmallFile(folder.record) else {
+            throw CLIError(
+                .fileUnreadable, "\(folder.record) cannot be read.",
+                next: "Run golden as the account that started the stack."
+            )
+        }
+        do {
+            return try StackRecord(json: try JSON(parsing: text.utf8))
+        } catch {
+            throw CLIError(
+                .fileUnreadable, "\(folder.record) is damaged.", next: "Remove the file and run golden up again.",
+                underlying: error
+            )
+        }
+    }
+
+    func save(to folder: StackFolder) throws(CLIError) {
+        try StackFolder.write(json.text + "\n", to: folder.record)
+    }
+}
+
+extension StackRecord.Process {
+    func write(to writer: inout JSONWriter) {
+        writer.field("name", name)
+        if let identity { identity.write(to: &writer) }
+        writer.field("state", state.rawValue)
+        writer.field(ifPresent: "address", address)
+        writer.field("restarts", restarts)
+        writer.field(ifPresent: "last_exit", lastExit)
+        writer.field("log", log)
+    }
+
+    init(json: JSON) throws(JSONError) {
+        var reader = try JSONReader(json)
+        name = try reader.string("name")
+        identity = reader.optional("pid") == nil ? nil : try ProcessIdentity(json: json)
+        state = try reader.word("state")
+        address = try reader.optionalString("address")
+        restarts = try reader.int("restarts")
+        lastExit = try reader.optionalString("last_exit")
+        log = try reader.string("log")
+    }
+}
+
+extension JSONReader {
+    /// One of an enumeration's words.
+    mutating func word<Word: RawRepresentable<String>>(_ field: String) throws(JSONError) -> Word {
+        let text = try string(field)
+        guard let word = Word(rawValue: text) else {
+            throw error(field, "is \"\(text)\", which this build does not know")
+        }
+        return word
+    }
+}

@@ -1,0 +1,83 @@
+internal import FoundationEssentials
+
+/// The stack's private database: one cluster, the role and database `golden`, TCP on loopback only.
+///
+/// It listens on no Unix socket: their paths may not pass 107 bytes, which a deep data folder would.
+struct PostgresStore: Sendable {
+    static let role = "golden"
+    static let database = "golden"
+    static let connectionsMax = 100
+
+    /// Holds `data/` and nothing else that lasts.
+    let folder: String
+    let port: Int
+    let password: String
+    let adminPassword: String
+    /// Where initdb and postgres lie.
+    let programs: String
+    /// Runs the database when the supervisor is root, which postgres refuses to be run by.
+    let account: String?
+
+    var data: String { "\(folder)/data" }
+    /// Written last of all, so that a first start that was cut short is begun anew.
+    var isInitialised: Bool { FileManager.default.fileExists(atPath: marker) }
+    private var marker: String { "\(folder)/initialised" }
+
+    /// Creates the cluster, its role and its database, once.
+    func initialise(environment: [String: String]) async throws(CLIError) {
+        guard !isInitialised else { return }
+        try StackFolder.remove(data)
+        let passwordFile = "\(folder)/initdb.password"
+        try StackFolder.write(adminPassword + "\n", to: passwordFile)
+        try await hand(passwordFile, environment)
+        let created = await asAccount(
+            [
+                "\(programs)/initdb", "--pgdata", data, "--username", "postgres", "--auth", "scram-sha-256",
+                "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
+            ], input: "", environment
+        )
+        try StackFolder.remove(passwordFile)
+        try created.check("initdb", "The database could not be created.")
+        let statements = """
+            CREATE ROLE \(Self.role) LOGIN PASSWORD '\(password)';
+            CREATE DATABASE \(Self.database) OWNER \(Self.role);
+
+            """
+        let filled = await asAccount(
+            ["\(programs)/postgres", "--single", "-D", data, "postgres"], input: statements,
+            environment
+        )
+        try filled.check("postgres --single", "The database's role could not be created.")
+        try StackFolder.write("", to: marker)
+    }
+
+    func spec(environment: [String: String]) -> ProcessSpec {
+        let settings = [
+            "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=",
+            "max_connections=\(Self.connectionsMax)", "synchronous_commit=on", "log_line_prefix=%m [%p] ",
+            "timezone=UTC", "log_timezone=UTC",
+        ]
+        return ProcessSpec(
+            name: "postgres", executable: "\(programs)/postgres",
+            arguments: ["-D", data] + settings.flatMap { ["-c", $0] }, environment: environment, account: account,
+            stopSignal: .interrupt, stopWithin: .seconds(20), readyWithin: .seconds(60), address: "127.0.0.1:\(port)",
+            probe: .program(
+                path: "\(programs)/pg_isready",
+                arguments: [
+                    "--quiet", "--host=127.0.0.1", "--port=\(port)", "--dbname=\(Self.database)", "--timeout=2",
+                ]
+            )
+        )
+    }
+
+    private func hand(_ file: String, _ environment: [String: String]) async throws(CLIError) {
+        guard let account else { return }
+        try await Tool.run(["chown", "\(account):", file], environment: environment).check(
+            "chown", "Cannot give \(file) away.")
+    }
+
+    private func asAccount(_ line: [String], input: String, _ environment: [String: String]) async -> Tool.Outcome {
+        let prefix = account.map { ["setpriv", "--reuid", $0, "--regid", $0, "--init-groups"] } ?? []
+        return await Tool.run(prefix + line, input: input, environment: environment)
+    }
+}

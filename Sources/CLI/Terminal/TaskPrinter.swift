@@ -1,0 +1,58 @@
+internal import Contracts
+internal import FoundationEssentials
+
+/// Shows tasks to people.
+struct TaskPrinter {
+    static let outputLinesMax = 200
+
+    let console: Console
+
+    /// The end of a task: its outcome in one line, then its output or error.
+    func printResult(_ task: TaskDocument) {
+        let state = console.styled(task.state, TaskDocument.style(of: task.state) ?? .bold)
+        let age = task.ageSeconds(now: Date()).map { " after \(Spans.text(seconds: $0))" } ?? ""
+        let attempts = task.attempt > 1 ? ", \(task.attempt) attempts" : ""
+        console.print("Task \(task.id) \(state)\(age)\(attempts).")
+        if let code = task.errorCode {
+            console.print("  \(Table.printable("\(code): \(task.errorMessage ?? "")"))")
+        }
+        if let output = task.output { printJSON(output) }
+    }
+
+    /// Everything about one task.
+    func printDetails(_ task: TaskDocument) {
+        var rows = [("task", "\(task.id)"), ("state", task.state)]
+        if let name = task.name { rows.append(("name", name)) }
+        rows.append(("workflow", task.workflow))
+        if let role = task.role { rows.append(("role", role)) }
+        rows.append(("attempt", task.attemptMax.map { "\(task.attempt) of \($0)" } ?? "\(task.attempt)"))
+        for (label, date) in [("created", task.createdAt), ("updated", task.updatedAt), ("ended", task.endedAt)] {
+            if let date { rows.append((label, Timestamp.text(date))) }
+        }
+        if let code = task.errorCode { rows.append(("error", "\(code): \(task.errorMessage ?? "")")) }
+        for (label, value) in rows {
+            let style = label == "state" ? TaskDocument.style(of: value) ?? .bold : .bold
+            let padded = label + String(repeating: " ", count: 10 - label.count)
+            let shown = Table.printable(value)
+            console.print("\(console.styled(padded, .dim))\(label == "state" ? console.styled(shown, style) : shown)")
+        }
+        if let output = task.output {
+            console.print(console.styled("output", .dim))
+            printJSON(output)
+        }
+    }
+
+    /// A JSON value, indented; a plain string as its text.
+    func printJSON(_ json: JSON) {
+        let lines: [Substring]
+        if let text = json.string {
+            lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        } else {
+            lines = PrettyJSON.text(json).split(separator: "\n", omittingEmptySubsequences: false)
+        }
+        for line in lines.prefix(Self.outputLinesMax) { console.print("  " + Table.printable(String(line))) }
+        if lines.count > Self.outputLinesMax {
+            console.note("  … \(lines.count - Self.outputLinesMax) more lines; --json prints all.")
+        }
+    }
+}

@@ -1,0 +1,42 @@
+internal import Contracts
+
+/// Tells people how the start of a stack goes.
+struct UpView: Sendable {
+    let console: Console
+    let folder: StackFolder
+    let isJSON: Bool
+    private let started = ContinuousClock.now
+
+    init(console: Console, folder: StackFolder, isJSON: Bool) {
+        self.console = console
+        self.folder = folder
+        self.isJSON = isJSON
+    }
+
+    func show(_ event: UpEvent, isForeground: Bool) {
+        switch event {
+        case .step(let words): console.step(words)
+        case .running(let name): console.step("\(name) is ready")
+        case .stopping(let name): console.step("stopping \(name)")
+        case .failed: console.clearStatus()
+        case .stopped:
+            console.clearStatus()
+            if isForeground { console.note("The stack is stopped.") }
+        case .ready(let record):
+            console.clearStatus()
+            showReady(record, isForeground: isForeground)
+        }
+    }
+
+    private func showReady(_ record: StackRecord, isForeground: Bool) {
+        if isJSON { return console.print(record.json.text) }
+        let seconds = Double((ContinuousClock.now - started) / .milliseconds(1)) / 1000
+        console.print(console.styled("Golden is ready", .green) + " after \(Spans.text(seconds: seconds)).")
+        console.print("  API    \(record.apiURL)")
+        console.print("  data   \(folder.path)")
+        console.print("  logs   \(folder.logs)")
+        let option = folder == StackFolder(StackFolder.nameDefault) ? "" : " --data \(folder.path)"
+        console.print("Next: golden status\(option) · golden submit\(option) FILE --follow · golden down\(option)")
+        if isForeground { console.note("Ctrl-C stops it.") }
+    }
+}

@@ -1,0 +1,30 @@
+/// Builds Redis keys from parts that may hold any character, so that two lists of parts never give the same key.
+enum RedisKey {
+    /// `parts` joined by colons; a colon, brace, percent sign, space or control character inside a part is written as
+    /// `%` and two hexadecimal digits.
+    static func join(_ parts: String...) -> String {
+        parts.map(escape).joined(separator: ":")
+    }
+
+    /// Keeps everything of one `tag` in one slot of a Redis cluster, so that one script may touch it all.
+    static func tagged(_ prefix: String, tag: String, _ parts: String...) -> String {
+        ([prefix, "{\(escape(tag))}"] + parts.map(escape)).joined(separator: ":")
+    }
+
+    static func escape(_ part: String) -> String {
+        // The empty part is written too: an empty hash tag would mean no tag at all.
+        guard !part.isEmpty else { return "%" }
+        var bytes: [UInt8] = []
+        for byte in part.utf8 {
+            switch byte {
+            case 0...0x20, 0x7F, UInt8(ascii: ":"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "%"):
+                let digits = String(byte, radix: 16)
+                bytes.append(UInt8(ascii: "%"))
+                bytes += (byte < 16 ? "0" + digits : digits).utf8
+            default:
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

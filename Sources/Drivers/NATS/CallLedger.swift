@@ -1,0 +1,218 @@
+/// The calls that wait for an answer: who, until when, and whether anything was sent.
+///
+/// Pure: every event returns a `Step`, which `NATSConnection` carries out after it has let go of the lock.
+/// Publishes to streams are admitted up to a count and a number of bytes; the rest wait in order.
+struct CallLedger {
+    typealias Answer = Result<NATSMessage, NATSError>
+
+    enum Kind { case publish, request }
+
+    struct Limits {
+        let publishMax: Int
+        let publishBytesMax: Int
+        let callMax: Int
+    }
+
+    /// What the shell has to do.
+    struct Step {
+        var resume: [(CheckedContinuation<Answer, Never>, Answer)] = []
+        var send: [Outgoing] = []
+        /// The deadline thread must look again by then.
+        var wakeBy: ContinuousClock.Instant?
+    }
+
+    private struct Call {
+        let kind: Kind
+        let sizeBytes: Int
+        let deadline: ContinuousClock.Instant
+        let continuation: CheckedContinuation<Answer, Never>
+        /// Not nil while the call waits for its turn.
+        var waiting: Outgoing?
+        /// The session that wrote it; nil while nothing was written.
+        var sentIn: Int?
+    }
+
+    private let limits: Limits
+    private var calls: [UInt64: Call] = [:]
+    private var turn: [UInt64] = []
+    private var turnHead = 0
+    private var publishCount = 0
+    private var publishBytes = 0
+    private var lastID: UInt64 = 0
+    private var scanAt: ContinuousClock.Instant?
+    private var isClosed = false
+
+    init(limits: Limits) {
+        self.limits = limits
+    }
+
+    var isEmpty: Bool { calls.isEmpty }
+
+    mutating func newID() -> UInt64 {
+        lastID += 1
+        return lastID
+    }
+
+    mutating func add(
+        _ id: UInt64, _ kind: Kind, _ message: Outgoing?, deadline: ContinuousClock.Instant,
+        _ continuation: CheckedContinuation<Answer, Never>
+    ) -> Step {
+        var step = Step()
+        if isClosed {
+            step.resume.append((continuation, .failure(Self.closed)))
+            return step
+        }
+        guard calls.count < limits.callMax else {
+            step.resume.append((continuation, .failure(Self.backlogFull)))
+            return step
+        }
+        var call = Call(
+            kind: kind, sizeBytes: message?.sizeBytes ?? 0, deadline: deadline, continuation: continuation
+        )
+        switch kind {
+        case .request:
+            if let message { step.send.append(message) }
+        case .publish:
+            call.waiting = message
+            turn.append(id)
+        }
+        calls[id] = call
+        if scanAt.map({ deadline < $0 }) ?? true {
+            scanAt = deadline
+            step.wakeBy = deadline
+        }
+        admit(&step)
+        return step
+    }
+
+    /// The writer is about to write the call's message. False: the call has ended, so write nothing.
+    mutating func markSent(_ id: UInt64, session: Int) -> Bool {
+        guard calls[id] != nil else { return false }
+        calls[id]?.sentIn = session
+        return true
+    }
+
+    /// The writer found the connection closed before it wrote anything.
+    mutating func markUnsent(_ id: UInt64) {
+        calls[id]?.sentIn = nil
+    }
+
+    mutating func answer(_ id: UInt64, _ answer: Answer) -> Step {
+        var step = Step()
+        end(id, &step) { _ in answer }
+        return step
+    }
+
+    mutating func cancel(_ id: UInt64) -> Step {
+        var step = Step()
+        end(id, &step) { call in
+            guard call.sentIn != nil, call.kind == .publish else {
+                return .failure(NATSError(.cancelled, "The caller was cancelled while it waited for NATS."))
+            }
+            return .failure(Self.unknown("the caller was cancelled"))
+        }
+        return step
+    }
+
+    /// Everything written in a session that has ended: its answers will not come.
+    mutating func sessionLost(_ session: Int) -> Step {
+        var step = Step()
+        for (id, call) in calls where call.sentIn == session {
+            end(id, &step) { call in
+                switch call.kind {
+                case .publish: .failure(Self.unknown("the connection was lost"))
+                case .request: .failure(NATSError(.disconnected, "The connection was lost before the answer came."))
+                }
+            }
+        }
+        return step
+    }
+
+    mutating func expire(_ now: ContinuousClock.Instant, isConnected: Bool) -> Step {
+        var step = Step()
+        guard let due = scanAt, due <= now else {
+            step.wakeBy = scanAt
+            return step
+        }
+        for (id, call) in calls where call.deadline <= now {
+            end(id, &step) { Self.expired($0, isConnected: isConnected) }
+        }
+        scanAt = calls.values.lazy.map(\.deadline).min()
+        step.wakeBy = scanAt
+        return step
+    }
+
+    /// Refuses new calls; those under way go on.
+    mutating func close() {
+        isClosed = true
+    }
+
+    mutating func endAll() -> Step {
+        var step = Step()
+        isClosed = true
+        for id in Array(calls.keys) {
+            end(id, &step) { call in
+                let isUnknown = call.kind == .publish && call.sentIn != nil
+                return .failure(isUnknown ? Self.unknown("the connection was shut down") : Self.closed)
+            }
+        }
+        step.send = []
+        return step
+    }
+
+    private mutating func end(_ id: UInt64, _ step: inout Step, _ answer: (Call) -> Answer) {
+        guard let call = calls.removeValue(forKey: id) else { return }
+        step.resume.append((call.continuation, answer(call)))
+        guard call.kind == .publish, call.waiting == nil else { return }
+        publishCount -= 1
+        publishBytes -= call.sizeBytes
+        admit(&step)
+    }
+
+    /// Lets waiting publishes go while there is room. Ended ones are skipped.
+    private mutating func admit(_ step: inout Step) {
+        while turnHead < turn.count {
+            let id = turn[turnHead]
+            if let call = calls[id], let message = call.waiting {
+                let fits = publishCount < limits.publishMax && publishBytes + call.sizeBytes <= limits.publishBytesMax
+                guard fits || publishCount == 0 else { break }
+                publishCount += 1
+                publishBytes += call.sizeBytes
+                calls[id]?.waiting = nil
+                step.send.append(message)
+            }
+            turnHead += 1
+        }
+        if turnHead == turn.count {
+            turn.removeAll(keepingCapacity: turn.capacity <= 4096)
+            turnHead = 0
+        } else if turnHead > 1024 {
+            turn.removeFirst(turnHead)
+            turnHead = 0
+        }
+    }
+
+    private static func expired(_ call: Call, isConnected: Bool) -> Answer {
+        guard call.sentIn == nil else {
+            return .failure(
+                call.kind == .publish
+                    ? unknown("no acknowledgement came in time")
+                    : NATSError(.timeout, "No answer came in time. The request may have been carried out.")
+            )
+        }
+        guard isConnected else {
+            return .failure(NATSError(.disconnected, "NATS could not be reached in time. Nothing was sent; try again."))
+        }
+        return .failure(NATSError(.timeout, "The message could not be sent in time. Nothing was sent; try again."))
+    }
+
+    private static func unknown(_ why: String) -> NATSError {
+        NATSError(.outcomeUnknown, "A publish was sent, but \(why). Publish it again with the same message id.")
+    }
+
+    static let closed = NATSError(.closed, "The NATS connection was shut down. Nothing was sent.")
+
+    private static let backlogFull = NATSError(
+        .backlogFull, "Too many calls wait for NATS in this process. Nothing was sent; slow down."
+    )
+}

@@ -1,0 +1,139 @@
+internal import DriverThreads
+internal import Synchronization
+
+extension NATSConnection {
+    /// Queues a message and returns at once. While disconnected it waits for the next session; a message that was being
+    /// written when a connection broke is lost, as is everything queued at `shutdown`'s deadline.
+    ///
+    /// - Throws: `invalidSubject`, `invalidHeader`, `payloadTooLarge`, `backlogFull`, `closed`.
+    package func publish(
+        _ subject: String, headers: [String: String] = [:], payload: [UInt8]
+    ) throws(NATSError) {
+        try writer.enqueue(outgoing(subject, headers, payload))
+    }
+
+    /// Publishes and waits until the stream has stored the message.
+    ///
+    /// Callers may come by the thousand: `maxPendingPublishes` are in flight, the rest wait in order, and the timeout
+    /// counts from the call. With a `messageID` it is safe to publish again after `outcomeUnknown`.
+    /// - Parameter timeout: nil for the configured `publishTimeout`.
+    /// - Throws: `outcomeUnknown` (sent, no answer in time, or cancelled meanwhile), `timeout`, `disconnected`,
+    ///   `cancelled` (all three: never sent), `noResponders` (no stream captures the subject, or a clustered one is
+    ///   electing its leader: not stored, try again), `jetStream`, `payloadTooLarge`, `invalidSubject`,
+    ///   `invalidHeader`, `backlogFull`, `closed`.
+    package func publishToStream(
+        _ subject: String, headers: [String: String] = [:], payload: [UInt8], messageID: String? = nil,
+        expectedStream: String? = nil, timeout: Duration? = nil
+    ) async throws(NATSError) -> StreamAck {
+        var headers = headers
+        if let messageID { headers["Nats-Msg-Id"] = messageID }
+        if let expectedStream { headers["Nats-Expected-Stream"] = expectedStream }
+        let message = try outgoing(subject, headers, payload)
+        let answer = try await call(.publish, message, timeout: timeout ?? configuration.publishTimeout)
+        return try JetStreamAnswer.acknowledgement(answer)
+    }
+
+    /// Asks, and waits for the first answer without blocking a thread.
+    ///
+    /// - Parameter timeout: nil for the configured `requestTimeout`; counts from the call.
+    /// - Throws: `timeout`, `noResponders`, `disconnected`, `cancelled`, `payloadTooLarge`, `invalidSubject`,
+    ///   `invalidHeader`, `backlogFull`, `closed`.
+    package func request(
+        _ subject: String, headers: [String: String] = [:], payload: [UInt8], timeout: Duration? = nil
+    ) async throws(NATSError) -> NATSMessage {
+        let message = try outgoing(subject, headers, payload)
+        return try await call(.request, message, timeout: timeout ?? configuration.requestTimeout)
+    }
+
+    /// A request to `$JS.API.<operation>` whose error answers are thrown.
+    ///
+    /// - Parameter operation: for instance `STREAM.INFO.WORK`.
+    /// - Returns: the answer's JSON.
+    /// - Throws: `jetStream` with its code, and what `request` throws.
+    package func jetStream(
+        _ operation: String, payload: [UInt8] = [], timeout: Duration? = nil
+    ) async throws(NATSError) -> [UInt8] {
+        let answer = try await request("$JS.API." + operation, payload: payload, timeout: timeout)
+        _ = try JetStreamAnswer.checked(answer)
+        return answer.payload
+    }
+
+    /// The time of a ping to the server and back. All that was queued before has been written by then.
+    ///
+    /// - Throws: `timeout`, `disconnected`, `cancelled`, `closed`.
+    package func roundTripTime(timeout: Duration = .seconds(2)) async throws(NATSError) -> Duration {
+        guard case .connected = state else {
+            throw state == .closed
+                ? CallLedger.closed : NATSError(.disconnected, "There is no connection to NATS at the moment.")
+        }
+        let answer = try await call(timeout: timeout) { id in
+            self.ping(within: timeout) { result in
+                let answer = result.map { NATSMessage(subject: "", payload: Array("\($0.wholeNanoseconds)".utf8)) }
+                self.carryOut(self.calls.withLock { $0.answer(id, answer) })
+            }
+        }
+        return .nanoseconds(Int64(String(decoding: answer.payload, as: UTF8.self)) ?? 0)
+    }
+
+    /// Pings on a thread of its own, because the library blocks; the job keeps the order with what is queued.
+    func ping(within limit: Duration, _ done: @escaping @Sendable (Result<Duration, NATSError>) -> Void) {
+        writer.enqueue { session in
+            startThread(name: "nats-ping") {
+                let start = ContinuousClock.now
+                do throws(NATSError) {
+                    try session.flush(within: limit)
+                    done(.success(start.duration(to: .now)))
+                } catch {
+                    done(.failure(error))
+                }
+            }
+        }
+    }
+
+    func call(_ kind: CallLedger.Kind, _ message: Outgoing, timeout: Duration) async throws(NATSError) -> NATSMessage {
+        let id = calls.withLock { $0.newID() }
+        var message = message
+        message.call = id
+        return try await wait(id, kind, message, timeout: timeout) {}
+    }
+
+    private func call(
+        timeout: Duration, _ start: @escaping @Sendable (UInt64) -> Void
+    ) async throws(NATSError) -> NATSMessage {
+        let id = calls.withLock { $0.newID() }
+        return try await wait(id, .request, nil, timeout: timeout) { start(id) }
+    }
+
+    private func wait(
+        _ id: UInt64, _ kind: CallLedger.Kind, _ message: Outgoing?, timeout: Duration, _ started: () -> Void
+    ) async throws(NATSError) -> NATSMessage {
+        let deadline = ContinuousClock.now + max(.zero, timeout)
+        let answer: CallLedger.Answer = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                carryOut(calls.withLock { $0.add(id, kind, message, deadline: deadline, continuation) })
+                // The handler may have run before there was anything to cancel.
+                if Task.isCancelled { carryOut(calls.withLock { $0.cancel(id) }) }
+                started()
+            }
+        } onCancel: {
+            carryOut(calls.withLock { $0.cancel(id) })
+        }
+        return try answer.get()
+    }
+
+    private func outgoing(
+        _ subject: String, _ headers: [String: String], _ payload: [UInt8]
+    ) throws(NATSError) -> Outgoing {
+        try WireNames.checkSubject(subject, allowsWildcards: false)
+        try WireNames.checkHeaders(headers)
+        let message = Outgoing(subject: subject, headers: headers, payload: payload)
+        let limit = maxPayloadBytes
+        guard message.sizeBytes <= limit else {
+            throw NATSError(
+                .payloadTooLarge,
+                "The message has \(message.sizeBytes) bytes and the server takes \(limit). Nothing was sent."
+            )
+        }
+        return message
+    }
+}

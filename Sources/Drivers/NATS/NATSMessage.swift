@@ -1,0 +1,52 @@
+/// A message as it came or goes. Of a header that occurs twice, the first value is kept.
+package struct NATSMessage: Sendable, Equatable {
+    package let subject: String
+    package let reply: String?
+    package let headers: [String: String]
+    package let payload: [UInt8]
+
+    package init(subject: String, reply: String? = nil, headers: [String: String] = [:], payload: [UInt8]) {
+        self.subject = subject
+        self.reply = reply
+        self.headers = headers
+        self.payload = payload
+    }
+
+    /// The server's status of an empty control message: 100 heartbeat, 404, 408, 409, 503 no responders.
+    var status: Int? {
+        guard payload.isEmpty, let text = headers["Status"] else { return nil }
+        return Int(text)
+    }
+}
+
+/// The server stored a message.
+package struct StreamAck: Sendable, Equatable {
+    package let stream: String
+    package let sequence: UInt64
+    /// True when a message with the same id was stored before; `sequence` is that one's.
+    package let duplicate: Bool
+
+    package init(stream: String, sequence: UInt64, duplicate: Bool) {
+        self.stream = stream
+        self.sequence = sequence
+        self.duplicate = duplicate
+    }
+}
+
+/// A message on its way to the writer thread.
+struct Outgoing: Sendable {
+    let subject: String
+    var headers: [String: String] = [:]
+    let payload: [UInt8]
+    /// Where to answer; nil with `call` set means the session's own inbox.
+    var reply: String?
+    /// The pending call that waits for the answer; it is not sent any more once that call has ended.
+    var call: UInt64?
+
+    /// What the server counts against its payload limit.
+    var sizeBytes: Int {
+        if headers.isEmpty { return payload.count }
+        // "NATS/1.0\r\n", one "key: value\r\n" each, and an empty line.
+        return headers.reduce(payload.count + 12) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
+    }
+}

@@ -1,0 +1,112 @@
+internal import DriverThreads
+internal import Glibc
+
+/// One turn of a `CoalescingWriter` in the pool's queue. It takes its items only when a connection runs it, so that
+/// everything that arrived until then goes along.
+final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
+    private typealias Entry = CoalescingWriter<Item, Outcome>.Entry
+
+    let acquireDeadline: ContinuousClock.Instant
+    private let writer: CoalescingWriter<Item, Outcome>
+    /// Items of a batch whose connection was lost before COMMIT.
+    private let carried: [CoalescingWriter<Item, Outcome>.Entry]
+
+    /// Runs again after a serialization failure or deadlock, each after a pause of at most `maxPause`.
+    private static var maxRetries: Int { 3 }
+    private static var maxPause: Duration { .milliseconds(50) }
+
+    init(
+        writer: CoalescingWriter<Item, Outcome>, acquireDeadline: ContinuousClock.Instant,
+        carried: [CoalescingWriter<Item, Outcome>.Entry] = []
+    ) {
+        self.writer = writer
+        self.acquireDeadline = acquireDeadline
+        self.carried = carried
+    }
+
+    func run(on connection: PostgresConnection) {
+        let entries = carried.isEmpty ? writer.take() : carried
+        guard !entries.isEmpty else { return writer.batchEnded() }
+        var lost: [Entry] = []
+        // Halves of a split batch, the next one last. Depth is bounded by the batch's size, since each is smaller.
+        var parts: [[Entry]] = [entries]
+        while let part = parts.popLast() {
+            guard connection.isUsable else {
+                lost += part
+                continue
+            }
+            switch write(part, on: connection) {
+            case .success(let outcomes): answer(part, outcomes)
+            case .failure(let error as PostgresError) where Self.isFaultOfData(error) && part.count > 1:
+                let middle = part.count / 2
+                parts.append(Array(part[middle...]))
+                parts.append(Array(part[..<middle]))
+            case .failure(let error as PostgresError) where error.code == .connectionLost && carried.isEmpty:
+                lost += part
+            case .failure(let error): fail(part, error)
+            }
+        }
+        guard !lost.isEmpty else { return writer.batchEnded() }
+        guard carried.isEmpty else {
+            fail(lost, Self.lostAgain)
+            return writer.batchEnded()
+        }
+        let again = writer.pool.acquireDeadline(nil)
+        writer.pool.queue.enqueue(WriterBatch(writer: writer, acquireDeadline: again, carried: lost))
+    }
+
+    func refuse(_ error: PostgresError) {
+        fail(carried.isEmpty ? writer.takeHopeless(error) : carried, error)
+        writer.batchEnded()
+    }
+
+    /// Writes one part, again where the server asks for it.
+    private func write(_ part: [Entry], on connection: PostgresConnection) -> Result<[Outcome], any Error> {
+        let backoff = Backoff(base: .milliseconds(2), cap: Self.maxPause)
+        for attempt in 0..<Self.maxRetries {
+            let result = transact(part, on: connection)
+            guard case .failure(let error as PostgresError) = result, connection.isUsable,
+                error.code == .serializationFailure || error.code == .deadlock
+            else { return result }
+            let (_, attoseconds) = backoff.delay(attempt: attempt).components
+            usleep(UInt32(truncatingIfNeeded: attoseconds / 1_000_000_000_000))
+        }
+        return transact(part, on: connection)
+    }
+
+    private func transact(_ part: [Entry], on connection: PostgresConnection) -> Result<[Outcome], any Error> {
+        let limit = writer.pool.configuration.transactionTimeout
+        let result = connection.serve(within: limit) { _ in
+            true
+        } _: {
+            connection.transact(.readCommitted) { transaction in
+                let outcomes = try writer.write(part.map(\.item), transaction)
+                guard outcomes.count == part.count else {
+                    throw PostgresError(
+                        .decoding,
+                        "The writer \(writer.name) answered \(outcomes.count) outcomes for \(part.count) items. "
+                            + "Nothing was kept unless it had finished the transaction; correct its statement."
+                    )
+                }
+                return outcomes
+            }
+        }
+        return result ?? .failure(JobQueue.closed)
+    }
+
+    private func answer(_ part: [Entry], _ outcomes: [Outcome]) {
+        for (entry, outcome) in zip(part, outcomes) { entry.continuation.resume(returning: .success(outcome)) }
+    }
+
+    private func fail(_ part: [Entry], _ error: any Error) {
+        for entry in part { entry.continuation.resume(returning: .failure(error)) }
+    }
+
+    private static func isFaultOfData(_ error: PostgresError) -> Bool {
+        error.code == .invalidData || error.code == .constraintViolation
+    }
+
+    private static var lostAgain: PostgresError {
+        PostgresError(.connectionLost, "The connection was lost twice before COMMIT. Nothing was kept; submit it again.")
+    }
+}

@@ -1,0 +1,40 @@
+/// Where a list goes on: opaque to clients, checked when it comes back.
+///
+/// Base64url of `1|<list>|<keys…>|<check>`, the check being FNV-1a of the rest: it tells a damaged cursor from a good
+/// one. It is no signature, because a cursor grants nothing; every page is read under the caller's own tenant.
+package struct Cursor: Sendable, Equatable {
+    package static let bytesMax = 512
+
+    /// The sort keys of the last row of the page before.
+    package let keys: [String]
+
+    package init(_ keys: [String]) {
+        self.keys = keys
+    }
+
+    /// Nil unless `text` was written by `text(list:)` for the same list.
+    package init?(text: String, list: String) {
+        guard text.utf8.count <= Self.bytesMax, let bytes = Base64URL.decode(text.utf8),
+            let plain = String(validating: bytes, as: UTF8.self)
+        else { return nil }
+        let parts = plain.split(separator: "|", omittingEmptySubsequences: false)
+        guard parts.count >= 4, parts[0] == "1", parts[1] == list, let last = parts.last,
+            last == Self.check(plain.utf8.dropLast(last.utf8.count))
+        else { return nil }
+        keys = parts[2..<(parts.count - 1)].map(String.init)
+    }
+
+    /// - Precondition: no key holds a `|`.
+    package func text(list: String) -> String {
+        precondition(
+            !keys.isEmpty && keys.allSatisfy { !$0.utf8.contains(UInt8(ascii: "|")) }, "Keys must not hold '|'.")
+        let plain = "1|\(list)|\(keys.joined(separator: "|"))|"
+        return Base64URL.encode((plain + Self.check(plain.utf8)).utf8)
+    }
+
+    /// Source: Fowler, Noll, Vo; 64-bit FNV-1a.
+    private static func check(_ bytes: some Sequence<UInt8>) -> String {
+        let hash = bytes.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+        return String(hash, radix: 36)
+    }
+}

@@ -1,0 +1,93 @@
+package import Contracts
+internal import Foundation
+package import HTTPTypes
+package import Hummingbird
+package import Logging
+package import NIOCore
+internal import Synchronization
+
+/// What is known of one request besides the request itself.
+package struct EdgeRequestContext: InitializableFromSource, Sendable {
+    package let channel: any Channel
+    var baseLogger: Logger
+    package internal(set) var requestID = ""
+    /// This request's own span; its parent is the caller's when the caller sent a `traceparent`.
+    package internal(set) var trace = TraceContext(isSampled: false)
+    /// Who asks; nil on public routes.
+    package internal(set) var token: VerifiedToken?
+    package internal(set) var route: Route?
+    package internal(set) var pathParameters: [String: String] = [:]
+    let answer = AnswerHeaders()
+    var limiter: RateLimiter?
+    package internal(set) var drain = Drain()
+
+    package init(source: ApplicationRequestContextSource) {
+        channel = source.channel
+        baseLogger = source.logger
+    }
+
+    /// Logs with this request's `request_id` and `trace_id`, and the caller's `tenant`.
+    package var logger: Logger {
+        var logger = baseLogger
+        logger[metadataKey: "request_id"] = "\(requestID)"
+        logger[metadataKey: "trace_id"] = "\(trace.traceID)"
+        if let token { logger[metadataKey: "tenant"] = "\(token.principal.tenant)" }
+        return logger
+    }
+
+    var isDebugging: Bool { baseLogger.logLevel <= .debug }
+
+    /// The caller of a route that is not public.
+    /// - Throws: 401 on a public route, where nobody was asked for a token.
+    package func requirePrincipal() throws(Problem) -> Principal {
+        guard let token else { throw Problem(.unauthenticated, "Send a token: Authorization: Bearer <token>.") }
+        return token.principal
+    }
+
+    /// - Throws: 403 when the caller's role does not hold `permission`.
+    package func require(_ permission: Permission) throws(Problem) {
+        let principal = try requirePrincipal()
+        guard principal.may(permission) else {
+            throw Problem(
+                .forbidden, "The role \(principal.role.rawValue) lacks the permission \(permission.rawValue).")
+        }
+    }
+
+    /// A `{name}` of the route's path. Asking for one the path does not have is our bug.
+    package func path(_ name: String) -> String {
+        guard let value = pathParameters[name] else { preconditionFailure("The route has no parameter \(name).") }
+        return value
+    }
+
+    /// A `{name}` that is a task's id.
+    /// - Throws: 404 when it is not a UUID, since then there is no such task.
+    package func taskID(_ name: String = "id") throws(Problem) -> TaskID {
+        guard let id = TaskID(path(name)) else { throw Problem.notFound("task") }
+        return id
+    }
+
+    /// Puts a header on whatever answer this request gets, a problem included.
+    package func setAnswerHeader(_ name: HTTPField.Name, _ value: String) {
+        answer.fields.withLock { $0[name] = value }
+    }
+
+    /// The caller's address, for limits on those without a token; "unknown" when the socket does not say.
+    package var remoteAddress: String { channel.remoteAddress?.ipAddress ?? "unknown" }
+
+    /// Counts this request against the caller's limits. Handlers whose route says `.byHandler` call it once the request
+    /// has been found valid, so that a refused one costs nothing.
+    /// - Throws: 429, with the violated policies in the document.
+    package func countAgainstLimits(cost: Int = 1) async throws {
+        guard let limiter, let route else { return }
+        let decision = try await limiter(
+            RateLimitRequest(principal: token?.principal, address: remoteAddress, route: route.operation.id, cost: cost)
+        )
+        for (name, value) in decision.headers { setAnswerHeader(name, value) }
+        if let problem = decision.problem { throw problem }
+    }
+}
+
+/// Headers collected while a request is answered.
+final class AnswerHeaders: Sendable {
+    let fields = Mutex(HTTPFields())
+}

@@ -1,0 +1,75 @@
+internal import Contracts
+internal import HTTPTypes
+package import Hummingbird
+
+/// What one server's edge needs from its service.
+package struct EdgeConfiguration: Sendable {
+    /// Who makes a request; throws a 401 problem. `TokenVerifier` usually.
+    package var authenticate: @Sendable (Request) async throws -> VerifiedToken
+    package var rateLimiter: RateLimiter?
+    package var metrics: EdgeMetrics
+    package var limits = HeadLimits()
+    package var drain: Drain
+    /// What the service's own errors mean to a client; nil leaves it at 500.
+    package var problem: @Sendable (any Error) -> Problem? = { _ in nil }
+
+    /// - Parameter verifier: nil for servers that have open routes only.
+    package init(verifier: TokenVerifier?, metrics: EdgeMetrics = .none, drain: Drain = Drain()) {
+        self.metrics = metrics
+        self.drain = drain
+        authenticate = { request in
+            guard let verifier else { throw Problem(.unauthenticated, "This server knows no tokens.") }
+            return try await verifier.verify(authorization: request.headers[.authorization])
+        }
+    }
+
+    func problem(for error: any Error) -> Problem? {
+        if let problem = problem(error) { return problem }
+        if let error = error as? JSONError { return Problem(error) }
+        return nil
+    }
+}
+
+/// Where the edge reports to; glued to the service's metrics registry.
+package struct EdgeMetrics: Sendable {
+    /// Route pattern, method, status, time until the answer's head was ready.
+    package var record: @Sendable (_ route: String, _ method: String, _ status: Int, _ elapsed: Duration) -> Void
+    /// The whole registry in Prometheus' text format.
+    package var render: @Sendable () -> String
+
+    package init(
+        record: @escaping @Sendable (_ route: String, _ method: String, _ status: Int, _ elapsed: Duration) -> Void,
+        render: @escaping @Sendable () -> String
+    ) {
+        self.record = record
+        self.render = render
+    }
+
+    package static let none = EdgeMetrics(record: { _, _, _, _ in }, render: { "" })
+}
+
+/// What a request's head may be before anything else is looked at.
+package struct HeadLimits: Sendable {
+    package var targetBytesMax = 8 * 1024
+    package var headersBytesMax = 16 * 1024
+    package var headersMax = 100
+
+    package init() {}
+
+    /// - Throws: 414 or 431, after which the connection is closed.
+    func check(_ request: Request) throws(Problem) {
+        guard request.uri.string.utf8.count <= targetBytesMax else {
+            throw Problem(
+                .targetTooLong, "A request's address must not be longer than \(targetBytesMax) bytes.",
+                headers: [.connection: "close"]
+            )
+        }
+        let bytes = request.headers.reduce(0) { $0 + $1.name.rawName.utf8.count + $1.value.utf8.count + 4 }
+        guard request.headers.count <= headersMax, bytes <= headersBytesMax else {
+            throw Problem(
+                .headersTooLarge, "At most \(headersMax) headers of \(headersBytesMax) bytes in all are accepted.",
+                headers: [.connection: "close"]
+            )
+        }
+    }
+}

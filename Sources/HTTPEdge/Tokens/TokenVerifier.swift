@@ -1,0 +1,121 @@
+package import Contracts
+internal import Crypto
+package import Foundation
+internal import JWTKit
+package import Logging
+internal import Synchronization
+
+/// Who made a request, and until when that may be believed.
+package struct VerifiedToken: Sendable, Equatable {
+    package let principal: Principal
+    /// The token's `exp`; long answers end here.
+    package let expiresAt: Date
+
+    package init(principal: Principal, expiresAt: Date) {
+        self.principal = principal
+        self.expiresAt = expiresAt
+    }
+}
+
+/// Turns bearer tokens (JWT, RFC 7519) into principals.
+///
+/// A key verifies one algorithm only; `none`, `jku`, `x5u` and embedded keys are never followed. A verified token is
+/// remembered by its SHA-256 until it expires, because verifying one takes longer than the rest of a request.
+package final class TokenVerifier: Sendable {
+    private let configuration: TokenConfiguration
+    private let cache: TokenCache
+    private let now: @Sendable () -> Date
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    private struct State {
+        var keys: TokenKeys
+        var readAt: Date
+    }
+
+    /// Reads the keys.
+    /// - Throws: `EdgeError` when a secret is weak, the key file is bad, or there is no key at all.
+    package init(
+        _ configuration: TokenConfiguration, logger: Logger, now: @escaping @Sendable () -> Date = { Date() }
+    ) async throws(EdgeError) {
+        try configuration.validate()
+        self.configuration = configuration
+        self.now = now
+        self.logger = logger
+        cache = TokenCache(max: configuration.cacheMax)
+        state = Mutex(State(keys: try await TokenKeys.load(configuration), readAt: now()))
+    }
+
+    /// Reads the value of an `Authorization` header.
+    /// - Throws: a 401 problem whose code says what is wrong.
+    package func verify(authorization: String?) async throws(Problem) -> VerifiedToken {
+        guard let authorization else {
+            throw Problem(.unauthenticated, "Send a token: Authorization: Bearer <token>.")
+        }
+        let words = authorization.split(separator: " ", maxSplits: 1)
+        guard words.count == 2, words[0].lowercased() == "bearer" else {
+            throw Problem(.unauthenticated, "Only bearer tokens are accepted: Authorization: Bearer <token>.")
+        }
+        return try await verify(token: words[1])
+    }
+
+    /// - Throws: a 401 problem whose code says what is wrong.
+    package func verify(token: some StringProtocol) async throws(Problem) -> VerifiedToken {
+        let bytes = Array(token.utf8)
+        guard bytes.count <= configuration.tokenBytesMax else {
+            throw Problem(.tokenTooLarge, "A token must not be longer than \(configuration.tokenBytesMax) bytes.")
+        }
+        let key = SHA256.hash(data: bytes)
+        let now = now()
+        if let known = cache.find(key, now: now) { return known }
+        let unverified = try UnverifiedToken(bytes)
+        try verifySignature(unverified, by: try await keys(for: unverified, now: now))
+        let claims = try TokenClaims(unverified.claims, configuration, now: now)
+        try claims.require()
+        let verified = VerifiedToken(principal: claims.principal, expiresAt: claims.expiresAt)
+        let trusted = min(claims.expiresAt + configuration.leeway, now + configuration.trustInterval)
+        cache.insert(TokenCache.Entry(token: verified, validUntil: trusted), for: key)
+        return verified
+    }
+
+    private func keys(for token: UnverifiedToken, now: Date) async throws(Problem) -> [TokenKeys.Key] {
+        await reread(ifOlderThan: configuration.trustInterval, now: now)
+        for attempt in 1...2 {
+            switch state.withLock({ $0.keys }).candidates(id: token.keyID, algorithm: token.algorithm) {
+            case .keys(let keys): return keys
+            case .otherAlgorithm: throw Problem(.tokenAlgorithm, "The token's algorithm is not the one its key is for.")
+            case .unknownKey: if attempt == 1 { await reread(ifOlderThan: configuration.rereadInterval, now: now) }
+            }
+        }
+        throw Problem(.tokenUnknownKey, "The token was signed with a key this API does not know.")
+    }
+
+    /// Reads the key file again. A file that has become unreadable changes nothing.
+    private func reread(ifOlderThan age: TimeInterval, now: Date) async {
+        guard configuration.keySetFile != nil else { return }
+        // The time is set first, so that of many requests at once only one reads.
+        let isDue = state.withLock { state in
+            guard now.timeIntervalSince(state.readAt) >= age else { return false }
+            state.readAt = now
+            return true
+        }
+        guard isDue else { return }
+        do throws(EdgeError) {
+            let keys = try await TokenKeys.load(configuration)
+            state.withLock { $0.keys = keys }
+        } catch {
+            logger.error("The token keys could not be read again; the old ones stay", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func verifySignature(_ token: UnverifiedToken, by keys: [TokenKeys.Key]) throws(Problem) {
+        let isGood = keys.contains { key in
+            do {
+                return try key.algorithm.verify(token.signature, signs: token.signed)
+            } catch {
+                return false
+            }
+        }
+        if !isGood { throw Problem(.tokenSignature, "The token's signature does not match.") }
+    }
+}

@@ -1,0 +1,142 @@
+internal import Contracts
+internal import Logging
+internal import NATS
+
+/// One `consume` call at work: pull, read, hand over, settle.
+struct BatchConsumer<Message: WireMessage>: Sendable {
+    let bus: MessageBus
+    let pull: PullConsumer
+    let batchMax: Int
+    let handle: @Sendable ([Received<Message>]) async throws -> [Settlement]
+    let inHand = InHand()
+    let progress = HandlingProgress()
+
+    /// A throwing handler sees the whole batch this often before its messages are tried one by one.
+    private static var wholeBatchTries: Int { 3 }
+    /// Single messages that may fail in a row before the world is blamed.
+    private static var singleTries: Int { 3 }
+    private static var retryCap: Duration { .seconds(5) }
+
+    func run() async throws {
+        while true {
+            let deliveries: [Delivery]
+            do {
+                deliveries = try await pull.nextBatch(max: batchMax)
+            } catch {
+                if error.code == .cancelled { throw CancellationError() }
+                throw BusError(error, doing: "Pulling a batch")
+            }
+            // Closed: by the valve, or with the connection.
+            if deliveries.isEmpty { return }
+            if Task.isCancelled {
+                for delivery in deliveries {
+                    bus.settle("handing back") { () throws(NATSError) in try pull.reject(delivery) }
+                }
+                throw CancellationError()
+            }
+            inHand.replace(with: deliveries)
+            defer { inHand.replace(with: []) }
+            try await process(deliveries)
+        }
+    }
+
+    private func process(_ deliveries: [Delivery]) async throws {
+        bus.counters.change { $0.consumed += deliveries.count }
+        var readable: [Received<Message>] = []
+        readable.reserveCapacity(deliveries.count)
+        for delivery in deliveries {
+            switch delivery.decode(Message.self) {
+            case .success(let received): readable.append(received)
+            case .failure(let error):
+                await bus.giveUp(delivery, on: pull, reason: GiveUpReason.undecodable, error: error.description)
+            }
+        }
+        if !readable.isEmpty { try await handOver(readable) }
+    }
+
+    private func handOver(_ batch: [Received<Message>]) async throws {
+        var attempt = 0
+        while true {
+            do {
+                return await settle(batch, as: try await settlements(for: batch))
+            } catch {
+                if error is CancellationError || Task.isCancelled { throw CancellationError() }
+                bus.logger.warning(
+                    "a batch could not be handled; it is kept and tried again",
+                    metadata: ["messages": "\(batch.count)", "attempt": "\(attempt + 1)", "error": "\(error)"]
+                )
+            }
+            try await Task.sleep(for: RetryDelay.jittered(attempt: attempt, cap: Self.retryCap))
+            attempt += 1
+            if attempt >= Self.wholeBatchTries { return try await handOverOneByOne(batch) }
+        }
+    }
+
+    /// Tells a broken message from a broken world, and lets neither stand in the way of what comes behind.
+    private func handOverOneByOne(_ batch: [Received<Message>]) async throws {
+        var isAnyHandled = false
+        var failedCount = 0
+        for (index, received) in batch.enumerated() {
+            do {
+                await settle([received], as: try await settlements(for: [received]))
+                isAnyHandled = true
+            } catch {
+                if error is CancellationError || Task.isCancelled { throw CancellationError() }
+                failedCount += 1
+                await postpone(received, "\(error)")
+            }
+            // Nothing passed and several failed: the world is broken, do not hammer it with the rest.
+            guard isAnyHandled || failedCount < Self.singleTries else {
+                for untried in batch[(index + 1)...] { handBack(untried) }
+                return
+            }
+        }
+    }
+
+    /// Hands back a message that made the handler throw. It is given up only when others were handled since it first
+    /// failed: while nothing passes, the cause is elsewhere.
+    private func postpone(_ received: Received<Message>, _ error: String) async {
+        if received.deliveryCount >= BusTopology.deliveriesMax, progress.wasMade(sinceFailureOf: received.sequence) {
+            progress.forget(received.sequence)
+            return await bus.giveUp(
+                received.delivery, on: pull, reason: GiveUpReason.deliveriesExhausted, error: error
+            )
+        }
+        progress.failed(received.sequence)
+        handBack(received)
+    }
+
+    private func handBack(_ received: Received<Message>) {
+        bus.counters.change { $0.retried += 1 }
+        let wait = RetryDelay.jittered(attempt: received.deliveryCount - 1, base: .seconds(1), cap: Self.retryCap)
+        bus.settle("postponing") { () throws(NATSError) in try pull.reject(received.delivery, delay: wait) }
+    }
+
+    private func settlements(for batch: [Received<Message>]) async throws -> [Settlement] {
+        let settlements = try await handle(batch)
+        precondition(settlements.count == batch.count, "A handler must settle every message it was given.")
+        progress.handled(batch.count)
+        return settlements
+    }
+
+    private func settle(_ batch: [Received<Message>], as settlements: [Settlement]) async {
+        var done: [Delivery] = []
+        for (received, settlement) in zip(batch, settlements) {
+            switch settlement {
+            case .acknowledge: done.append(received.delivery)
+            case .retry(_, let error) where received.deliveryCount >= BusTopology.deliveriesMax:
+                await bus.giveUp(
+                    received.delivery, on: pull, reason: GiveUpReason.deliveriesExhausted, error: error
+                )
+            case .retry(let wait, _):
+                bus.counters.change { $0.retried += 1 }
+                bus.settle("retrying") { () throws(NATSError) in try pull.reject(received.delivery, delay: wait) }
+            case .giveUp(let reason, let error):
+                await bus.giveUp(received.delivery, on: pull, reason: reason, error: error)
+            }
+        }
+        if !done.isEmpty {
+            bus.settle("acknowledging") { () throws(NATSError) in try pull.acknowledge(done) }
+        }
+    }
+}

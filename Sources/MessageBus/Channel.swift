@@ -1,0 +1,44 @@
+package import Contracts
+
+/// Where one type of message travels: its subject, or a pattern of subjects, and nothing else decides the type.
+///
+/// A channel with a concrete subject can be published on; one with a pattern can be subscribed to or consumed.
+package struct Channel<Message: WireMessage>: Sendable {
+    /// A subject or a pattern with wildcards.
+    package let subject: String
+
+    init(_ subject: Subject) {
+        self.subject = subject.text
+    }
+
+    init(pattern: String) {
+        subject = pattern
+    }
+}
+
+extension Channel where Message == WorkItem {
+    package static func work(_ role: AgentRole) -> Channel { Channel(.work(role)) }
+}
+
+extension Channel where Message == AgentReport {
+    package static func results(_ role: AgentRole, _ task: TaskID) -> Channel { Channel(.results(role, task)) }
+    package static var allResults: Channel { Channel(pattern: Subject.Pattern.allResults) }
+}
+
+extension Channel where Message == TaskEvent {
+    package static func events(_ tenant: TenantID, _ task: TaskID) -> Channel { Channel(.events(tenant, task)) }
+    package static var allEvents: Channel { Channel(pattern: Subject.Pattern.allEvents) }
+}
+
+extension Channel where Message == CancelNotice {
+    package static func cancel(_ task: TaskID) -> Channel { Channel(.cancel(task)) }
+    package static var allCancels: Channel { Channel(pattern: Subject.Pattern.allCancels) }
+}
+
+extension Channel where Message == DispatchHint {
+    package static var dispatch: Channel { Channel(.dispatch) }
+}
+
+extension Channel where Message == AgentAnnouncement {
+    package static var announcements: Channel { Channel(.announcements) }
+}

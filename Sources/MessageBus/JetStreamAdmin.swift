@@ -1,0 +1,73 @@
+internal import Contracts
+internal import NATS
+
+/// The server's administration API, as far as the topology needs it. Its subjects are the server's, not ours.
+struct JetStreamAdmin: Sendable {
+    let connection: NATSConnection
+    /// For one call.
+    static let timeout: Duration = .seconds(5)
+
+    /// The answer to `STREAM.INFO`; nil when there is no such stream.
+    func stream(_ name: BusTopology.StreamName) async throws(BusError) -> JSON? {
+        try await call("STREAM.INFO.\(name.rawValue)", .emptyObject)
+    }
+
+    func create(_ stream: BusTopology.Stream, _ configuration: BusConfiguration) async throws(BusError) -> JSON {
+        try await must("STREAM.CREATE.\(stream.name.rawValue)", stream.settings(configuration).wanted)
+    }
+
+    func update(_ stream: BusTopology.Stream, to settings: JSON) async throws(BusError) -> JSON {
+        try await must("STREAM.UPDATE.\(stream.name.rawValue)", settings)
+    }
+
+    /// The answer to `CONSUMER.INFO`; nil when the consumer, or its stream, does not exist.
+    func consumer(_ consumer: BusTopology.Consumer) async throws(BusError) -> JSON? {
+        try await call("CONSUMER.INFO.\(consumer.stream.rawValue).\(consumer.name)", .emptyObject)
+    }
+
+    /// Makes the durable, or changes the one that exists. Nil when its stream does not exist.
+    func put(_ consumer: BusTopology.Consumer, settings: JSON) async throws(BusError) -> JSON? {
+        let body = JSONWriter.object {
+            $0.field("stream_name", consumer.stream.rawValue)
+            $0.field("config", settings)
+        }
+        return try await call("CONSUMER.DURABLE.CREATE.\(consumer.stream.rawValue).\(consumer.name)", body)
+    }
+
+    private func must(_ verb: String, _ body: JSON) async throws(BusError) -> JSON {
+        guard let answer = try await call(verb, body) else {
+            throw BusError(.topologyMissing, "\(verb) found nothing to work on.")
+        }
+        return answer
+    }
+
+    /// Nil when the server says that the stream or consumer does not exist.
+    private func call(_ verb: String, _ body: JSON) async throws(BusError) -> JSON? {
+        let answer: NATSMessage
+        do {
+            answer = try await connection.request(
+                "$JS.API.\(verb)", headers: [:], payload: Array(body.bytes), timeout: Self.timeout
+            )
+        } catch {
+            guard error.code == .noResponders else { throw BusError(error, doing: "JetStream \(verb)") }
+            // The API answers on every server that has JetStream on, so this is a start or a leader election.
+            throw BusError(.unavailable, "JetStream does not answer \(verb). Is it enabled?", underlying: error)
+        }
+        do {
+            let json = try JSON(parsing: answer.payload)
+            var reader = try JSONReader(json)
+            guard var failure = try reader.optionalObject("error") else { return json }
+            let number = try failure.optionalInt("err_code")
+            let text = try failure.optionalString("description") ?? "no description"
+            switch number {
+            case BusError.ServerCode.streamNotFound, BusError.ServerCode.consumerNotFound: return nil
+            default:
+                throw BusError(BusError.code(forServer: number), "JetStream refused \(verb): \(text) [\(number ?? 0)].")
+            }
+        } catch let error as BusError {
+            throw error
+        } catch {
+            throw BusError(.refused, "JetStream answered \(verb) with something unreadable.", underlying: error)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+package import Contracts
+package import NATS
+
+extension MessageBus {
+    /// Publishes to the stream that captures the channel's subject and waits until it is stored.
+    ///
+    /// - Parameter id: what JetStream deduplicates by for two minutes. Retries must use the same one.
+    package func publish<Message>(
+        _ message: Message, on channel: Channel<Message>, id: String?, traceparent: String? = nil,
+        tenant: TenantID? = nil, timeout: Duration? = nil
+    ) async throws(BusError) -> StreamAck {
+        var headers: [String: String] = [:]
+        headers[MessageHeader.traceparent] = traceparent
+        headers[MessageHeader.tenant] = tenant?.text
+        return try await store(
+            channel.subject, payload: Array(message.json.bytes), id: id, headers: headers, timeout: timeout
+        )
+    }
+
+    /// Publishes bytes that were made earlier, such as an outbox row's.
+    package func publishRaw(
+        subject: Subject, payload: [UInt8], id: String?, headers: [String: String] = [:], timeout: Duration? = nil
+    ) async throws(BusError) -> StreamAck {
+        try await store(subject.text, payload: payload, id: id, headers: headers, timeout: timeout)
+    }
+
+    /// Core NATS: fire and forget, buffered for a moment while reconnecting.
+    package func send<Message>(_ message: Message, on channel: Channel<Message>) throws(BusError) {
+        try sendRaw(channel.subject, payload: Array(message.json.bytes))
+    }
+
+    /// Core NATS without a body or with one made elsewhere.
+    package func sendRaw(_ subject: Subject, payload: [UInt8] = []) throws(BusError) {
+        try sendRaw(subject.text, payload: payload)
+    }
+
+    private func sendRaw(_ subject: String, payload: [UInt8]) throws(BusError) {
+        do {
+            try connection.publish(subject, headers: [:], payload: payload)
+        } catch {
+            throw BusError(error, doing: "Sending on \(subject)")
+        }
+    }
+
+    /// One try, and a second after a repair when no stream took the message.
+    func store(
+        _ subject: String, payload: [UInt8], id: String?, headers: [String: String], timeout: Duration?
+    ) async throws(BusError) -> StreamAck {
+        do {
+            return try await storeOnce(subject, payload, id, headers, timeout)
+        } catch {
+            guard error.code == .topologyMissing else {
+                counters.change { $0.publishFailed += 1 }
+                throw error
+            }
+        }
+        do {
+            try await keeper.repair()
+            return try await storeOnce(subject, payload, id, headers, timeout)
+        } catch {
+            counters.change { $0.publishFailed += 1 }
+            throw error
+        }
+    }
+
+    private func storeOnce(
+        _ subject: String, _ payload: [UInt8], _ id: String?, _ headers: [String: String], _ timeout: Duration?
+    ) async throws(BusError) -> StreamAck {
+        do {
+            let ack = try await connection.publishToStream(
+                subject, headers: headers, payload: payload, messageID: id, expectedStream: nil, timeout: timeout
+            )
+            counters.change { $0.published += 1 }
+            return ack
+        } catch {
+            throw BusError(error, doing: "Publishing on \(subject)")
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package import Contracts
+package import FoundationEssentials
+internal import NATS
+
+/// A message as a consumer hands it out, with what the wire knows about it.
+package struct Received<Message: WireMessage>: Sendable {
+    package let message: Message
+    let delivery: Delivery
+
+    package var subject: String { delivery.message.subject }
+    /// The bytes the message was read from.
+    package var payload: [UInt8] { delivery.message.payload }
+    /// The stream's number of the message.
+    package var sequence: UInt64 { delivery.streamSequence }
+    /// 1 for the first delivery.
+    package var deliveryCount: Int { Int(clamping: delivery.deliveryCount) }
+    /// When the stream stored it.
+    package var storedAt: Date { delivery.storedAt }
+    package var messageID: String? { delivery.message.headers[MessageHeader.messageID] }
+    package var traceparent: String? { delivery.message.headers[MessageHeader.traceparent] }
+    package var tenant: TenantID? { delivery.message.headers[MessageHeader.tenant].flatMap { TenantID($0) } }
+}
+
+/// What a handler decided about one message.
+package enum Settlement: Sendable, Equatable {
+    case acknowledge
+    /// Deliver it again, not before `after`. The fifth delivery that ends so is a dead letter with that `error`.
+    case retry(after: Duration, error: String = "the handler could not process it")
+    /// Dead-letter it now. `reason` is a stable word, `error` one line for people.
+    case giveUp(reason: String, error: String)
+}
+
+extension Delivery {
+    var storedAt: Date { Date(timeIntervalSince1970: Double(timestampNanoseconds) / 1e9) }
+
+    /// The message itself, read as `Message`, or why it cannot be.
+    func decode<Message: WireMessage>(_: Message.Type) -> Result<Received<Message>, JSONError> {
+        do throws(JSONError) {
+            return .success(Received(message: try Message(json: JSON(parsing: message.payload)), delivery: self))
+        } catch {
+            return .failure(error)
+        }
+    }
+}

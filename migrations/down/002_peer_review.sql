@@ -1,0 +1,32 @@
+-- Takes 002 back: EVERY REVIEW AND VOTE IS LOST. Make a backup first.
+--
+-- One transaction; refused while a later migration is applied, and without effect when 002 is not.
+BEGIN;
+SET LOCAL lock_timeout = '15s';
+
+DO $migration$
+DECLARE
+    later int;
+BEGIN
+IF to_regclass('schema_migrations') IS NULL THEN
+    RAISE NOTICE 'Migration 002 is not applied; nothing was changed.';
+    RETURN;
+END IF;
+LOCK TABLE schema_migrations IN SHARE ROW EXCLUSIVE MODE;
+IF NOT EXISTS (SELECT FROM schema_migrations WHERE version = 2) THEN
+    RAISE NOTICE 'Migration 002 is not applied; nothing was changed.';
+    RETURN;
+END IF;
+SELECT max(version) INTO later FROM schema_migrations WHERE version > 2;
+IF later IS NOT NULL THEN
+    RAISE EXCEPTION 'Migration % is still applied: take it back before 002. Nothing was changed.', lpad(later::text, 3, '0')
+        USING ERRCODE = 'object_not_in_prerequisite_state';
+END IF;
+
+DROP TABLE peer_votes, peer_review_sessions;
+DROP FUNCTION check_vote();
+DROP FUNCTION keep_session();
+DELETE FROM schema_migrations WHERE version = 2;
+END
+$migration$;
+COMMIT;
