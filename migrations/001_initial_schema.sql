@@ -3,8 +3,9 @@
 -- Run it with the migrator (`orchestrator migrate up`) or with `psql -v ON_ERROR_STOP=1 -f`. Everything happens in one
 -- transaction; a second run says that there is nothing to do and changes nothing.
 --
--- How the tables are tuned: rows that are rewritten often leave room in their pages (fillfactor), so that an update that
--- touches no indexed column stays in its page (HOT), and autovacuum comes by the number of dead rows, not by their share.
+-- How the tables are tuned: rows that are rewritten often leave room in their pages (fillfactor), so that an update
+-- that touches no indexed column stays in its page (HOT), and autovacuum comes by the number of dead rows, not by their
+-- share.
 BEGIN;
 SET LOCAL lock_timeout = '15s';
 
@@ -188,7 +189,8 @@ CREATE TABLE bus_streams (
     last_sequence bigint NOT NULL CONSTRAINT bus_streams_sequence_not_negative CHECK (last_sequence >= 0),
     seen_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE bus_streams IS 'Which incarnation of each JetStream stream was last seen, to notice one that was wiped.';
+COMMENT ON TABLE bus_streams IS
+    'Which incarnation of each JetStream stream was last seen, to notice one that was wiped.';
 
 -- Budgets, in tokens --------------------------------------------------------------------------------------------------
 
@@ -211,7 +213,8 @@ CREATE TABLE budget_limits (
         tenant_id ~ '^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$' AND project_id ~ '^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$'
     )
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
-COMMENT ON TABLE budget_limits IS 'One account per tenant and project. A plain UPDATE of total_limit is allowed and booked.';
+COMMENT ON TABLE budget_limits IS
+    'One account per tenant and project. A plain UPDATE of total_limit is allowed and booked.';
 COMMENT ON COLUMN budget_limits.overage IS 'Part of current_usage that was booked above or after a reservation.';
 COMMENT ON COLUMN budget_limits.blocked_at IS 'Set by an overage: no new reservations until the limit is raised.';
 COMMENT ON COLUMN budget_limits.version IS 'Counts changes of the limit, for If-Match.';
@@ -241,7 +244,8 @@ CREATE TABLE budget_reservations (
         CASE state WHEN 'committed' THEN actual IS NOT NULL WHEN 'expired' THEN true ELSE actual IS NULL END
     )
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000);
-COMMENT ON TABLE budget_reservations IS 'Holds: pending, then committed, released or expired, once. A denial stays a denial.';
+COMMENT ON TABLE budget_reservations IS
+    'Holds: pending, then committed, released or expired, once. A denial stays a denial.';
 COMMENT ON COLUMN budget_reservations.response IS 'What the request was answered, and is answered again.';
 CREATE INDEX budget_reservations_expiry ON budget_reservations (expires_at) WHERE state = 'pending';
 

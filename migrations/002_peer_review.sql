@@ -48,7 +48,8 @@ CREATE TABLE peer_review_sessions (
         status NOT IN ('approved', 'rejected', 'escalated') OR num_nulls(score, explanation) = 0
     )
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
-COMMENT ON TABLE peer_review_sessions IS 'Rounds of review: who may vote with what weight, until when, and what came of it.';
+COMMENT ON TABLE peer_review_sessions IS
+    'Rounds of review: who may vote with what weight, until when, and what came of it.';
 COMMENT ON COLUMN peer_review_sessions.reviewers IS
     'Snapshot of roles and weights at the opening; the quorum is measured against their sum, weight_total.';
 COMMENT ON COLUMN peer_review_sessions.explanation IS

@@ -61,6 +61,12 @@ package final class WorkLeases: Sendable {
         free([lease])
     }
 
+    /// Frees the slot of a delivery that another one of the same message has replaced, without a word to the server.
+    package func abandon(_ lease: Lease) {
+        pulls[lease.delivery.consumer]?.abandon(lease.delivery)
+        free([lease])
+    }
+
     /// Still at work on them: the server waits another `BusTopology.ackWait`.
     package func extend(_ leases: [Lease]) {
         for (pull, deliveries) in byPull(leases) {

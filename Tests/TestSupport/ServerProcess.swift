@@ -18,7 +18,8 @@ public final class ServerProcess: @unchecked Sendable {
 
     /// - Parameter user: the account to run as when the test runs as root (postgres refuses root).
     public init(
-        _ executable: String, _ arguments: [String], environment: [String: String] = [:], user: String? = nil, logFile: URL
+        _ executable: String, _ arguments: [String], environment: [String: String] = [:], user: String? = nil,
+        logFile: URL
     ) {
         self.executable = executable
         self.arguments = arguments

@@ -19,8 +19,8 @@ IF NOT EXISTS (SELECT FROM schema_migrations WHERE version = 1) THEN
 END IF;
 SELECT max(version) INTO later FROM schema_migrations WHERE version > 1;
 IF later IS NOT NULL THEN
-    RAISE EXCEPTION 'Migration % is still applied: take it back before 001. Nothing was changed.', lpad(later::text, 3, '0')
-        USING ERRCODE = 'object_not_in_prerequisite_state';
+    RAISE EXCEPTION 'Migration % is still applied: take it back before 001. Nothing was changed.',
+        lpad(later::text, 3, '0') USING ERRCODE = 'object_not_in_prerequisite_state';
 END IF;
 
 DROP TABLE audit_log, audit_head, dlq_messages, budget_transactions, budget_reservations, budget_limits, bus_streams,

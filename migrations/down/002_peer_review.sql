@@ -19,8 +19,8 @@ IF NOT EXISTS (SELECT FROM schema_migrations WHERE version = 2) THEN
 END IF;
 SELECT max(version) INTO later FROM schema_migrations WHERE version > 2;
 IF later IS NOT NULL THEN
-    RAISE EXCEPTION 'Migration % is still applied: take it back before 002. Nothing was changed.', lpad(later::text, 3, '0')
-        USING ERRCODE = 'object_not_in_prerequisite_state';
+    RAISE EXCEPTION 'Migration % is still applied: take it back before 002. Nothing was changed.',
+        lpad(later::text, 3, '0') USING ERRCODE = 'object_not_in_prerequisite_state';
 END IF;
 
 DROP TABLE peer_votes, peer_review_sessions;

@@ -1,5 +1,5 @@
 internal import Configuration
-internal import Foundation
+internal import FoundationEssentials
 internal import Synchronization
 
 /// One process's settings, read from its environment by their full names (`GOLDEN_HTTP_PORT`).
@@ -96,8 +96,7 @@ package final class ServiceConfiguration: Sendable {
 
     /// Texts separated by commas; empty ones do not count.
     package func list(_ key: String, default fallback: String) throws(BootstrapError) -> [String] {
-        try string(key, default: fallback).split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
-            .filter { !$0.isEmpty }
+        try string(key, default: fallback).split(separator: ",").map(Self.trimmed).filter { !$0.isEmpty }
     }
 
     /// `name=number` pairs separated by commas, laid over the default's.
@@ -161,9 +160,7 @@ package final class ServiceConfiguration: Sendable {
 
     private func contents(of path: String, for key: String) throws(BootstrapError) -> String {
         do {
-            let handle = try FileHandle(forReadingFrom: URL(filePath: path))
-            defer { handle.closeFile() }
-            let data = try handle.read(upToCount: Self.valueBytesMax + 1) ?? Data()
+            let data = try Data(contentsOf: URL(filePath: path))
             guard let text = String(validating: data, as: UTF8.self) else {
                 throw invalid(key + "_FILE", "names a file that is not UTF-8")
             }
@@ -179,7 +176,7 @@ package final class ServiceConfiguration: Sendable {
     private func pairs(_ key: String, _ text: String) throws(BootstrapError) -> [String: Int] {
         var table: [String: Int] = [:]
         for pair in text.split(separator: ",") {
-            let halves = pair.split(separator: "=").map { $0.trimmingCharacters(in: .whitespaces) }
+            let halves = pair.split(separator: "=").map(Self.trimmed)
             guard halves.count == 2, let number = Int(halves[1]), number >= 0 else {
                 throw invalid(key, "must be name=number pairs separated by commas")
             }
@@ -195,6 +192,10 @@ package final class ServiceConfiguration: Sendable {
 
     private func missing(_ key: String) -> BootstrapError {
         BootstrapError(.missingSetting, "\(key) is not set; set it, or \(key)_FILE to a file that holds it.")
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        text.split(separator: " ").joined(separator: " ")
     }
 
     /// `scheme://user:<redacted>@host/path`; each of several URLs separated by commas.

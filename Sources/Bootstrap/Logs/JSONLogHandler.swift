@@ -1,5 +1,5 @@
 internal import Contracts
-internal import Foundation
+internal import FoundationEssentials
 package import Logging
 
 /// One JSON object a line: `ts`, `level`, `service`, `msg`, then the metadata's keys.

@@ -1,4 +1,4 @@
-internal import Foundation
+internal import Glibc
 package import Logging
 internal import Synchronization
 
@@ -35,7 +35,7 @@ package final class LogOutput: Sendable {
         lock.withLock { _ in
             var start = 0
             while start < bytes.count {
-                let count = bytes[start...].withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+                let count = bytes[start...].withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }
                 if count <= 0 { return }
                 start += count

@@ -1,4 +1,5 @@
-internal import Foundation
+internal import FoundationEssentials
+internal import Glibc
 
 /// Memory, processor time and open files of this process, by the names Prometheus' own clients use, and the build.
 package enum ProcessMetrics {

@@ -18,8 +18,8 @@ struct OrchestratorTool: Sendable {
         )
         switch result.terminationStatus {
         case .exited(0): return
-        case .exited(let code): throw ExitStatus(rawValue: code) ?? .other
-        case .signaled: throw ExitStatus.other
+        case .exited(64): throw ExitStatus.usage
+        case .exited, .signaled: throw ExitStatus.other
         }
     }
 

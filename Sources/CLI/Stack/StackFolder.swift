@@ -35,19 +35,40 @@ struct StackFolder: Sendable, Equatable {
     var exists: Bool { FileManager.default.fileExists(atPath: record) }
 
     /// Creates the folder and its parts, private to the account that runs the stack.
+    ///
+    /// A folder that holds other things is refused. One that holds a stack keeps its mode: its database may need it.
     func create() throws(CLIError) {
         do {
-            for folder in [path, logs, nats, redis] {
-                try FileManager.default.createDirectory(
-                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
-                )
-            }
+            if !exists { try take() }
+            for folder in [logs, nats, redis] { try Self.make(folder) }
+        } catch let error as CLIError {
+            throw error
         } catch {
             throw CLIError(
                 .folderUnusable, "The data folder \(path) cannot be created.",
                 next: "Choose another with --data DIR.", underlying: error
             )
         }
+    }
+
+    private func take() throws {
+        try Self.make(path)
+        let own = Set([lock, secrets, logs, nats, redis, postgresLink, "\(record).new", "\(secrets).new"])
+        let strangers = try FileManager.default.contentsOfDirectory(atPath: path)
+            .filter { !own.contains("\(path)/\($0)") }
+        guard strangers.isEmpty else {
+            throw CLIError(
+                .folderUnusable, "\(path) holds other things than a stack.", kept: "Nothing was changed there.",
+                next: "Choose another with --data DIR, such as \(path)/\(Self.nameDefault)."
+            )
+        }
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: path)
+    }
+
+    private static func make(_ path: String) throws {
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
+        )
     }
 
     /// Removes what `create` and the stack put there, and the folder when nothing else is in it.

@@ -15,18 +15,21 @@ struct Supervisor: Sendable {
             var started: [[ProcessKeeper]] = []
             var failure: (any Error)?
             do {
-                for batch in try batches() {
+                for batch in try batches() where !stop.isOpen {
+                    let early = batch.early.map(keeper)
+                    started.append(early)
+                    await launch(early, in: &group)
+                    try await unlessStopped(stop) { try await batch.meanwhile() }
                     guard !stop.isOpen else { break }
-                    try await batch.before()
-                    let fresh = batch.specs.map(keeper)
-                    for keeper in fresh { await journal.note(keeper.initialRecord) }
-                    for keeper in fresh { group.addTask { await keeper.run() } }
-                    started.append(fresh)
-                    try await waitUntilReady(fresh, stop)
+                    let late = batch.late.map(keeper)
+                    started[started.count - 1] += late
+                    await launch(late, in: &group)
+                    try await unlessStopped(stop) { try await ready(early + late) }
                 }
                 if !stop.isOpen {
-                    try await journal.update {
-                        $0.state = .ready; $0.note = ""
+                    try await journal.update { record in
+                        record.state = .ready
+                        record.note = ""
                     }
                     report(.ready(await journal.record))
                     await keepLogsBounded(until: stop)
@@ -40,53 +43,28 @@ struct Supervisor: Sendable {
         }
     }
 
-    /// Processes that may start together, and what must be done before.
-    private struct Batch {
-        let before: () async throws -> Void
-        let specs: [ProcessSpec]
-    }
-
-    private func batches() throws(CLIError) -> [Batch] {
-        let environment = plan.baseEnvironment
-        let postgres = try plan.postgres()
-        let natsProgram = try Programs.require("nats-server", package: "nats-server", environment: plan.caller)
-        let redisProgram = try Programs.require("redis-server", package: "redis-server", environment: plan.caller)
-        let orchestrators = try (0..<plan.options.orchestrators).map { index throws(CLIError) in
-            try plan.orchestrator(index)
-        }
-        let agents = try plan.agents()
-        return [
-            Batch(
-                before: {
-                    try plan.nats.prepare()
-                    try plan.redis.prepare()
-                    if !postgres.isInitialised { await step("creating the database") }
-                    try await postgres.initialise(environment: environment)
-                    await step("starting postgres, nats and redis")
-                },
-                specs: [
-                    postgres.spec(environment: environment),
-                    plan.nats.spec(executable: natsProgram, environment: environment),
-                    plan.redis.spec(executable: redisProgram, environment: environment),
-                ]
-            ),
-            Batch(
-                before: {
-                    try await orchestratorTool("migrate", "up", "applying the migrations")
-                    try await orchestratorTool("jetstream", "setup", "creating the streams")
-                    await step("starting the orchestrator")
-                }, specs: orchestrators
-            ),
-            Batch(before: { await step("starting the agents") }, specs: agents),
-        ]
-    }
-
     private func keeper(_ spec: ProcessSpec) -> ProcessKeeper {
         ProcessKeeper(spec, log: folder.log(of: spec.name), isRoot: plan.isRoot) { [journal] in await journal.note($0) }
     }
 
-    /// Waits for all at once; a stop in between ends the wait.
-    private func waitUntilReady(_ keepers: [ProcessKeeper], _ stop: Latch) async throws {
+    private func launch(_ keepers: [ProcessKeeper], in group: inout ThrowingTaskGroup<Void, any Error>) async {
+        for keeper in keepers {
+            await journal.note(keeper.initialRecord)
+            group.addTask { await keeper.run() }
+        }
+    }
+
+    /// Carries `body` out and gives it up when `stop` opens first.
+    private func unlessStopped(_ stop: Latch, _ body: @escaping @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await body() }
+            group.addTask { await stop.wait() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func ready(_ keepers: [ProcessKeeper]) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for keeper in keepers {
                 group.addTask {
@@ -94,19 +72,8 @@ struct Supervisor: Sendable {
                     report(.running(keeper.spec.name))
                 }
             }
-            group.addTask { await stop.wait() }
-            for _ in keepers where !stop.isOpen { try await group.next() }
-            group.cancelAll()
+            try await group.waitForAll()
         }
-    }
-
-    private func orchestratorTool(_ command: String, _ verb: String, _ words: String) async throws {
-        await step(words)
-        let program = try Sibling.path("orchestrator", environment: plan.caller)
-        let outcome = await Tool.run(
-            [program, command, verb], environment: try plan.orchestratorEnvironment(index: 0)
-        )
-        try outcome.check("orchestrator \(command) \(verb)", "The stack cannot start: \(words) failed.")
     }
 
     private func keepLogsBounded(until stop: Latch) async {
@@ -135,10 +102,5 @@ struct Supervisor: Sendable {
             }
         }
         report(.stopped)
-    }
-
-    private func step(_ words: String) async {
-        report(.step(words))
-        do { try await journal.update { $0.note = words } } catch { report(.step("\(error)")) }
     }
 }

@@ -19,7 +19,7 @@ struct PostgresStore: Sendable {
     let account: String?
 
     var data: String { "\(folder)/data" }
-    /// Written last of all, so that a first start that was cut short is begun anew.
+    /// Written by `seal`, last of all, so that a first start that was cut short is begun anew.
     var isInitialised: Bool { FileManager.default.fileExists(atPath: marker) }
     private var marker: String { "\(folder)/initialised" }
 
@@ -44,10 +44,19 @@ struct PostgresStore: Sendable {
 
             """
         let filled = await asAccount(
-            ["\(programs)/postgres", "--single", "-D", data, "postgres"], input: statements,
+            ["\(programs)/postgres", "--single", "-F", "-D", data, "postgres"], input: statements,
             environment
         )
         try filled.check("postgres --single", "The database's role could not be created.")
+    }
+
+    /// Forces the new cluster's files to disk, which `initialise` leaves undone so that the server can start meanwhile.
+    func seal(environment: [String: String]) async throws(CLIError) {
+        guard !isInitialised else { return }
+        let synced = await asAccount(
+            ["\(programs)/initdb", "--sync-only", "--pgdata", data], input: "", environment
+        )
+        try synced.check("initdb --sync-only", "The database could not be written to disk.")
         try StackFolder.write("", to: marker)
     }
 

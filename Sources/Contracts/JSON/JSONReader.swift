@@ -22,6 +22,12 @@ package struct JSONReader {
         return value
     }
 
+    /// The field's value as it stands, null included; nil when it is absent.
+    package mutating func raw(_ name: String) -> JSON? {
+        asked.insert(name)
+        return fields[name]
+    }
+
     package mutating func required(_ name: String) throws(JSONError) -> JSON {
         guard let value = optional(name) else { throw error(name, "is required") }
         return value

@@ -49,7 +49,7 @@ package struct TaskSubmission: Sendable, Equatable {
         timeoutSeconds = try Self.bounded("timeout_seconds", Self.timeoutRange, in: &body)
         attemptMax = try Self.bounded("max_attempts", Self.attemptsRange, in: &body)
         labels = try Self.labels(from: &body)
-        input = body.optional("input") ?? .emptyObject
+        input = body.raw("input") ?? .emptyObject
         try body.refuseUnknown()
     }
 

@@ -16,6 +16,8 @@ final class SessionKeeper: Sendable {
         var isStopped = false
         var lost: (number: Int, reason: String)?
         var session: Session?
+        /// Dials that were given up and still hang in the library.
+        var hangingCount = 0
         /// Every dial has its own number, so that a late word of an abandoned one is told apart.
         var lastNumber = 0
     }
@@ -31,6 +33,10 @@ final class SessionKeeper: Sendable {
         let state = Mutex(State.running)
         let finished = WakeUp()
     }
+
+    /// More hanging dials than this are not piled up: each holds a thread, and libnats 3.4.1 even spins when a server
+    /// falls silent in the middle of the handshake. They end when the server or the network ends their sockets.
+    private static let hangingMax = 3
 
     private let configuration: NATSConfiguration
     private let logger: Logger
@@ -115,11 +121,16 @@ final class SessionKeeper: Sendable {
     }
 
     private func dial(_ hooks: Hooks) -> Result<Session, NATSError> {
-        let attempt = Attempt()
-        let number = state.withLock { state in
+        let (number, hangingCount) = state.withLock { state in
             state.lastNumber += 1
-            return state.lastNumber
+            return (state.lastNumber, state.hangingCount)
         }
+        guard hangingCount < Self.hangingMax else {
+            return .failure(
+                NATSError(.connectFailed, "\(hangingCount) handshakes with NATS hang; waiting for one to end.")
+            )
+        }
+        let attempt = Attempt()
         let sessionHooks = SessionHooks(
             onReply: hooks.onReply,
             onClosed: { self.sessionClosed(number, $0) },
@@ -135,9 +146,12 @@ final class SessionKeeper: Sendable {
                 result = .failure(error)
             }
             // An abandoned session is closed by its deinit, here.
-            attempt.state.withLock { state in
-                if case .running = state { state = .done(result) }
+            let wasAbandoned = attempt.state.withLock { state in
+                guard case .running = state else { return true }
+                state = .done(result)
+                return false
             }
+            if wasAbandoned { self.state.withLock { $0.hangingCount -= 1 } }
             attempt.finished.raise()
         }
         let result = outcome(of: attempt)
@@ -152,9 +166,10 @@ final class SessionKeeper: Sendable {
     private func outcome(of attempt: Attempt) -> Result<Session, NATSError> {
         let limit = configuration.connectTimeout * max(1, configuration.servers.count) + .seconds(1)
         attempt.finished.wait(until: .now + limit)
-        return attempt.state.withLock { state in
-            if case .done(let result) = state { return result }
-            state = .abandoned
+        return attempt.state.withLock { attempt in
+            if case .done(let result) = attempt { return result }
+            attempt = .abandoned
+            state.withLock { $0.hangingCount += 1 }
             return .failure(
                 NATSError(.connectFailed, "The NATS server accepted a connection but did not finish the handshake.")
             )

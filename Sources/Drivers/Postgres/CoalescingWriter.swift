@@ -94,8 +94,8 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
 
     private func enqueue(_ entry: Entry) {
         let action: Admission = state.withLock { state in
-            if entry.ticket.isCancelled.load(ordering: .sequentiallyConsistent) { return .refuse(cancelled) }
             if state.isClosed { return .refuse(closed) }
+            if entry.ticket.isCancelled.load(ordering: .sequentiallyConsistent) { return .refuse(cancelled) }
             guard state.queue.count < maxQueued else { return .refuse(full) }
             state.queue.append(entry)
             guard state.inFlight < maxInFlight else { return .none }

@@ -13,6 +13,8 @@ internal import Glibc
         case ended
     }
 
+    private static let maxEmptySlots = 1024
+
     private enum Intake {
         case open
         /// No new jobs; those queued may run until the instant.
@@ -28,7 +30,8 @@ internal import Glibc
     private let halt: UnsafeMutablePointer<pthread_cond_t>
     private let capacity: Int
     private let grace: Duration
-    private var jobs: [any Job] = []
+    /// Slots before `head` are empty.
+    private var jobs: [(any Job)?] = []
     private var head = 0
     private var intake = Intake.open
     private var watchWakes: ContinuousClock.Instant?
@@ -93,6 +96,7 @@ internal import Glibc
         locked {
             guard let place = jobs[head...].firstIndex(where: { $0 === job }) else { return }
             jobs.remove(at: place)
+            if head == jobs.count { clear() }
         }
     }
 
@@ -124,15 +128,25 @@ internal import Glibc
         }
     }
 
-    func connected(_ failure: PostgresError?) {
+    /// Answers true when this ends an outage.
+    func connectionMade() -> Bool {
         locked {
-            lastFailure = failure
-            if failure == nil { connected += 1 }
+            defer { lastFailure = nil }
+            connected += 1
+            return lastFailure != nil
         }
     }
 
-    func disconnected() {
+    func connectionEnded() {
         locked { connected -= 1 }
+    }
+
+    /// Answers true when this begins an outage: the threads report it once together.
+    func connectionFailed(_ failure: PostgresError) -> Bool {
+        locked {
+            defer { lastFailure = failure }
+            return lastFailure == nil
+        }
     }
 
     /// The next job; `nothing` after `limit` without one; `ended` when the thread should end.
@@ -141,7 +155,7 @@ internal import Glibc
         return locked {
             while true {
                 if shouldEnd { return .ended }
-                if head < jobs.count { return .job(pop()) }
+                if let job = pop() { return .job(job) }
                 if unsafe pthread_cond_timedwait(work, lock, &end) == ETIMEDOUT { return .nothing }
             }
         }
@@ -190,30 +204,35 @@ internal import Glibc
         }
     }
 
-    private func pop() -> any Job {
+    private func pop() -> (any Job)? {
+        guard head < jobs.count else { return nil }
         let job = jobs[head]
+        jobs[head] = nil
         head += 1
         if head == jobs.count {
-            jobs.removeAll(keepingCapacity: true)
-            head = 0
-        } else if head >= 1024 {
+            clear()
+        } else if head >= Self.maxEmptySlots {
             jobs.removeFirst(head)
             head = 0
         }
         return job
     }
 
-    private func takeAll() -> [any Job] {
-        let all = Array(jobs[head...])
-        jobs.removeAll()
+    private func clear() {
+        jobs.removeAll(keepingCapacity: true)
         head = 0
-        return all
+    }
+
+    private func takeAll() -> [any Job] {
+        defer { clear() }
+        return jobs[head...].compactMap { $0 }
     }
 
     private func takeExpired(_ now: ContinuousClock.Instant) -> [any Job] {
-        let expired = jobs[head...].filter { $0.acquireDeadline <= now }
+        let waiting = jobs[head...].compactMap { $0 }
+        let expired = waiting.filter { $0.acquireDeadline <= now }
         guard !expired.isEmpty else { return [] }
-        jobs = jobs[head...].filter { $0.acquireDeadline > now }
+        jobs = waiting.filter { $0.acquireDeadline > now }
         head = 0
         return expired
     }
@@ -247,7 +266,7 @@ internal import Glibc
                 let now = ContinuousClock.now
                 let expired = takeExpired(now)
                 if !expired.isEmpty { return .refuse(expired, connected > 0 ? Self.exhausted : unreachable) }
-                watchWakes = jobs[head...].map(\.acquireDeadline).min()
+                watchWakes = jobs[head...].lazy.compactMap { $0?.acquireDeadline }.min()
                 switch intake {
                 case .open: break
                 case .draining(let end):
@@ -290,7 +309,9 @@ internal import Glibc
     )
 
     private static func full(_ capacity: Int) -> PostgresError {
-        PostgresError(.overloaded, "\(capacity) calls wait for a connection already. Nothing was sent; try again later.")
+        PostgresError(
+            .overloaded, "\(capacity) calls wait for a connection already. Nothing was sent; try again later."
+        )
     }
 
     private var unreachable: PostgresError {

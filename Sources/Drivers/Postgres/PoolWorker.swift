@@ -11,6 +11,8 @@ final class PoolWorker: Sendable {
 
     /// An idle connection's socket is looked at this often, so that a lost one is replaced before it is needed.
     private static let idleCheck = Duration.seconds(1)
+    /// The backoff has long reached its cap here.
+    private static let maxBackoffAttempt = 16
 
     init(queue: JobQueue, configuration: PostgresConfiguration, logger: Logger) {
         self.queue = queue
@@ -32,17 +34,17 @@ final class PoolWorker: Sendable {
         while !queue.isStopping {
             do throws(PostgresError) {
                 let connection = try PostgresConnection.open(configuration, interruption) { self.queue.isStopping }
-                queue.connected(nil)
-                if failures > 0 { logger.info("database connection restored") }
+                if queue.connectionMade() { logger.info("database connection restored") }
                 failures = 0
                 serve(connection)
-                queue.disconnected()
+                queue.connectionEnded()
             } catch {
                 if queue.isStopping { return }
-                queue.connected(error)
-                if failures == 0 { logger.warning("database connection failed", metadata: ["error": "\(error)"]) }
+                if queue.connectionFailed(error) {
+                    logger.warning("database connection failed", metadata: ["error": "\(error)"])
+                }
                 guard queue.pause(backoff.delay(attempt: failures)) else { return }
-                failures += 1
+                failures = min(failures + 1, Self.maxBackoffAttempt)
             }
         }
     }

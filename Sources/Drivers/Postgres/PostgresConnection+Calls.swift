@@ -63,7 +63,9 @@ extension PostgresConnection {
 
     private func checkPhase() throws(PostgresError) {
         if let reason = interruption.reason {
-            throw PostgresError(reason.code, "The call was stopped between two statements. \(SQLState.advice(reason.code))")
+            throw PostgresError(
+                reason.code, "The call was stopped between two statements. \(SQLState.advice(reason.code))"
+            )
         }
         switch phase {
         case .autocommit, .unstarted, .open: return

@@ -197,8 +197,8 @@ extension PostgresConnection {
         if isInFlight && mayHaveCommitted {
             return PostgresError(
                 .outcomeUnknown,
-                "The connection ended before the server confirmed the commit: \(why). It was kept or it was not; read the "
-                    + "rows back before writing again."
+                "The connection ended before the server confirmed the commit: \(why). It was kept or it was not; "
+                    + "read the rows back before writing again."
             )
         }
         let code = interruption.reason?.code ?? .connectionLost

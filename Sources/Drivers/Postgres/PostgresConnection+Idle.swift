@@ -34,7 +34,9 @@ extension PostgresConnection {
     ///
     /// - Throws: `connectionLost`.
     func receive() throws(PostgresError) {
-        guard unsafe PQconsumeInput(raw) == 1, unsafe PQstatus(raw) == CONNECTION_OK else { throw lost(libraryMessage()) }
+        guard unsafe PQconsumeInput(raw) == 1, unsafe PQstatus(raw) == CONNECTION_OK else {
+            throw lost(libraryMessage())
+        }
     }
 
     /// Asks the server whether it is still there.

@@ -70,7 +70,8 @@ extension PostgresConnection {
         try call(SessionSettings(configuration: configuration), within: configuration.connectTimeout)
     }
 
-    /// Tells a refusal of this user from a server that is away, by the SQLSTATE in libpq's message (`FATAL:  28P01: …`).
+    /// Tells a refusal of this user from a server that is away, by the SQLSTATE in libpq's message (`FATAL:  28P01: …`)
+    /// or, for what libpq refuses itself, by its words.
     private static func refusal(_ raw: OpaquePointer, _ target: ConnectionTarget) -> PostgresError {
         let text = unsafe PQerrorMessage(raw).map { unsafe String(cString: $0) } ?? ""
         let state = text.split(separator: ":").lazy.map { $0.drop { $0 == " " } }.first(where: isState).map(String.init)
@@ -84,7 +85,7 @@ extension PostgresConnection {
 
     /// libpq gives no SQLSTATE for what it refuses itself: the server's certificate, or a missing password.
     private static func isCertificate(_ text: String) -> Bool {
-        ["certificate", "server does not support SSL", "no password supplied", "host name"].contains { text.contains($0) }
+        ["certificate", "server does not support SSL", "no password supplied"].contains { text.contains($0) }
     }
 
     private static func isState(_ part: Substring) -> Bool {
@@ -103,7 +104,8 @@ extension PostgresConnection {
     static func all(in configuration: PostgresConfiguration) throws(PostgresError) -> [ConnectionTarget] {
         guard let options = unsafe PQconninfoParse(configuration.connectionString, nil) else {
             throw PostgresError(
-                .connectFailed, "The database connection string cannot be read. Correct it; it is not shown as it is secret."
+                .connectFailed,
+                "The database connection string cannot be read. Correct it; it is secret, so it is not shown."
             )
         }
         defer { unsafe PQconninfoFree(options) }
@@ -148,7 +150,9 @@ extension PostgresConnection {
         let names = unsafe keywords.map { unsafe strdup($0.0) } + [nil]
         let values = unsafe keywords.map { unsafe strdup($0.1) } + [nil]
         defer { for unsafe text in unsafe names + values { unsafe free(text) } }
-        return unsafe PQconnectStartParams(names.map { unsafe UnsafePointer($0) }, values.map { unsafe UnsafePointer($0) }, 0)
+        return unsafe PQconnectStartParams(
+            names.map { unsafe UnsafePointer($0) }, values.map { unsafe UnsafePointer($0) }, 0
+        )
     }
 }
 

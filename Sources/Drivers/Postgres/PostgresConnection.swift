@@ -111,9 +111,9 @@ internal import Glibc
 
     /// - Parameter left: rounded up to the millisecond; nothing or less looks without waiting.
     static func poll(socket: Int32, events: Int16, wakeUp: WakeUp, for left: Duration) -> Readiness {
-        let (seconds, attoseconds) = left.components
-        let bounded = min(max(seconds, 0), 3600)
-        let milliseconds = left <= .zero ? 0 : bounded * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+        let (seconds, attoseconds) = min(max(left, .zero), .seconds(3600)).components
+        let perMillisecond: Int64 = 1_000_000_000_000_000
+        let milliseconds = seconds * 1000 + (attoseconds + perMillisecond - 1) / perMillisecond
         var watched = (
             pollfd(fd: events == 0 ? -1 : socket, events: events, revents: 0),
             pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0)
@@ -129,8 +129,8 @@ internal import Glibc
         return watched.1.revents != 0 ? .woken : .expired
     }
 
-    /// Waits until the socket is ready. At the deadline the server is asked to cancel and given `cancelGrace` to answer;
-    /// after that the connection is given up.
+    /// Waits until the socket is ready. At the deadline the server is asked to cancel and given `cancelGrace` to
+    /// answer; after that the connection is given up.
     ///
     /// - Throws: the error of a connection given up: see `lost(_:)`.
     func wait(events: Int16) throws(PostgresError) {

@@ -7,19 +7,23 @@ internal import Synchronization
 /// What it guarantees, and what not:
 /// - The server gives the lock to one session at a time. A follower waits for it inside the server, so a leader's end
 ///   is noticed at once.
-/// - A leader whose connection ends is told and its body is cancelled within milliseconds; one whose server falls silent,
-///   within `SessionLock.heartbeat + heartbeatTimeout` and a quarter second. A new leader waits `takeoverDelay` after it
-///   got the lock, which is the old body's time to end. Bodies never overlap while a body ends, after its cancellation,
-///   within that delay.
-/// - That is no fence. A leader's process that is stopped as a whole (a frozen machine) does not know that it lost the
-///   lock until it runs again, and may still send a write it had prepared. So every write of a leader must be guarded by
-///   its own condition (`WHERE state = …`); leadership saves double work, it does not make writes safe.
+/// - A leader whose session is ended hears it within milliseconds and its body is cancelled; one whose server falls
+///   silent, within `SessionLock.heartbeat + heartbeatTimeout` and a quarter second. A new leader waits
+///   `takeoverDelay` after it got the lock, which is the old body's time to end: bodies do not overlap as long as a
+///   cancelled body ends within that delay.
+/// - That is no fence. A process that is stopped as a whole (a frozen machine), or cut off from a server that then
+///   ends its session, does not know that it lost the lock and may still send a write it had prepared. So every write
+///   of a leader must be guarded by its own condition (`WHERE state = …`); leadership saves double work, it does not
+///   make writes safe.
 package final class PostgresLeadership: Sendable {
     private let configuration: PostgresConfiguration
     private let key: Int64
     private let takeoverDelay: Duration
     private let logger: Logger
     private let leading = Mutex(false)
+
+    /// The backoff has long reached its cap here.
+    private static let maxBackoffAttempt = 16
 
     /// - Parameter takeoverDelay: at least as long as a body needs to end once cancelled.
     package init(
@@ -35,7 +39,8 @@ package final class PostgresLeadership: Sendable {
     package var isLeading: Bool { leading.withLock { $0 } }
 
     /// Waits to become leader, runs `body`, and does so again whenever leadership is lost, until the task is cancelled.
-    /// When `body` returns, leadership is given up and `run` returns; when it throws on its own, `run` throws its error.
+    /// When `body` returns, leadership is given up and `run` returns; when it throws by itself, `run` throws its
+    /// error.
     package func run(whileLeading body: @escaping @Sendable () async throws -> Void) async throws {
         let backoff = Backoff(base: .milliseconds(100), cap: .seconds(2))
         var failures = 0
@@ -55,7 +60,7 @@ package final class PostgresLeadership: Sendable {
                 if failures == 0 {
                     logger.warning("leadership cannot be sought", metadata: ["key": "\(key)", "error": "\(error)"])
                 }
-                failures += 1
+                failures = min(failures + 1, Self.maxBackoffAttempt)
             }
             do {
                 try await Task.sleep(for: backoff.delay(attempt: failures))

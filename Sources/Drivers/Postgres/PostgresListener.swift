@@ -31,6 +31,8 @@ package final class PostgresListener: Sendable {
 
     /// Without a message for this long, the server is asked whether it is still there.
     private static let heartbeat = Duration.seconds(5)
+    /// The backoff has long reached its cap here.
+    private static let maxBackoffAttempt = 16
 
     package init(_ configuration: PostgresConfiguration, channels: [String], logger: Logger) {
         precondition(!channels.isEmpty, "A listener needs a channel.")
@@ -62,8 +64,8 @@ package final class PostgresListener: Sendable {
         }
     }
 
-    /// A new reader's stream; any number may read. Messages that are equal and not yet read are delivered once. A reader
-    /// that falls `NotificationBuffer.capacity` messages behind gets `.reconnected` instead of them.
+    /// A new reader's stream; any number may read. Messages that are equal and not yet read are delivered once. A
+    /// reader that falls `NotificationBuffer.capacity` messages behind gets `.reconnected` instead of them.
     ///
     /// The first element is `.reconnected`, once LISTEN is established: read the tables then.
     package func notifications() -> AsyncStream<PostgresNotification> {
@@ -71,8 +73,7 @@ package final class PostgresListener: Sendable {
         let id = state.withLock { state in
             state.lastID += 1
             state.readers[state.lastID] = buffer
-            if state.isEstablished { buffer.offer(.reconnected) }
-            if state.isStopping { buffer.finish() }
+            if state.isStopping { buffer.finish() } else if state.isEstablished { buffer.offer(.reconnected) }
             return state.lastID
         }
         return AsyncStream {
@@ -103,7 +104,7 @@ package final class PostgresListener: Sendable {
                 if failures == 0 { logger.warning("database listener lost", metadata: ["error": "\(error)"]) }
                 announce(established: false)
                 pause(backoff.delay(attempt: failures))
-                failures += 1
+                failures = min(failures + 1, Self.maxBackoffAttempt)
             }
         }
     }
@@ -147,7 +148,8 @@ package final class PostgresListener: Sendable {
         let end = ContinuousClock.now + duration
         while !isStopping {
             let left = end - ContinuousClock.now
-            if PostgresConnection.poll(socket: -1, events: 0, wakeUp: interruption.wakeUp, for: left) == .expired { return }
+            let wakeUp = interruption.wakeUp
+            if PostgresConnection.poll(socket: -1, events: 0, wakeUp: wakeUp, for: left) == .expired { return }
         }
     }
 }

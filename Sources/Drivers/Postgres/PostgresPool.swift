@@ -14,6 +14,7 @@ package final class PostgresPool: Sendable {
 
     package init(_ configuration: PostgresConfiguration, logger: Logger) {
         precondition(configuration.maxConnections > 0, "A pool needs at least one connection.")
+        precondition(configuration.maxParameterBytes <= 1 << 30, "Postgres takes at most 1 GiB in one message.")
         self.configuration = configuration
         self.logger = logger
         // A stopped call waits out one grace for its statement and one for the cancel request itself.
@@ -52,7 +53,8 @@ package final class PostgresPool: Sendable {
     /// Runs one statement in a transaction of its own: one round trip. When the connection is lost before anything can
     /// have been kept (always so when it `isReadOnly`), it is run again once, on another connection.
     ///
-    /// - Parameter timeout: bounds the wait for a connection and the run, each; it can only shorten the configured ones.
+    /// - Parameter timeout: bounds the wait for a connection and the run, each; it can only shorten the configured
+    ///   ones.
     /// - Throws: `outcomeUnknown` when the connection ended before the answer and the statement is not `isReadOnly`.
     @discardableResult
     package func execute<S: PostgresStatement>(
@@ -82,9 +84,10 @@ package final class PostgresPool: Sendable {
     ///
     /// BEGIN travels with the first statement. Ending with `transaction.finish(_:)` saves the round trip of COMMIT.
     ///
-    /// - Parameter timeout: bounds the wait for a connection and the run, each; it can only shorten the configured ones.
-    /// - Throws: `body`'s error, or a `PostgresError`: `connectionLost` when nothing was kept, `outcomeUnknown` when the
-    ///   connection ended during COMMIT, `serializationFailure` or `deadlock` when it should be run again.
+    /// - Parameter timeout: bounds the wait for a connection and the run, each; it can only shorten the configured
+    ///   ones.
+    /// - Throws: `body`'s error, or a `PostgresError`: `connectionLost` when nothing was kept, `outcomeUnknown` when
+    ///   the connection ended during COMMIT, `serializationFailure` or `deadlock` when it should be run again.
     @discardableResult
     package func transaction<R: Sendable>(
         isolation: PostgresIsolation = .readCommitted, timeout: Duration? = nil,
@@ -104,7 +107,8 @@ package final class PostgresPool: Sendable {
     ///
     /// - Parameter timeout: bounds the run.
     package func script(_ sql: String, timeout: Duration = .seconds(600)) async throws(PostgresError) {
-        let call = Call<Result<Void, PostgresError>>(acquireDeadline: acquireDeadline(nil), limit: timeout) { connection in
+        let acquireDeadline = acquireDeadline(nil)
+        let call = Call<Result<Void, PostgresError>>(acquireDeadline: acquireDeadline, limit: timeout) { connection in
             connection.script(sql)
         } refusal: {
             .failure($0)

@@ -80,7 +80,9 @@ package import FoundationEssentials
 
     package func timestampOrNil(_ column: Int) throws(PostgresError) -> Date? {
         let type = try type(column)
-        if type == PostgresType.date { return try unsafe decode(column, "a finite date") { unsafe BinaryFormat.day($0) } }
+        if type == PostgresType.date {
+            return try unsafe decode(column, "a finite date") { unsafe BinaryFormat.day($0) }
+        }
         try expect(column, [PostgresType.timestampWithZone, PostgresType.timestamp], "a timestamp")
         return try unsafe decode(column, "a finite timestamp") { unsafe BinaryFormat.timestamp($0) }
     }

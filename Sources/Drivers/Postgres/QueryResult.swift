@@ -31,12 +31,6 @@ internal import CLibPQ
         return unsafe String(cString: text)
     }
 
-    /// The rows a writing statement touched.
-    var affectedRows: Int {
-        guard let text = unsafe PQcmdTuples(raw) else { return 0 }
-        return unsafe Int(String(cString: text)) ?? 0
-    }
-
     /// The server's error; nil when it is libpq's own (it has no SQLSTATE).
     func failure(interruption: Interruption.Reason?) -> PostgresError? {
         if status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH {

@@ -163,8 +163,8 @@ extension PostgresPool {
     /// Runs `body` while a session-level advisory lock is held, on a connection outside the pool. `body` is cancelled
     /// when the connection, and so the lock, is lost.
     ///
-    /// - Throws: `body`'s error; `connectionLost` (or another code of the connection's end) when the lock was lost, after
-    ///   `body` has ended; `connectFailed` or `authenticationFailed` when there was no connection; `CancellationError`.
+    /// - Throws: `body`'s error; `connectionLost` (or another code of the connection's end) when the lock was lost,
+    ///   after `body` has ended; `connectFailed` or `authenticationFailed` when there was no connection; `CancellationError`.
     package func withSessionLock<R: Sendable>(
         _ key: Int64, _ body: @escaping @Sendable () async throws -> R
     ) async throws -> R {

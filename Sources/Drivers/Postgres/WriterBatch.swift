@@ -28,11 +28,17 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
         let entries = carried.isEmpty ? writer.take() : carried
         guard !entries.isEmpty else { return writer.batchEnded() }
         var lost: [Entry] = []
+        // Set once the pool is being shut down: the parts not yet written get the same answer.
+        var closing: PostgresError?
         // Halves of a split batch, the next one last. Depth is bounded by the batch's size, since each is smaller.
         var parts: [[Entry]] = [entries]
         while let part = parts.popLast() {
             guard connection.isUsable else {
                 lost += part
+                continue
+            }
+            if let closing {
+                fail(part, closing)
                 continue
             }
             switch write(part, on: connection) {
@@ -43,7 +49,9 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
                 parts.append(Array(part[..<middle]))
             case .failure(let error as PostgresError) where error.code == .connectionLost && carried.isEmpty:
                 lost += part
-            case .failure(let error): fail(part, error)
+            case .failure(let error):
+                if let error = error as? PostgresError, error.code == .closed { closing = error }
+                fail(part, error)
             }
         }
         guard !lost.isEmpty else { return writer.batchEnded() }
@@ -107,6 +115,8 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
     }
 
     private static var lostAgain: PostgresError {
-        PostgresError(.connectionLost, "The connection was lost twice before COMMIT. Nothing was kept; submit it again.")
+        PostgresError(
+            .connectionLost, "The connection was lost twice before COMMIT. Nothing was kept; submit it again."
+        )
     }
 }

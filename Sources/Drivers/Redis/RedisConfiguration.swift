@@ -52,6 +52,13 @@ package struct RedisConfiguration: Sendable {
     }
 }
 
+extension RedisConfiguration: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Host, port and database; never the password, however the value is printed.
+    package var description: String { "redis\(tls == nil ? "" : "s")://\(host):\(port)/\(database)" }
+    package var debugDescription: String { description }
+    package var customMirror: Mirror { Mirror(self, children: ["endpoint": description]) }
+}
+
 /// TLS towards a Redis server: TLS 1.2 or later, the certificate chain and the host name are always verified.
 package struct RedisTLS: Sendable, Hashable {
     /// A PEM file of the trusted authorities; nil means the system's.

@@ -1,5 +1,4 @@
 package import Contracts
-internal import Foundation
 package import HTTPTypes
 package import Hummingbird
 package import Logging

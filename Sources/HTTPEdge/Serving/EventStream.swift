@@ -1,5 +1,5 @@
 internal import Contracts
-internal import Foundation
+internal import FoundationEssentials
 internal import HTTPTypes
 package import Hummingbird
 internal import NIOCore

@@ -8,13 +8,18 @@ package final class Readiness: Sendable {
     package struct Check: Sendable {
         package let name: String
         package let timeout: Duration
+        /// Without it the service can do nothing. Others are shown, and leave the service ready: it degrades.
+        package let isRequired: Bool
         /// Throws when the dependency cannot be used. Must end when its task is cancelled.
         package let run: @Sendable () async throws -> Void
 
-        package init(_ name: String, timeout: Duration = .seconds(2), run: @escaping @Sendable () async throws -> Void)
-        {
+        package init(
+            _ name: String, timeout: Duration = .seconds(2), isRequired: Bool = true,
+            run: @escaping @Sendable () async throws -> Void
+        ) {
             self.name = name
             self.timeout = timeout
+            self.isRequired = isRequired
             self.run = run
         }
     }
@@ -30,7 +35,8 @@ package final class Readiness: Sendable {
         /// By check, in the checks' order.
         package let outcomes: [(name: String, outcome: Outcome)]
         package let isDraining: Bool
-        package var isReady: Bool { !isDraining && outcomes.allSatisfy { $0.outcome == .ok } }
+        /// Every required check is ok, and the service is not shutting down.
+        package let isReady: Bool
     }
 
     private let checks: [Check]
@@ -48,7 +54,11 @@ package final class Readiness: Sendable {
 
     package func report() async -> Report {
         let outcomes = await outcomes()
-        return Report(outcomes: Array(zip(checks.map(\.name), outcomes)), isDraining: drain.hasBegun)
+        let isAble = zip(checks, outcomes).allSatisfy { $1 == .ok || !$0.isRequired }
+        let isDraining = drain.hasBegun
+        return Report(
+            outcomes: Array(zip(checks.map(\.name), outcomes)), isDraining: isDraining, isReady: isAble && !isDraining
+        )
     }
 
     private func outcomes() async -> [Outcome] {

@@ -1,5 +1,5 @@
 internal import Crypto
-internal import Foundation
+internal import FoundationEssentials
 internal import Synchronization
 
 /// Tokens verified lately, by their SHA-256. Holds two generations: when the younger is full the elder is dropped, so

@@ -1,5 +1,5 @@
 internal import Contracts
-internal import Foundation
+internal import FoundationEssentials
 
 /// The claims of a token whose signature was good.
 struct TokenClaims {

@@ -1,4 +1,4 @@
-package import Foundation
+package import FoundationEssentials
 
 /// What tokens are trusted, and until when.
 package struct TokenConfiguration: Sendable {
@@ -56,7 +56,7 @@ package struct TokenConfiguration: Sendable {
             throw EdgeError(.weakSecret, "The JWT secret repeats itself; make one with `openssl rand -base64 48`.")
         }
         var rest = String(decoding: secret, as: UTF8.self).lowercased()
-        for word in defaultWords { rest = rest.replacingOccurrences(of: word, with: "") }
+        for word in defaultWords { rest = rest.replacing(word, with: "") }
         guard rest.utf8.count >= 8 else {
             throw EdgeError(.weakSecret, "The JWT secret is made of words from examples; take a random one.")
         }

@@ -1,5 +1,5 @@
 internal import Contracts
-internal import Foundation
+internal import FoundationEssentials
 internal import JWTKit
 
 /// The keys that may verify a token. Each is good for one algorithm only, whatever a token's header says.

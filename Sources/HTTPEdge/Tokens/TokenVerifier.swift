@@ -1,6 +1,6 @@
 package import Contracts
 internal import Crypto
-package import Foundation
+package import FoundationEssentials
 internal import JWTKit
 package import Logging
 internal import Synchronization

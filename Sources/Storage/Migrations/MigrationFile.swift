@@ -5,7 +5,6 @@ internal import FoundationEssentials
 struct MigrationFile: Sendable, Equatable {
     /// A larger file is not SQL that a person wrote.
     static let bytesMax = 4 << 20
-    static let versionMax = 999
 
     let version: Int
     let name: String

@@ -35,7 +35,7 @@ package struct Orchestrator: Sendable {
         )
         services =
             [
-                Running("postgres", run: stores.pool.run, stop: { await stores.pool.shutdown(within: $0) }),
+                Running("postgres", run: stores.pool.run, stop: { await stores.shutdown(within: $0) }),
                 Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
                 Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
                 Running("topology", run: { try await Self.keepTopology(bus, logger) }),
@@ -76,8 +76,8 @@ package struct Orchestrator: Sendable {
         let readiness = Readiness(
             [
                 Readiness.Check("postgres") { try await stores.checkSchema() },
-                Readiness.Check("nats") { try await bus.checkHealth() },
-                Readiness.Check("redis") { _ = try await redis.command(["PING"]) },
+                Readiness.Check("nats", isRequired: false) { try await bus.checkHealth() },
+                Readiness.Check("redis", isRequired: false) { _ = try await redis.command(["PING"]) },
             ],
             drain: drain, logger: logger
         )
@@ -112,6 +112,13 @@ struct Stores: Sendable {
         outbox = OutboxStore(pool: pool)
         records = ReconciliationStore(pool: pool)
         agents = AgentStore(pool: pool)
+    }
+
+    /// Writes what was submitted, then closes the connections.
+    func shutdown(within limit: Duration) async {
+        await tasks.shutdown()
+        await outbox.shutdown()
+        await pool.shutdown(within: limit)
     }
 
     /// Throws unless the tables are there.

@@ -20,11 +20,17 @@ struct Running: Service {
     }
 
     func run() async throws {
+        guard let stop else { return try await cancelWhenGracefulShutdown(body) }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await cancelWhenGracefulShutdown(body) }
-            try await group.waitForAll()
+            group.addTask { try await body() }
+            group.addTask {
+                try await gracefulShutdown()
+                await stop(Self.stopTimeout)
+            }
+            // Either it was stopped, and the body ends with that; or the body ended by itself, and nobody waits on.
+            try await group.next()
+            group.cancelAll()
         }
-        await stop?(Self.stopTimeout)
     }
 
     /// For what needs no body: waits for its turn to stop.

@@ -1,0 +1,63 @@
+extension Supervisor {
+    /// Processes that may run at the same time, and work that can be done while the early ones start.
+    struct Batch: Sendable {
+        var early: [ProcessSpec] = []
+        let meanwhile: @Sendable () async throws -> Void
+        let late: [ProcessSpec]
+    }
+
+    /// The whole stack in its order; later batches need all of the earlier ones.
+    func batches() throws(CLIError) -> [Batch] {
+        var orchestrators: [ProcessSpec] = []
+        for index in 0..<plan.options.orchestrators { orchestrators.append(try plan.orchestrator(index)) }
+        let agents = try plan.agents()
+        return [
+            try stores(),
+            Batch(
+                meanwhile: {
+                    await step("applying the migrations, creating the streams")
+                    async let migrated: Void = orchestratorTool("migrate", "up")
+                    async let declared: Void = orchestratorTool("jetstream", "setup")
+                    async let sealed: Void = plan.postgres().seal(environment: plan.baseEnvironment)
+                    _ = try await (migrated, declared, sealed)
+                    await step("starting the orchestrator")
+                }, late: orchestrators
+            ),
+            Batch(meanwhile: { await step("starting the agents") }, late: agents),
+        ]
+    }
+
+    private func stores() throws(CLIError) -> Batch {
+        let environment = plan.baseEnvironment
+        let postgres = try plan.postgres()
+        let natsProgram = try Programs.require("nats-server", package: "nats-server", environment: plan.caller)
+        let redisProgram = try Programs.require("redis-server", package: "redis-server", environment: plan.caller)
+        try plan.nats.prepare()
+        try plan.redis.prepare()
+        return Batch(
+            early: [
+                plan.nats.spec(executable: natsProgram, environment: environment),
+                plan.redis.spec(executable: redisProgram, environment: environment),
+            ],
+            meanwhile: {
+                if !postgres.isInitialised { await step("creating the database") }
+                try await postgres.initialise(environment: environment)
+                await step("starting postgres, nats and redis")
+            },
+            late: [postgres.spec(environment: environment)]
+        )
+    }
+
+    private func orchestratorTool(_ command: String, _ verb: String) async throws(CLIError) {
+        let program = try Sibling.path("orchestrator", environment: plan.caller)
+        let outcome = await Tool.run(
+            [program, command, verb], environment: try plan.orchestratorEnvironment(index: 0)
+        )
+        try outcome.check("orchestrator \(command) \(verb)", "The stack cannot start.")
+    }
+
+    private func step(_ words: String) async {
+        report(.step(words))
+        do { try await journal.update { $0.note = words } } catch { report(.step("\(error)")) }
+    }
+}

@@ -1,0 +1,119 @@
+internal import AgentWorkerService
+internal import ArgumentParser
+internal import Bootstrap
+internal import Contracts
+internal import Foundation
+internal import Logging
+
+@main
+struct AgentWorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agent-worker",
+        abstract: "Leases work over NATS, has a program do it, and reports the result.",
+        discussion: """
+            The command back end runs PROGRAM once per work item: the item as JSON on its standard input, the result as
+            JSON on its standard output, progress as lines {"progress": "text"} on its standard error. Exit codes of
+            PROGRAM: 0 done, 65 refused, 75 try again later, others failed for good; killed by a signal: try again.
+            docs/agent-protocol.md has the whole protocol, examples/ has agents to start from.
+
+            Settings come from the environment: GOLDEN_NATS_URL, GOLDEN_NATS_USER, GOLDEN_NATS_PASSWORD,
+            GOLDEN_NATS_CREDENTIALS, GOLDEN_NATS_CA, GOLDEN_LOG_LEVEL; each also as <NAME>_FILE.
+            Exit codes: 0 stopped in good order, 1 failed, 64 wrong usage.
+
+            Examples:
+              agent-worker --role developer --backend echo
+              agent-worker --id analyst-1 --role analyst --slots 4 -- python3 examples/agents/log_analyst.py
+              agent-worker --role tester --role reviewer --env OPENAI_API_KEY -- ./review.sh --strict
+            """,
+        version: Version.current
+    )
+
+    enum BackendName: String, ExpressibleByArgument, CaseIterable { case echo, command }
+
+    @Option(help: "This agent's name, unique among all; made up when absent.") var id: String?
+    @Option(name: .customLong("role"), help: "A role it takes work of; repeat for several.") var roles: [String]
+    @Option(help: "How many work items it does at once, over all roles.") var slots = 1
+    @Option(help: "Who runs it; agents of one owner never review each other's work.") var owner = "unknown"
+    @Option(help: "What does the work; command when PROGRAM is given.") var backend: BackendName?
+    @Option(name: .customLong("env"), help: "A variable PROGRAM may see besides the usual; repeat for several.")
+    var environmentNames: [String] = []
+    @Option(help: "Seconds that work in hand may take after a SIGTERM.") var drainSeconds = 30
+    @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.") var program: [String] = []
+
+    func validate() throws {
+        try checkNames()
+        guard AgentWorkerConfiguration.slotsRange.contains(slots) else {
+            throw ValidationError("--slots must be from 1 to \(AgentWorkerConfiguration.slotsRange.upperBound).")
+        }
+        guard (0...3600).contains(drainSeconds) else { throw ValidationError("--drain-seconds must be 0 to 3600.") }
+        guard (1...200).contains(owner.utf8.count) else { throw ValidationError("--owner must be 1 to 200 bytes.") }
+        switch chosenBackend {
+        case .echo where !program.isEmpty: throw ValidationError("The echo back end takes no PROGRAM.")
+        case .command where program.isEmpty:
+            throw ValidationError("Give the PROGRAM after --, or choose --backend echo.")
+        case .echo, .command: break
+        }
+    }
+
+    private func checkNames() throws {
+        for role in roles where AgentRole(role) == nil {
+            throw ValidationError("\"\(role)\" is no role: 1 to 63 of A-Z a-z 0-9 _ -, a letter or digit first.")
+        }
+        guard (1...AgentAnnouncement.rolesMax).contains(Set(roles).count) else {
+            throw ValidationError("Give 1 to \(AgentAnnouncement.rolesMax) roles.")
+        }
+        if let id, AgentID(id) == nil {
+            throw ValidationError("\"\(id)\" is no agent id: 1 to 63 of A-Z a-z 0-9 _ -, a letter or digit first.")
+        }
+    }
+
+    private var chosenBackend: BackendName { backend ?? .command }
+
+    func run() async throws {
+        let settings = ServiceConfiguration()
+        let level = try settings.logLevel()
+        let output = LogOutput.standard()
+        output.adoptLibraries(service: "agent-worker", level: max(level, .warning))
+        var logger = output.logger(service: "agent-worker", level: level)
+        let configuration = try self.configuration(settings)
+        logger[metadataKey: "agent"] = "\(configuration.agent)"
+        let worker = try await AgentWorker(configuration, logger: logger)
+        logger.info(
+            "started",
+            metadata: [
+                "roles": "\(roles.joined(separator: ","))", "slots": "\(slots)", "backend": "\(chosenBackend.rawValue)",
+                "version": "\(Version.current)",
+            ]
+        )
+        try await runServices(
+            worker.services, logger: logger, drainTimeout: configuration.drainTimeout + AgentWorker.shutdownMargin
+        )
+    }
+
+    private func configuration(_ settings: ServiceConfiguration) throws -> AgentWorkerConfiguration {
+        let made = "agent-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0...UInt32.max))"
+        guard let agent = AgentID(id ?? made) else { throw ValidationError("The agent id is not a name.") }
+        var seen: Set<String> = []
+        var configuration = AgentWorkerConfiguration(
+            agent: agent, roles: roles.filter { seen.insert($0).inserted }.compactMap { AgentRole($0) }, slots: slots,
+            owner: owner, backend: backendKind, nats: try AgentWorkerConfiguration.nats(settings, agent: agent)
+        )
+        configuration.drainTimeout = .seconds(drainSeconds)
+        return configuration
+    }
+
+    private var backendKind: AgentWorkerConfiguration.BackendKind {
+        switch chosenBackend {
+        case .echo: .echo
+        case .command:
+            .command(
+                AgentWorkerConfiguration.CommandSettings(
+                    program: program[0], arguments: Array(program.dropFirst()),
+                    environment: AgentWorkerConfiguration.CommandSettings.allowed(
+                        ProcessInfo.processInfo.environment, adding: environmentNames
+                    )
+                )
+            )
+        }
+    }
+}

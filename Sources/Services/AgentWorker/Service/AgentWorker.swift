@@ -1,0 +1,47 @@
+internal import Contracts
+package import Logging
+internal import MessageBus
+internal import NATS
+package import ServiceLifecycle
+
+/// Puts an agent together: it leases work of its roles, has a back end do it, and reports.
+package struct AgentWorker: Sendable {
+    /// What runs, in the order to start in; shut down in the reverse order.
+    package let services: [any Service]
+
+    /// Added to the drain time for killing programs and closing the connection.
+    package static let shutdownMargin: Duration = .seconds(10)
+
+    /// Connects, and checks that the program of the command back end can be run.
+    package init(_ configuration: AgentWorkerConfiguration, logger: Logger) async throws {
+        let backend: any Backend =
+            switch configuration.backend {
+            case .echo: EchoBackend()
+            case .command(let settings): try await CommandBackend(settings, logger: logger)
+            }
+        let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
+        let bus = MessageBus(connection: wire, configuration: BusConfiguration(ownsStreams: false), logger: logger)
+        let runner = WorkRunner(configuration, bus: bus, backend: backend, logger: logger)
+        services = [
+            Wire(connection: wire), runner,
+            Announcer(configuration: configuration, bus: bus, tasks: { runner.tasks }, logger: logger),
+        ]
+    }
+}
+
+/// The connection as a service: closed after everything that uses it has ended.
+private struct Wire: Service {
+    /// For the last acknowledgements.
+    private static let closeTimeout: Duration = .seconds(5)
+
+    let connection: NATSConnection
+
+    func run() async throws {
+        do {
+            try await gracefulShutdown()
+        } catch is CancellationError {
+            // Closed all the same.
+        }
+        await connection.shutdown(within: Self.closeTimeout)
+    }
+}

@@ -1,0 +1,100 @@
+package import Bootstrap
+package import Contracts
+package import NATS
+
+/// Everything an agent is told: who it is, what it can do, and where the bus is.
+///
+/// Keys: `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`, `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`.
+/// Each may be given as `<KEY>_FILE` instead.
+package struct AgentWorkerConfiguration: Sendable {
+    package static let slotsRange: ClosedRange<Int> = 1...10_000
+    package static let drainDefault: Duration = .seconds(30)
+
+    package enum BackendKind: Sendable {
+        case echo
+        case command(CommandSettings)
+    }
+
+    /// The program of the command back end.
+    package struct CommandSettings: Sendable {
+        /// A path, or a name to look for in `PATH`.
+        package var program: String
+        package var arguments: [String]
+        /// The environment the program gets, already reduced to what it may see.
+        package var environment: [String: String]
+        /// Between SIGTERM and SIGKILL.
+        package var killGrace: Duration = .seconds(2)
+
+        package init(program: String, arguments: [String], environment: [String: String]) {
+            self.program = program
+            self.arguments = arguments
+            self.environment = environment
+        }
+
+        /// What a program may see of this process's environment: where programs and home are, language, time zone,
+        /// Python's settings, and what `names` adds.
+        package static func allowed(_ environment: [String: String], adding names: [String]) -> [String: String] {
+            environment.filter { name, _ in
+                ["PATH", "HOME", "LANG", "TZ"].contains(name) || name.hasPrefix("LC_") || name.hasPrefix("PYTHON")
+                    || names.contains(name)
+            }
+        }
+    }
+
+    package var agent: AgentID
+    package var roles: [AgentRole]
+    package var slots: Int
+    package var owner: String
+    package var backend: BackendKind
+    /// How long work in hand may take after a SIGTERM before it is stopped and handed back.
+    package var drainTimeout: Duration = drainDefault
+    package var nats: NATSConfiguration
+
+    package init(
+        agent: AgentID, roles: [AgentRole], slots: Int, owner: String, backend: BackendKind, nats: NATSConfiguration
+    ) {
+        self.agent = agent
+        self.roles = roles
+        self.slots = slots
+        self.owner = owner
+        self.backend = backend
+        self.nats = nats
+    }
+
+    /// How to reach the bus, from the environment.
+    package static func nats(_ settings: ServiceConfiguration, agent: AgentID) throws -> NATSConfiguration {
+        let servers = try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222")
+        var nats = NATSConfiguration(servers: servers, name: "golden-agent-\(agent)")
+        if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
+            nats.credentials = .credentialsFile(path: file)
+        } else if let user = try settings.optionalString("GOLDEN_NATS_USER") {
+            nats.credentials = .userPassword(user: user, password: try settings.secret("GOLDEN_NATS_PASSWORD"))
+        }
+        if let authority = try settings.optionalString("GOLDEN_NATS_CA") { nats.tls = NATSTLS(caFile: authority) }
+        return nats
+    }
+}
+
+/// Why an agent cannot work.
+package struct AgentWorkerError: Error, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// The program of the command back end does not exist or cannot be executed.
+        case programNotFound = "agent_program_not_found"
+        /// The process that would kill orphaned programs could not be kept running.
+        case watchdogLost = "agent_watchdog_lost"
+    }
+
+    package let code: Code
+    package let message: String
+    package let underlying: (any Error)?
+
+    package init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.underlying = underlying
+    }
+
+    package var description: String {
+        underlying.map { "\(code.rawValue): \(message) (\($0))" } ?? "\(code.rawValue): \(message)"
+    }
+}

@@ -1,0 +1,187 @@
+internal import AgentWorkerCore
+internal import Contracts
+internal import FoundationEssentials
+internal import Glibc
+internal import Logging
+internal import Subprocess
+
+/// Runs a program for every work item, in a session and process group of its own.
+///
+/// The work item goes to standard input, the result is read from standard output, progress from standard error; the
+/// table of `CommandOutcome` says what its end means. On a stop the whole group gets SIGTERM, after a grace SIGKILL, and
+/// whatever the program left behind in its group is killed when it ends.
+struct CommandBackend: Backend {
+    private let executable: Executable
+    private let settings: AgentWorkerConfiguration.CommandSettings
+    private let environment: Environment
+    private let watchdog = Watchdog()
+    private let logger: Logger
+
+    private enum Piece: Sendable {
+        case output([UInt8])
+        case outputTooLarge
+        case errors(StderrReader)
+        case stopped
+    }
+
+    private struct Streams: Sendable {
+        var output: [UInt8]?
+        var errors: StderrReader?
+        var isTooLarge = false
+        var isStopped = false
+    }
+
+    /// Throws `programNotFound` when there is no such program.
+    init(_ settings: AgentWorkerConfiguration.CommandSettings, logger: Logger) async throws {
+        self.settings = settings
+        self.logger = logger
+        environment = .custom(Self.keyed(settings.environment))
+        do {
+            executable = try await Self.find(settings.program, environment)
+        } catch {
+            throw AgentWorkerError(
+                .programNotFound, "There is no program \(settings.program) that can be run.", underlying: error
+            )
+        }
+    }
+
+    /// A name is looked for in `PATH`; a path is looked for in its folder, which also checks that it can be run.
+    private static func find(_ program: String, _ environment: Environment) async throws -> Executable {
+        guard program.contains("/") else {
+            return .path(try await Executable.name(program).resolveExecutablePath(in: environment))
+        }
+        let file = URL(filePath: program).standardizedFileURL
+        let folder = Environment.custom(keyed(["PATH": file.deletingLastPathComponent().path]))
+        return .path(try await Executable.name(file.lastPathComponent).resolveExecutablePath(in: folder))
+    }
+
+    private static func keyed(_ variables: [String: String]) -> [Environment.Key: String] {
+        Dictionary(uniqueKeysWithValues: variables.map { (Environment.Key(stringLiteral: $0), $1) })
+    }
+
+    func run() async throws { try await watchdog.run() }
+
+    func work(on assignment: Assignment) async -> AgentReport.Body? {
+        var options = PlatformOptions()
+        options.createSession = true
+        options.teardownSequence = [teardown]
+        let group = GroupBox()
+        defer { end(group) }
+        do {
+            let result = try await Subprocess.run(
+                executable, arguments: Arguments(settings.arguments), environment: environment, platformOptions: options,
+                input: .array(assignment.bytes), output: .sequence, error: .sequence
+            ) { execution in
+                group.leader = execution.processIdentifier.value
+                watchdog.add(execution.processIdentifier.value)
+                return try await follow(execution, assignment)
+            }
+            let streams = result.closureResult
+            if streams.isStopped { return nil }
+            let errors = streams.errors ?? StderrReader()
+            return CommandOutcome.report(
+                streams.isTooLarge ? .outputTooLarge : Self.end(result.terminationStatus),
+                output: streams.output ?? [], stderr: errors.tail, usage: errors.usage
+            )
+        } catch {
+            if assignment.stop.reason != nil || Task.isCancelled { return nil }
+            logger.warning(
+                "a program could not be run",
+                metadata: ["task_id": "\(assignment.item.task)", "error": "\(error)"]
+            )
+            return .failed(
+                AgentReport.Failure(
+                    code: "program_not_run", message: "The agent could not run its program: \(error)", isRetryable: true
+                )
+            )
+        }
+    }
+
+    private var teardown: TeardownStep {
+        .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: settings.killGrace)
+    }
+
+    /// Reads both streams to their ends; kills the group when told to stop or when the output grows too large.
+    private func follow(
+        _ execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>, _ assignment: Assignment
+    ) async throws -> Streams {
+        try await withThrowingTaskGroup(of: Piece.self) { group in
+            group.addTask { try await Self.output(of: execution) }
+            group.addTask { try await Self.errors(of: execution, assignment) }
+            group.addTask {
+                await assignment.stop.wait()
+                return .stopped
+            }
+            var streams = Streams()
+            while streams.output == nil || streams.errors == nil, let piece = try await group.next() {
+                switch piece {
+                case .output(let bytes): streams.output = bytes
+                case .errors(let reader): streams.errors = reader
+                case .outputTooLarge:
+                    streams.isTooLarge = true
+                    streams.output = []
+                    await kill(execution)
+                case .stopped:
+                    streams.isStopped = true
+                    await kill(execution)
+                }
+            }
+            group.cancelAll()
+            return streams
+        }
+    }
+
+    private static func output(
+        of execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>
+    ) async throws -> Piece {
+        var bytes: [UInt8] = []
+        for try await buffer in execution.standardOutput {
+            buffer.withUnsafeBytes { bytes.append(contentsOf: $0) }
+            if bytes.count > AgentReport.outputBytesMax { return .outputTooLarge }
+        }
+        return .output(bytes)
+    }
+
+    private static func errors(
+        of execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>, _ assignment: Assignment
+    ) async throws -> Piece {
+        var reader = StderrReader()
+        for try await buffer in execution.standardError {
+            let found = buffer.withUnsafeBytes { reader.read($0) }
+            for progress in found { await assignment.progress(progress) }
+        }
+        for progress in reader.finish() { await assignment.progress(progress) }
+        return .errors(reader)
+    }
+
+    /// SIGTERM to the group, a grace, SIGKILL to the group.
+    private func kill(_ execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>) async {
+        await execution.teardown(using: [teardown])
+        killGroup(execution.processIdentifier.value)
+    }
+
+    private func end(_ group: GroupBox) {
+        guard let leader = group.leader else { return }
+        killGroup(leader)
+        watchdog.remove(leader)
+    }
+
+    private func killGroup(_ leader: Int32) {
+        // Usually there is nobody left, which is no error.
+        if Glibc.kill(-leader, SIGKILL) != 0, errno != ESRCH {
+            logger.warning("a program's group could not be killed", metadata: ["group": "\(leader)", "errno": "\(errno)"])
+        }
+    }
+
+    private static func end(_ status: TerminationStatus) -> CommandOutcome.End {
+        switch status {
+        case .exited(let code): .exited(code)
+        case .signaled(let number): .signaled(number)
+        }
+    }
+}
+
+/// The process group of one run, known once it has started.
+private final class GroupBox {
+    var leader: Int32?
+}

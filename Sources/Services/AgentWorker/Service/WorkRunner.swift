@@ -1,0 +1,230 @@
+internal import AgentWorkerCore
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import ServiceLifecycle
+internal import Synchronization
+
+/// Leases work, runs it on a back end, reports, and settles: the shell around `LeaseBook`, which decides.
+final class WorkRunner: Service {
+    /// How often deadlines are looked at.
+    private static let tickInterval: Duration = .milliseconds(250)
+    /// Heartbeats are sent every this many ticks: every ten seconds.
+    private static let ticksPerHeartbeat = 40
+    /// Before another agent is offered work whose outcome this one cannot report.
+    private static let handOverDelay: Duration = .seconds(5)
+
+    private struct Running {
+        var lease: WorkLeases.Lease
+        let stop: StopSignal
+    }
+
+    private struct State {
+        var book = LeaseBook()
+        var running: [LeaseBook.Key: Running] = [:]
+    }
+
+    private enum Ended { case drained, other }
+
+    private let configuration: AgentWorkerConfiguration
+    private let bus: MessageBus
+    private let backend: any Backend
+    private let reporter: Reporter
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let inbox: AsyncStream<LeaseBook.Key>
+    private let starts: AsyncStream<LeaseBook.Key>.Continuation
+
+    init(_ configuration: AgentWorkerConfiguration, bus: MessageBus, backend: any Backend, logger: Logger) {
+        self.configuration = configuration
+        self.bus = bus
+        self.backend = backend
+        self.logger = logger
+        reporter = Reporter(bus: bus, agent: configuration.agent, logger: logger)
+        // Bounded by the slots: a lease is in hand from before it is yielded until after it is run.
+        (inbox, starts) = AsyncStream.makeStream(of: LeaseBook.Key.self, bufferingPolicy: .unbounded)
+    }
+
+    /// The tasks in hand, for announcements.
+    var tasks: [TaskID] { state.withLock { $0.running.keys.map(\.task) } }
+
+    func run() async throws {
+        let leases: WorkLeases
+        do {
+            leases = try await cancelWhenGracefulShutdown {
+                try await self.bus.leaseWork(of: self.configuration.roles, slots: self.configuration.slots)
+            }
+        } catch is CancellationError {
+            // Told to stop before there was anything to stop.
+            return
+        }
+        logger.info("takes work", metadata: ["slots": "\(configuration.slots)"])
+        try await withThrowingTaskGroup(of: Ended.self) { group in
+            group.addTask {
+                try await leases.run { self.take($0, leases) }
+                return .other
+            }
+            group.addTask {
+                try await self.backend.run()
+                return .other
+            }
+            group.addTask { try await self.hearCancels(leases) }
+            group.addTask { try await self.watchTime(leases) }
+            group.addTask { try await self.drainWhenAsked(leases) }
+            group.addTask {
+                await self.runAll(leases)
+                return .drained
+            }
+            while let ended = try await group.next(), ended != .drained {}
+            group.cancelAll()
+        }
+    }
+
+    // MARK: Events
+
+    private func take(_ batch: [WorkLeases.Lease], _ leases: WorkLeases) {
+        let now = Date()
+        for lease in batch {
+            let key = LeaseBook.Key(task: lease.message.task, attempt: lease.message.attempt)
+            let event = LeaseBook.Event.received(key, deadline: lease.message.deadline, now: now)
+            let (actions, replaced) = state.withLock { state -> ([LeaseBook.Action], WorkLeases.Lease?) in
+                let actions = state.book.apply(event)
+                if actions.contains(.start(key)) {
+                    state.running[key] = Running(lease: lease, stop: StopSignal())
+                } else if actions.contains(.adopt(key)) {
+                    defer { state.running[key]?.lease = lease }
+                    return (actions, state.running[key]?.lease)
+                }
+                return (actions, nil)
+            }
+            for action in actions { carryOut(action, lease, replaced, leases) }
+        }
+    }
+
+    private func carryOut(
+        _ action: LeaseBook.Action, _ lease: WorkLeases.Lease, _ replaced: WorkLeases.Lease?, _ leases: WorkLeases
+    ) {
+        switch action {
+        case .start(let key):
+            if case .terminated = starts.yield(key) { settle(key, isReported: false, .zero, leases) }
+        case .adopt:
+            leases.extend([lease])
+            if let replaced { leases.abandon(replaced) }
+        case .drop, .acknowledge: leases.acknowledge([lease])
+        case .giveBack: leases.release(lease)
+        case .stop(let key, let reason): stop(key, reason)
+        }
+    }
+
+    /// Events that can only stop work.
+    private func apply(_ event: LeaseBook.Event) {
+        for case .stop(let key, let reason) in state.withLock({ $0.book.apply(event) }) { stop(key, reason) }
+    }
+
+    private func stop(_ key: LeaseBook.Key, _ reason: LeaseBook.StopReason) {
+        state.withLock { $0.running[key]?.stop }?.stop(reason)
+        logger.info(
+            "stops a work item",
+            metadata: ["task_id": "\(key.task)", "attempt": "\(key.attempt)", "reason": "\(reason.rawValue)"]
+        )
+    }
+
+    private func hearCancels(_ leases: WorkLeases) async throws -> Ended {
+        for await notice in try bus.subscribe(.allCancels) {
+            apply(.canceled(notice.task, upTo: notice.attempt))
+        }
+        return .other
+    }
+
+    /// One timer for all leases: deadlines every quarter of a second, heartbeats every ten seconds.
+    private func watchTime(_ leases: WorkLeases) async throws -> Ended {
+        var ticks = 0
+        while true {
+            try await Task.sleep(for: Self.tickInterval, tolerance: .milliseconds(50))
+            ticks += 1
+            apply(.tick(now: Date()))
+            guard ticks % Self.ticksPerHeartbeat == 0 else { continue }
+            leases.extend(state.withLock { $0.running.values.map(\.lease) })
+        }
+    }
+
+    /// SIGTERM: no more work is taken; what is in hand may end within the drain time, the rest is handed back.
+    private func drainWhenAsked(_ leases: WorkLeases) async throws -> Ended {
+        try await gracefulShutdown()
+        apply(.drainBegan)
+        leases.close()
+        starts.finish()
+        logger.info("drains", metadata: ["in_hand": "\(tasks.count)"])
+        try await Task.sleep(for: configuration.drainTimeout)
+        apply(.drainEnded)
+        return .other
+    }
+
+    // MARK: Work
+
+    /// Ends when the inbox is finished and nothing runs any more.
+    private func runAll(_ leases: WorkLeases) async {
+        await withDiscardingTaskGroup { group in
+            for await key in inbox {
+                group.addTask { await self.run(key, leases) }
+            }
+        }
+    }
+
+    private func run(_ key: LeaseBook.Key, _ leases: WorkLeases) async {
+        guard let running = state.withLock({ $0.running[key] }) else { return }
+        let (lease, stop) = (running.lease, running.stop)
+        let counter = ProgressCounter()
+        let assignment = Assignment(item: lease.message, bytes: lease.payload, stop: stop) { progress in
+            await self.reporter.report(progress, number: counter.next(), on: lease, stop: stop)
+        }
+        let body = stop.reason == nil ? await backend.work(on: assignment) : nil
+        switch await report(body, on: lease, stop: stop) {
+        case .stored: settle(key, isReported: true, .zero, leases)
+        case .tooLate: settle(key, isReported: false, .zero, leases)
+        case .impossible: settle(key, isReported: false, Self.handOverDelay, leases)
+        }
+    }
+
+    private func report(
+        _ body: AgentReport.Body?, on lease: WorkLeases.Lease, stop: StopSignal
+    ) async -> Reporter.Outcome {
+        let item = lease.message
+        switch (stop.reason, body) {
+        case (nil, let body?), (.deadline, let body?): return await reporter.report(body, on: lease, stop: stop)
+        case (.deadline, nil):
+            guard Date() < item.deadline else { return .tooLate }
+            let failure = AgentReport.Failure(
+                code: "deadline_exceeded", message: "The work was stopped at its deadline.", isRetryable: true
+            )
+            return await reporter.report(.failed(failure), on: lease, stop: stop)
+        case (.canceled, _), (.superseded, _), (.shutdown, _), (nil, nil): return .tooLate
+        }
+    }
+
+    /// - Parameter delay: not zero when the outcome can only be reported by another agent.
+    private func settle(_ key: LeaseBook.Key, isReported: Bool, _ delay: Duration, _ leases: WorkLeases) {
+        let (actions, lease) = state.withLock { state in
+            (state.book.apply(.finished(key, isReported: isReported)), state.running.removeValue(forKey: key)?.lease)
+        }
+        guard let lease else { return }
+        if actions.contains(.giveBack(key)) || delay > .zero {
+            leases.release(lease, after: delay)
+        } else {
+            leases.acknowledge([lease])
+        }
+    }
+}
+
+/// Numbers the progress reports of one attempt from 1.
+private final class ProgressCounter: Sendable {
+    private let count = Mutex(0)
+
+    func next() -> Int {
+        count.withLock { count in
+            count += 1
+            return count
+        }
+    }
+}

@@ -1,0 +1,232 @@
+import AgentWorkerService
+import Contracts
+import Foundation
+import MessageBus
+import NATS
+import Testing
+import TestSupport
+
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct WorkRunnerTests {
+    @Test(arguments: TestNATS.binaries)
+    func `work is done, reported once, and acknowledged`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let raw = try bench.connection.subscribe("results.>")
+            try await bench.withWorker { _ in
+                let item = try await bench.submit("{\"question\": \"é\"}")
+                for await message in raw {
+                    let report = try AgentReport(json: JSON(parsing: message.payload))
+                    #expect(message.subject == "results.developer.\(item.task)")
+                    #expect(message.headers["Nats-Msg-Id"] == "\(item.task).1")
+                    #expect(message.headers["traceparent"] == "00-trace-01")
+                    #expect(message.headers["golden-tenant"] == "acme")
+                    #expect(report.leaseToken == item.leaseToken && report.agent.text == "agent-1")
+                    #expect(report.body == .completed(output: item.input, usage: nil))
+                    break
+                }
+                try await bench.untilWorkIsDone()
+            }
+            #expect(try await bench.bus.incarnation(of: .results).messageCount == 1)
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `progress comes before the outcome, numbered from one`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker { _ in
+                try await bench.submit("{\"echo\": {\"progress\": 5, \"fail\": \"as_asked\"}}")
+                let found = await reports.collect(until: \.isOutcome)
+                for (index, report) in found.dropLast().enumerated() {
+                    #expect(report.body == .progress(number: index + 1, message: "echo \(index + 1)", data: nil))
+                }
+                #expect(found.count == 6)
+                #expect(found.last?.failure?.code == "as_asked")
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `never more than the slots are in hand`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker(slots: 2) { _ in
+                for _ in 0..<6 { try await bench.submit("{\"echo\": {\"sleep_ms\": 100}}") }
+                var count = 0
+                for await _ in reports {
+                    count += 1
+                    let state = try #require(try await bench.bus.consumerState(developer))
+                    #expect(state.ackPending <= 2)
+                    if count == 6 { break }
+                }
+                try await bench.untilWorkIsDone()
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `canceled work stops, says nothing, and frees its slot`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker(slots: 1) { _ in
+                let item = try await bench.submit("{\"echo\": {\"sleep_ms\": 60000}}")
+                try await bench.untilHeld(1)
+                // Repeated, because the agent may not have begun to listen when the first is sent.
+                while try await bench.bus.incarnation(of: .work).messageCount > 0 {
+                    try bench.bus.send(CancelNotice(task: item.task, attempt: 1, reason: "test"), on: .cancel(item.task))
+                }
+                let next = try await bench.submit("{}")
+                #expect(await reports.collect(until: \.isOutcome).map(\.task) == [next.task])
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `work is stopped in time to report that its deadline came`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker { _ in
+                let item = try await bench.submit("{\"echo\": {\"sleep_ms\": 60000}}", seconds: 4)
+                let report = await reports.collect(until: \.isOutcome).last
+                #expect(Date() < item.deadline)
+                #expect(report?.failure?.code == "deadline_exceeded")
+                #expect(report?.failure?.isRetryable == true)
+                try await bench.untilWorkIsDone()
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `work whose deadline has passed is dropped without a word`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker { _ in
+                try await bench.submit(seconds: -1)
+                let next = try await bench.submit()
+                #expect(await reports.collect(until: \.isOutcome).map(\.task) == [next.task])
+                try await bench.untilWorkIsDone()
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `an attempt that arrives again while held is run once`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker(slots: 3) { _ in
+                let task = newTask()
+                for _ in 0..<3 { try await bench.submit("{\"echo\": {\"sleep_ms\": 500, \"progress\": 1}}", task: task) }
+                _ = await reports.collect(until: \.isOutcome)
+                // The first two deliveries were never settled: the server may hand them out again, and the attempt then
+                // runs again. The orchestrator's fencing makes that harmless; the ids show it is the same report.
+                try await bench.submit("{}", attempt: 2, task: task)
+                let second = await reports.collect { $0.attempt == 2 && $0.isOutcome }
+                #expect(second.filter { $0.attempt == 1 }.isEmpty)
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `a newer attempt stops the older one`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            try await bench.withWorker(slots: 2) { _ in
+                let task = newTask()
+                try await bench.submit("{\"echo\": {\"sleep_ms\": 60000}}", task: task)
+                try await bench.untilHeld(1)
+                try await bench.submit("{}", attempt: 2, task: task)
+                #expect(await reports.collect(until: \.isOutcome).map(\.attempt) == [2])
+                try await bench.untilWorkIsDone()
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `an agent announces itself at once, when asked, and when it leaves`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let heard = try bench.bus.subscribe(.announcements)
+            try await bench.withWorker(slots: 3) { group in
+                let first = await heard.collect { _ in true }[0]
+                #expect(first.agent.text == "agent-1" && first.roles == [developer] && first.slots == 3)
+                #expect(first.owner == "tests" && !first.version.isEmpty && !first.isLeaving)
+                let item = try await bench.submit("{\"echo\": {\"sleep_ms\": 3000}}")
+                try await bench.untilHeld(1)
+                while true {
+                    try bench.bus.sendRaw(.announceNow)
+                    if await heard.collect(until: { _ in true })[0].leases == [item.task] { break }
+                }
+                await group.triggerGracefulShutdown()
+                let last = await heard.collect(until: \.isLeaving).last
+                #expect(last?.isLeaving == true)
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `a stopping agent finishes what it has and takes nothing more`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            let held = try await bench.submit("{\"echo\": {\"sleep_ms\": 1500}}")
+            try await bench.withWorker(slots: 1) { group in
+                try await bench.untilHeld(1)
+                await group.triggerGracefulShutdown()
+                try await bench.submit()
+            }
+            #expect(await reports.collect(until: \.isOutcome).map(\.task) == [held.task])
+            #expect(try await bench.bus.incarnation(of: .work).messageCount == 1)
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `what cannot be finished in time goes to another agent at once`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            let item = try await bench.submit("{\"echo\": {\"sleep_ms\": 4000}}")
+            try await bench.withWorker(slots: 1, drain: .milliseconds(100)) { group in
+                try await bench.untilHeld(1)
+                await group.triggerGracefulShutdown()
+            }
+            let start = ContinuousClock.now
+            try await bench.withWorker(id: AgentID(literal: "agent-2")) { _ in
+                let report = await reports.collect(until: \.isOutcome).last
+                #expect(report?.task == item.task && report?.agent.text == "agent-2")
+                // Well below the 30 seconds the server would wait for an agent that vanished.
+                #expect(start.duration(to: .now) < .seconds(20))
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `a report survives the server's absence`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            try await bench.withWorker { _ in
+                try await bench.submit("{\"echo\": {\"sleep_ms\": 1000}}")
+                try await bench.untilHeld(1)
+                try await blocking { [server = bench.server] in server.kill() }
+                try await Task.sleep(for: .seconds(2))
+                try await blocking { [server = bench.server] in try server.start() }
+                while true {
+                    do {
+                        if try await bench.bus.incarnation(of: .results).messageCount == 1 { break }
+                    } catch let error as BusError where error.isTransient {
+                        continue
+                    }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `a result the server cannot take is a clear permanent failure`(_ binary: String) async throws {
+        try await Bench.run(binary, maxPayload: 100_000) { bench in
+            let reports = try bench.reports()
+            let script = "cat >/dev/null; printf '\"'; head -c 200000 /dev/zero | tr '\\0' x; printf '\"'"
+            try await bench.withWorker(.command(shell(script))) { _ in
+                try await bench.submit()
+                let failure = await reports.collect(until: \.isOutcome).last?.failure
+                #expect(failure?.code == "output_too_large" && failure?.isRetryable == false)
+                try await bench.untilWorkIsDone()
+            }
+        }
+    }
+}

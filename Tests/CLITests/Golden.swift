@@ -1,0 +1,112 @@
+import Contracts
+import Foundation
+import TestSupport
+
+@testable import golden
+
+/// The real `golden` program, run in a data folder of its own with stand-ins for the services.
+struct Golden: Sendable {
+    let folder: StackFolder
+    var environment: [String: String] = [:]
+
+    struct Outcome: Sendable {
+        let status: Int32
+        let output: String
+        let errors: String
+
+        var json: JSON { get throws { try JSON(parsing: Array(output.utf8)) } }
+    }
+
+    init(_ name: String) throws {
+        folder = StackFolder(try temporaryFolder("cli-\(name)").path)
+    }
+
+    static let standIns = "\(Sibling.parent(of: #filePath))/StandIn"
+
+    static var program: String {
+        get throws { "\(Sibling.parent(of: try Sibling.ownPath()))/golden" }
+    }
+
+    /// Starts the program without waiting for it.
+    func start(_ arguments: [String], input: String? = nil) throws -> (process: Process, output: Pipe, errors: Pipe) {
+        let process = Process()
+        process.executableURL = URL(filePath: try Self.program)
+        process.arguments = arguments
+        let own = [
+            "GOLDEN_DATA": folder.path, "GOLDEN_BIN": Self.standIns, "GOLDEN_MIGRATIONS": "/", "NO_COLOR": "1",
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp",
+        ]
+        process.environment = own.merging(environment) { $1 }
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        if let input {
+            let pipe = Pipe()
+            process.standardInput = pipe
+            try process.run()
+            try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+            try pipe.fileHandleForWriting.close()
+        } else {
+            process.standardInput = FileHandle.nullDevice
+            try process.run()
+        }
+        return (process, output, errors)
+    }
+
+    /// Runs the program to its end. Errors are short enough for their pipe.
+    @discardableResult
+    func run(_ arguments: String..., input: String? = nil) throws -> Outcome {
+        let started = try start(arguments, input: input)
+        let output = started.output.fileHandleForReading.readDataToEndOfFile()
+        let errors = started.errors.fileHandleForReading.readDataToEndOfFile()
+        started.process.waitUntilExit()
+        return Outcome(
+            status: started.process.terminationStatus, output: String(decoding: output, as: UTF8.self),
+            errors: String(decoding: errors, as: UTF8.self)
+        )
+    }
+
+    /// A stack that is up while `body` runs; stopped and removed afterwards, whatever happened.
+    static func withStack(
+        _ name: String, environment: [String: String] = [:], _ body: (Golden) async throws -> Void
+    ) async throws {
+        var golden = try Golden(name)
+        golden.environment = environment
+        defer { golden.removeQuietly() }
+        let up = try golden.run("up", "--detach", "--port", "0")
+        guard up.status == 0 else { throw Failed(description: "up: \(up.output)\(up.errors)") }
+        try await body(golden)
+    }
+
+    struct Failed: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    func removeQuietly() {
+        do { try run("down", "--delete") } catch { FileHandles.standardError.write("down: \(error)\n") }
+    }
+
+    /// The processes in the stack's record.
+    func record() throws -> StackRecord {
+        guard let record = try StackRecord.load(from: folder) else { throw Failed(description: "no record") }
+        return record
+    }
+
+    func process(_ name: String) throws -> StackRecord.Process {
+        guard let process = try record().processes.first(where: { $0.name == name }) else {
+            throw Failed(description: "no \(name)")
+        }
+        return process
+    }
+}
+
+/// Polls until `condition` holds; false after `seconds`. For what other processes do, which cannot be awaited.
+func eventually(seconds: Double = 20, _ condition: () throws -> Bool) async throws -> Bool {
+    let end = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < end {
+        if try condition() { return true }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    return false
+}

@@ -1,0 +1,135 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import golden
+
+@Suite struct `Keeping a process` {
+    /// Runs a keeper for as long as `body` takes, then stops it.
+    private func keeping(
+        _ script: String, probe: Probe = .alive(.zero), stopWithin: Duration = .seconds(5),
+        readyWithin: Duration = .seconds(10),
+        _ body: (ProcessKeeper, Changes) async throws -> Void
+    ) async throws {
+        let folder = try Scratch.folder("keeper")
+        var spec = ProcessSpec(
+            name: "x", executable: "/bin/sh", arguments: ["-c", script], environment: ["PATH": "/usr/bin:/bin"],
+            probe: probe
+        )
+        spec.stopWithin = stopWithin
+        spec.readyWithin = readyWithin
+        let changes = Changes()
+        let keeper = ProcessKeeper(spec, log: folder.log(of: "x"), isRoot: false) { await changes.add($0) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await keeper.run() }
+            do {
+                try await body(keeper, changes)
+            } catch {
+                await keeper.stop()
+                throw error
+            }
+            await keeper.stop()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test func `a process that dies is started again under a new pid`() async throws {
+        try await keeping("exec sleep 1000") { keeper, changes in
+            try await keeper.waitUntilReady()
+            let ready = await changes.next { $0.state == .ready }
+            let first = try #require(ready.identity)
+            #expect(first.isRunning)
+            first.send(SIGKILL)
+            let again = await changes.next { $0.state == .ready && $0.restarts == 1 }
+            #expect(again.identity?.isRunning == true && !first.isRunning)
+            #expect(again.restarts == 1 && again.lastExit == "signaled(9)")
+        }
+    }
+
+    @Test func `stopping asks first and the process is gone afterwards`() async throws {
+        let seen = Mutex<ProcessIdentity?>(nil)
+        try await keeping("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done") { keeper, changes in
+            try await keeper.waitUntilReady()
+            let ready = await changes.next { $0.state == .ready }
+            seen.withLock { $0 = ready.identity }
+            while !LogFiles.tail(ready.log).contains("up") { await Task.yield() }
+            await keeper.stop()
+            #expect(LogFiles.tail(ready.log).contains("bye"))
+            #expect(await changes.last?.state == .stopped)
+        }
+        #expect(seen.withLock { $0?.isRunning } == false)
+    }
+
+    @Test func `a process that will not end is killed with its group after the deadline`() async throws {
+        let script = "trap '' TERM; sh -c 'trap \"\" TERM; echo child $$; while :; do sleep 1; done' & wait"
+        try await keeping(script, stopWithin: .milliseconds(200)) { keeper, changes in
+            try await keeper.waitUntilReady()
+            let ready = await changes.next { $0.state == .ready }
+            while !LogFiles.tail(ready.log).contains("child") { await Task.yield() }
+            let words = LogFiles.tail(ready.log).split(separator: " ")
+            let child = try #require(words.last.flatMap { Int32($0) }.flatMap(ProcessIdentity.init(runningAs:)))
+            await keeper.stop()
+            #expect(ready.identity?.isRunning == false)
+            while child.isRunning { await Task.yield() }
+        }
+    }
+
+    @Test func `one that ends before it is ready is reported with the end of its log`() async throws {
+        try await keeping("echo cannot bind >&2; exit 7", probe: .accepts(port: 1)) { keeper, _ in
+            let error = await #expect(throws: CLIError.self) { try await keeper.waitUntilReady() }
+            #expect(error?.message.contains("cannot bind") == true && error?.message.contains("exited(7)") == true)
+        }
+    }
+
+    @Test func `one that is never ready is reported in time`() async throws {
+        try await keeping("exec sleep 1000", probe: .accepts(port: 1), readyWithin: .milliseconds(200)) { keeper, _ in
+            let error = await #expect(throws: CLIError.self) { try await keeper.waitUntilReady() }
+            #expect(error?.message.contains("was not ready within") == true)
+        }
+    }
+
+    @Test func `ends in quick succession show as a crash loop`() async throws {
+        try await keeping("exit 3") { _, changes in
+            let looping = await changes.next { $0.state == .crashLooping }
+            #expect(looping.restarts == ProcessKeeper.crashesMax)
+        }
+    }
+
+    @Test func `a missing program is told`() async throws {
+        try await keeping("exec /no/such/program", probe: .accepts(port: 1)) { keeper, _ in
+            let error = await #expect(throws: CLIError.self) { try await keeper.waitUntilReady() }
+            #expect(error?.message.contains("/no/such/program") == true)
+        }
+    }
+
+    @Test func `only the very process is signalled, not another with its pid`() throws {
+        let own = try #require(ProcessIdentity.current)
+        #expect(own.isRunning && own.uptimeSeconds != nil)
+        let other = ProcessIdentity(pid: own.pid, startTicks: own.startTicks + 1)
+        #expect(!other.isRunning)
+        #expect(!other.send(0) && !other.sendToGroup(0))
+        #expect(ProcessIdentity(runningAs: 0) == nil && ProcessIdentity(runningAs: -1) == nil)
+    }
+}
+
+/// What a keeper told, and a way to await it.
+actor Changes {
+    private var all: [StackRecord.Process] = []
+    private var waiting:
+        [(match: @Sendable (StackRecord.Process) -> Bool, CheckedContinuation<StackRecord.Process, Never>)] = []
+
+    var last: StackRecord.Process? { all.last }
+
+    func add(_ change: StackRecord.Process) {
+        all.append(change)
+        for (match, continuation) in waiting where match(change) { continuation.resume(returning: change) }
+        waiting.removeAll { $0.match(change) }
+    }
+
+    /// The first change, past or to come, that matches.
+    func next(_ match: @escaping @Sendable (StackRecord.Process) -> Bool) async -> StackRecord.Process {
+        if let found = all.first(where: match) { return found }
+        return await withCheckedContinuation { waiting.append((match, $0)) }
+    }
+}

@@ -1,0 +1,229 @@
+import Contracts
+import Foundation
+import TestSupport
+import Testing
+
+@testable import golden
+
+/// The embedded stack with its real stores; the services are stand-ins.
+@Suite(.serialized) struct `The embedded stack` {
+    @Test func `it comes up from nothing, shows itself, refuses a twin and leaves nothing`() async throws {
+        let golden = try Golden("life")
+        let started = ContinuousClock.now
+        let up = try golden.run("up", "--detach", "--port", "0", "--json")
+        #expect(up.status == 0, "\(up.output)\(up.errors)")
+        #expect(ContinuousClock.now - started < .seconds(30))
+        var ready = try JSONReader(try up.json)
+        #expect(try ready.string("state") == "ready")
+
+        let status = try golden.run("status", "--json")
+        #expect(status.status == 0)
+        let secrets = try #require(try StackSecrets.load(from: golden.folder))
+        #expect(!status.output.contains(secrets.postgres) && !status.output.contains(secrets.redis))
+        #expect(try golden.run("status", "--json", "--secrets").output.contains(secrets.postgres))
+        #expect(try golden.run("status").output.contains("orchestrator-1"))
+
+        let twin = try golden.run("up", "--detach")
+        #expect(twin.status == 1 && twin.errors.contains("already runs"))
+
+        let record = try golden.record()
+        #expect(record.processes.count == 5)
+        let identities = record.processes.compactMap(\.identity) + [record.supervisor].compactMap(\.self)
+        #expect(identities.count == 6 && identities.allSatisfy { $0.isRunning })
+        let down = try golden.run("down")
+        #expect(down.status == 0, "\(down.errors)")
+        #expect(identities.allSatisfy { !$0.isRunning })
+        #expect(!Ports.accepts(record.ports.nats) && !Ports.accepts(record.ports.api))
+
+        let again = try golden.run("up", "--detach")
+        #expect(again.status == 0)
+        #expect(try golden.record().ports == record.ports, "ports are remembered")
+        #expect(try golden.run("down", "--delete").status == 0)
+        #expect(!FileManager.default.fileExists(atPath: golden.folder.path))
+    }
+
+    @Test func `the stores take their passwords and nothing else`() async throws {
+        try await Golden.withStack("stores") { golden in
+            let secrets = try #require(try StackSecrets.load(from: golden.folder))
+            let ports = try golden.record().ports
+            let open = StoreAddresses(ports: ports, secrets: secrets)
+            let psql = ["psql", "-w", "-tAc", "SELECT current_user, current_setting('max_connections')"]
+            let good = await Tool.run(psql + [open.postgres], environment: ["PATH": "/usr/bin:/bin"])
+            #expect(good.output == "golden|100\n")
+            let closed = StoreAddresses(ports: ports, secrets: nil)
+            let bad = await Tool.run(psql + [closed.postgres], environment: ["PATH": "/usr/bin:/bin"])
+            #expect(!bad.isSuccess && bad.output.contains("password"))
+
+            func redis(_ lines: String) -> String? { Ports.exchange(ports.redis, request: lines, milliseconds: 2000) }
+            #expect(redis("PING\r\n")?.hasPrefix("-NOAUTH") == true)
+            #expect(redis("AUTH wrong\r\n")?.hasPrefix("-WRONGPASS") == true)
+            #expect(redis("AUTH \(secrets.redis)\r\nPING\r\n")?.hasPrefix("+OK") == true)
+
+            let hello = #"CONNECT {"user":"golden","pass":"\#(secrets.nats)","verbose":true}"#
+            #expect(try nats(ports.nats, hello).contains("+OK"))
+            #expect(try nats(ports.nats, #"CONNECT {"user":"golden","pass":"x"}"#).contains("Authorization Violation"))
+            let info = try #require(Ports.exchange(ports.nats, request: "", milliseconds: 2000))
+            #expect(info.contains(#""max_payload":2097152"#) && info.contains(#""jetstream":true"#))
+        }
+    }
+
+    /// The first two lines nats-server says to `line` (INFO and its answer).
+    private func nats(_ port: Int, _ line: String) throws -> String {
+        let script =
+            "exec 3<>/dev/tcp/127.0.0.1/\(port); read -r a <&3; printf '%s\\r\\n' '\(line)' >&3; read -r -t 5 b <&3; echo \"$b\""
+        let process = Process()
+        let pipe = Pipe()
+        process.executableURL = URL(filePath: "/bin/bash")
+        process.arguments = ["-c", script]
+        process.standardOutput = pipe
+        try process.run()
+        let data = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    @Test func `a store that is killed comes back on its port with its data`() async throws {
+        try await Golden.withStack("heal") { golden in
+            let secrets = try #require(try StackSecrets.load(from: golden.folder))
+            let url = StoreAddresses(ports: try golden.record().ports, secrets: secrets).postgres
+            let environment = ["PATH": "/usr/bin:/bin"]
+            let write = await Tool.run(["psql", url, "-c", "CREATE TABLE kept (a int)"], environment: environment)
+            #expect(write.isSuccess, "\(write.output)")
+            for name in ["postgres", "nats", "redis"] {
+                let first = try #require(try golden.process(name).identity)
+                first.send(SIGKILL)
+                let isBack = try await eventually {
+                    let now = try golden.process(name)
+                    return now.state == .ready && now.identity != first && now.restarts == 1
+                }
+                #expect(isBack, "\(name)")
+            }
+            let read = await Tool.run(["psql", url, "-tAc", "SELECT count(*) FROM kept"], environment: environment)
+            #expect(read.output == "0\n")
+            #expect(try golden.run("status").status == 0)
+        }
+    }
+
+    @Test func `a killed supervisor leaves no process, and the next up starts clean`() async throws {
+        try await Golden.withStack("orphans") { golden in
+            let record = try golden.record()
+            try #require(record.supervisor).send(SIGKILL)
+            let identities = record.processes.compactMap(\.identity)
+            #expect(try await eventually { identities.allSatisfy { !$0.isRunning } })
+            let status = try golden.run("status")
+            #expect(status.status == 1 && status.output.contains("lost"))
+            #expect(try golden.run("up", "--detach").status == 0)
+            #expect(try golden.run("status").status == 0)
+        }
+    }
+
+    @Test func `processes that outlived their supervisor are ended by down`() async throws {
+        try await Golden.withStack("leftovers") { golden in
+            let record = try golden.record()
+            // A stopped process hears no request to end: only the record's pid and start time can find it.
+            let agent = try #require(try golden.process("agent-echo-1").identity)
+            let stubborn = Process()
+            stubborn.executableURL = URL(filePath: "/bin/sleep")
+            stubborn.arguments = ["1000"]
+            try stubborn.run()
+            let identity = try #require(ProcessIdentity(runningAs: stubborn.processIdentifier))
+            try #require(record.supervisor).send(SIGKILL)
+            #expect(try await eventually { !agent.isRunning })
+            var changed = record
+            let index = try #require(changed.processes.firstIndex { $0.name == "agent-echo-1" })
+            changed.processes[index].identity = identity
+            try changed.save(to: golden.folder)
+            #expect(try golden.run("status").output.contains("orphaned"))
+            #expect(try golden.run("down").status == 0)
+            stubborn.waitUntilExit()
+            #expect(stubborn.terminationReason == .uncaughtSignal)
+        }
+    }
+
+    @Test func `two stacks run side by side`() async throws {
+        try await Golden.withStack("first") { first in
+            try await Golden.withStack("second") { second in
+                #expect(try first.run("status").status == 0)
+                #expect(try second.run("status").status == 0)
+                let ports = [try first.record().ports, try second.record().ports]
+                #expect(Set(ports.flatMap { [$0.api, $0.nats, $0.redis, $0.postgres] }).count == 8)
+            }
+            #expect(try first.run("status").status == 0, "stopping the second leaves the first alone")
+        }
+    }
+
+    @Test func `a service that cannot start fails up with its log, and nothing is left`() async throws {
+        var golden = try Golden("broken")
+        defer { golden.removeQuietly() }
+        golden.environment = ["GOLDEN_BIN": try brokenServices(in: golden.folder)]
+        let up = try golden.run("up", "--detach", "--port", "0")
+        #expect(up.status == 1 && up.errors.contains("no such flag"), "\(up.errors)")
+        let record = try golden.record()
+        #expect(record.state == .failed && record.processes.isEmpty)
+        #expect(!Ports.accepts(record.ports.postgres) && !Ports.accepts(record.ports.nats))
+        golden.environment = [:]
+        #expect(try golden.run("up", "--detach").status == 0, "and it can be started once mended")
+    }
+
+    private func brokenServices(in folder: StackFolder) throws -> String {
+        let path = "\(folder.path)-bin"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        for name in ["orchestrator", "agent-worker"] {
+            let script = "#!/bin/sh\nif [ \"$1\" = serve ]; then echo no such flag >&2; exit 2; fi\n"
+            let isWritten = FileManager.default.createFile(
+                atPath: "\(path)/\(name)", contents: Data(script.utf8), attributes: [.posixPermissions: 0o755]
+            )
+            #expect(isWritten)
+        }
+        return path
+    }
+
+    @Test func `a taken port is named before anything starts`() throws {
+        let golden = try Golden("port")
+        defer { golden.removeQuietly() }
+        let listener = try Listener()
+        let up = try golden.run("up", "--detach", "--port", "\(listener.port)")
+        #expect(up.status == 1 && up.errors.contains("Port \(listener.port) is taken"))
+        #expect(!FileManager.default.fileExists(atPath: golden.folder.postgresLink + "/data"))
+    }
+
+    @Test(arguments: [SIGINT, SIGTERM]) func `a signal to the foreground stops everything`(signal: Int32) async throws {
+        let golden = try Golden("signal-\(signal)")
+        defer { golden.removeQuietly() }
+        let started = try golden.start(["up", "--port", "0"])
+        let isReady = try await eventually(seconds: 60) {
+            guard golden.folder.exists else { return false }
+            return try golden.record().state == .ready
+        }
+        #expect(isReady)
+        let identities = try golden.record().processes.compactMap(\.identity)
+        kill(started.process.processIdentifier, signal)
+        started.process.waitUntilExit()
+        #expect(started.process.terminationStatus == 0)
+        #expect(identities.count == 5 && identities.allSatisfy { !$0.isRunning })
+        #expect(try golden.record().state == .stopped)
+    }
+}
+
+/// Holds a port for one test.
+final class Listener: Sendable {
+    let port: Int
+    private let descriptor: Int32
+
+    init() throws {
+        port = freePort()
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        address.sin_port = in_port_t(UInt16(port)).bigEndian
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
+                bind(descriptor, raw, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 && listen(descriptor, 1) == 0
+            }
+        }
+        guard isBound else { throw Golden.Failed(description: "port \(port) cannot be held") }
+    }
+
+    deinit { close(descriptor) }
+}

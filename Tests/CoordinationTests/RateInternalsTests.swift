@@ -1,0 +1,103 @@
+import Testing
+
+@testable import Coordination
+
+@Suite struct FleetGateTests {
+    @Test func `after a failure nobody asks for a while, then one tries`() {
+        var gate = FleetGate(rest: 500)
+        #expect(gate.enter(now: 0) == .ask)
+        #expect(gate.failed(.ask, now: 10) == .lost)
+        #expect(gate.remaining(now: 110) == 400)
+        #expect(gate.enter(now: 509) == .skip)
+        #expect(gate.enter(now: 510) == .probe)
+        #expect(gate.enter(now: 511) == .skip)
+        #expect(gate.failed(.probe, now: 520) == .none)
+        #expect(gate.enter(now: 1019) == .skip)
+        #expect(gate.enter(now: 1020) == .probe)
+        #expect(gate.succeeded(.probe) == .regained)
+        #expect(gate.enter(now: 1021) == .ask)
+        #expect(gate.remaining(now: 1021) == 0)
+    }
+
+    @Test func `requests under way when the first failed change nothing but the rest`() {
+        var gate = FleetGate(rest: 500)
+        #expect(gate.failed(.ask, now: 0) == .lost)
+        #expect(gate.failed(.ask, now: 20) == .none)
+        #expect(gate.succeeded(.ask) == .none)
+        #expect(gate.enter(now: 519) == .skip)
+        #expect(gate.enter(now: 520) == .probe)
+        #expect(gate.failed(.ask, now: 525) == .none)
+        #expect(gate.succeeded(.probe) == .regained)
+    }
+
+    @Test func `a probe that ends without a result leaves the next one to try`() {
+        var gate = FleetGate(rest: 500)
+        #expect(gate.failed(.ask, now: 0) == .lost)
+        #expect(gate.enter(now: 500) == .probe)
+        gate.abandoned(.probe)
+        #expect(gate.enter(now: 501) == .probe)
+    }
+}
+
+@Suite struct RecentKeysTests {
+    @Test func `it forgets what was used longest ago, as a plain list would`() {
+        var random = SeededGenerator(7)
+        var keys = RecentKeys(capacity: 8)
+        var model: [(key: String, value: Int64)] = []
+        var differences = 0
+        for step in 0..<3000 {
+            let key = "\(Int.random(in: 0..<20, using: &random))"
+            if Bool.random(using: &random) {
+                keys.set(key, Int64(step))
+                model.removeAll { $0.key == key }
+                model.append((key, Int64(step)))
+                if model.count > 8 { model.removeFirst() }
+            }
+            if keys.value(key) != model.first(where: { $0.key == key })?.value || keys.count != model.count {
+                differences += 1
+            }
+        }
+        #expect(differences == 0)
+    }
+}
+
+@Suite struct ShadowLimiterTests {
+    private func cell(_ cost: Int64, burst: Int64 = 12) -> CellRate.Cell {
+        CellRate.Cell(interval: 100, burst: burst, cost: cost, arrival: nil)
+    }
+
+    @Test func `its keys are bounded`() {
+        var shadow = ShadowLimiter(capacity: 100)
+        for index in 0..<1000 {
+            _ = shadow.decide([cell(1)], keys: ["\(index)"], replicas: 1, now: 0)
+        }
+        #expect(shadow.count == 100)
+    }
+
+    @Test func `the replicas together grant no more than the fleet would`() {
+        for replicas in Int64(1)...12 {
+            var granted = 0
+            for _ in 0..<replicas {
+                var shadow = ShadowLimiter(capacity: 10)
+                for now in stride(from: Int64(0), to: 3000, by: 5) {
+                    let outcome = shadow.decide([cell(1)], keys: ["k"], replicas: replicas, now: now)
+                    if outcome.allowed { granted += 1 }
+                }
+            }
+            #expect(granted <= 12 + 30)
+            #expect(granted > 25)
+        }
+    }
+
+    @Test func `what the fleet decided is never unlearned by a reply that was overtaken`() {
+        var shadow = ShadowLimiter(capacity: 10)
+        func verdict(_ arrival: Int64) -> CellRate.Outcome {
+            let verdict = CellRate.Verdict(retry: 0, remaining: 0, reset: arrival, arrival: arrival)
+            return CellRate.Outcome(allowed: true, verdicts: [verdict])
+        }
+        shadow.learn(["k"], verdict(1200))
+        shadow.learn(["k"], verdict(300))
+        #expect(!shadow.decide([cell(1)], keys: ["k"], replicas: 1, now: 0).allowed)
+        #expect(shadow.decide([cell(1)], keys: ["k"], replicas: 1, now: 100).allowed)
+    }
+}

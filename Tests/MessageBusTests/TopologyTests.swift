@@ -1,0 +1,109 @@
+import Contracts
+import Foundation
+import MessageBus
+import NATS
+import Testing
+import TestSupport
+
+@Suite(.serialized, .timeLimit(.minutes(2)))
+struct TopologyTests {
+    @Test(arguments: TestNATS.binaries)
+    func `setting up makes every stream and consumer once`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            let changes = try await test.bus.setUp()
+            #expect(changes == [])
+            #expect(try await test.bus.plan() == [])
+            for name in BusTopology.StreamName.allCases {
+                #expect(try await test.bus.incarnation(of: name).messageCount == 0)
+            }
+            #expect(try await test.bus.backlog(of: BusTopology.orchestratorResults)?.pending == 0)
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `the plan names what is missing and changes nothing`(_ binary: String) async throws {
+        let test = try await BusUnderTest(binary)
+        let plan = try await test.bus.plan()
+        #expect(plan.count == BusTopology.streams.count + BusTopology.consumers.count)
+        #expect(plan.allSatisfy { $0.kind == .create })
+        #expect(try await test.bus.plan() == plan)
+        let error = await #expect(throws: BusError.self) { try await test.bus.incarnation(of: .work) }
+        #expect(error?.code == .topologyMissing)
+        await test.connection.shutdown(within: .seconds(1))
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `drift is shown, repaired, and foreign settings survive`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            _ = try await test.administer(
+                "STREAM.UPDATE.EVENTS",
+                """
+                {"name":"EVENTS","subjects":["events.>"],"retention":"limits","storage":"file","discard":"old",
+                "num_replicas":1,"max_age":60000000000,"max_bytes":1000000,"max_msg_size":2097152,
+                "duplicate_window":60000000000,"description":"kept"}
+                """
+            )
+            let plan = try await test.bus.plan()
+            #expect(plan.map(\.object) == ["stream EVENTS"])
+            #expect(plan.first?.kind == .update)
+            #expect(plan.first?.differences.map(\.setting) == ["max_age", "max_bytes", "duplicate_window"])
+            #expect(plan.first?.differences.first?.found == "60000000000")
+            #expect(try await test.bus.setUp() == plan)
+            #expect(try await test.bus.plan() == [])
+            #expect(try await test.administer("STREAM.INFO.EVENTS").contains("\"description\":\"kept\""))
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `a setting that cannot change is a conflict and stays`(_ binary: String) async throws {
+        let test = try await BusUnderTest(binary)
+        _ = try await test.administer(
+            "STREAM.CREATE.WORK", "{\"name\":\"WORK\",\"subjects\":[\"work.>\"],\"retention\":\"limits\",\"storage\":\"file\"}"
+        )
+        let error = await #expect(throws: BusError.self) { try await test.bus.setUp() }
+        #expect(error?.code == .topologyConflict)
+        #expect(error?.message.contains("retention: \"limits\" -> \"workqueue\"") == true)
+        // All the rest was set up.
+        #expect(try await test.bus.plan().map(\.object) == ["stream WORK"])
+        await test.connection.shutdown(within: .seconds(1))
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `an agent makes its role's consumer and no stream`(_ binary: String) async throws {
+        let owner = try await BusUnderTest(binary)
+        let agent = try await BusUnderTest(binary, ownsStreams: false, server: owner.server)
+        let error = await #expect(throws: BusError.self) { try await agent.bus.ensureWorkConsumer(developer) }
+        #expect(error?.code == .topologyMissing)
+        _ = try await owner.bus.setUp()
+        #expect(try await owner.bus.consumerState(developer) == nil)
+        try await agent.bus.ensureWorkConsumer(developer)
+        try await agent.bus.ensureWorkConsumer(developer)
+        #expect(try await owner.bus.consumerState(developer)?.pending == 0)
+        await agent.connection.shutdown(within: .seconds(1))
+        await owner.connection.shutdown(within: .seconds(1))
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `an advisory of exhausted deliveries is captured`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            _ = try await test.administer(
+                "CONSUMER.DURABLE.CREATE.EVENTS.foreign",
+                """
+                {"stream_name":"EVENTS","config":{"durable_name":"foreign","ack_policy":"explicit",
+                "deliver_policy":"all","max_deliver":1,"ack_wait":100000000}}
+                """
+            )
+            let event = TaskEvent(
+                task: newTask(), tenant: tenant, sequence: 1, kind: .created, at: Date(), attempt: 0, data: .emptyObject
+            )
+            _ = try await test.bus.publish(event, on: .events(tenant, event.task), id: nil)
+            let advisories = try test.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
+            let pull = try test.connection.pullConsumer(stream: "EVENTS", consumer: "foreign", capacity: 1)
+            _ = try await pull.nextBatch(max: 1)
+            for await _ in advisories { break }
+            // The stream stores what subscribers just heard.
+            while try await test.bus.incarnation(of: .advisories).messageCount == 0 { await Task.yield() }
+            pull.close()
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""The benchmarks: one file each, every one against a fresh private stack."""

@@ -1,0 +1,1 @@
+"""The fault test: load, disturbances, followers of event streams, and a checker that trusts none of them."""
