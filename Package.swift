@@ -98,6 +98,38 @@ let package = Package(
         .testTarget(name: "NATSTests", dependencies: ["NATS", "TestSupport", log]),
         .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport", log]),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log]),
+        .testTarget(name: "MessageBusTests", dependencies: ["MessageBus", "Contracts", "NATS", "TestSupport", log]),
+        .testTarget(
+            name: "StorageTests", dependencies: ["Storage", "Contracts", "Postgres", "TestSupport", log],
+            exclude: ["schema.snapshot.txt"]
+        ),
+        .testTarget(name: "CoordinationTests", dependencies: ["Coordination", "Redis", "TestSupport", log]),
+        .testTarget(name: "BootstrapTests", dependencies: ["Bootstrap", "Contracts", "TestSupport", lifecycle, log]),
+        .testTarget(
+            name: "HTTPEdgeTests",
+            dependencies: [
+                "HTTPEdge", "Contracts", "TestSupport", hummingbird, hummingbirdCore, httpTypes, nio, jwt, crypto,
+                lifecycle, log,
+            ]
+        ),
+        .testTarget(name: "OrchestratorCoreTests", dependencies: ["OrchestratorCore", "Contracts"]),
+        .testTarget(
+            name: "OrchestratorServiceTests",
+            dependencies: [
+                "OrchestratorService", "Contracts", "MessageBus", "NATS", "Storage", "Postgres", "Bootstrap",
+                "TestSupport", httpClient, jwt, nio, lifecycle, log,
+            ]
+        ),
+        .testTarget(
+            name: "AgentWorkerTests",
+            dependencies: [
+                "agent-worker", "AgentWorkerService", "AgentWorkerCore", "MessageBus", "NATS", "Contracts", "Bootstrap",
+                "TestSupport", lifecycle, log,
+            ]
+        ),
+        .testTarget(
+            name: "CLITests", dependencies: ["golden", "TestSupport", "Contracts", arguments, jwt], exclude: ["StandIn"]
+        ),
     ]
 )
 

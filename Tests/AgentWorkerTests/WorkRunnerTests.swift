@@ -3,6 +3,7 @@ import Contracts
 import Foundation
 import MessageBus
 import NATS
+import ServiceLifecycle
 import Testing
 import TestSupport
 

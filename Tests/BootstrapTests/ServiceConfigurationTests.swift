@@ -91,7 +91,8 @@ import Testing
         _ = try settings.int("GOLDEN_HTTP_PORT", default: 2, in: 1...9)
         _ = try settings.int("GOLDEN_DEFAULTED", default: 2, in: 1...9)
         _ = try settings.url("GOLDEN_POSTGRES_URL")
-        _ = try settings.url("GOLDEN_NATS_URL")
+        // Read as a list, and no less careful with it.
+        _ = try settings.list("GOLDEN_NATS_URL", default: "")
         _ = try settings.url("GOLDEN_REDIS_URL")
         #expect(
             settings.redacted == [

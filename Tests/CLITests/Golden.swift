@@ -54,9 +54,19 @@ struct Golden: Sendable {
         return (process, output, errors)
     }
 
-    /// Runs the program to its end. Errors are short enough for their pipe.
+    /// Runs the program to its end, waiting on a thread that may be held up.
     @discardableResult
-    func run(_ arguments: String..., input: String? = nil) throws -> Outcome {
+    func run(_ arguments: String..., input: String? = nil) async throws -> Outcome {
+        try await run(arguments, input: input)
+    }
+
+    @discardableResult
+    func run(_ arguments: [String], input: String? = nil) async throws -> Outcome {
+        try await blocking { try runBlocking(arguments, input: input) }
+    }
+
+    /// Errors are short enough for their pipe.
+    private func runBlocking(_ arguments: [String], input: String?) throws -> Outcome {
         let started = try start(arguments, input: input)
         let output = started.output.fileHandleForReading.readDataToEndOfFile()
         let errors = started.errors.fileHandleForReading.readDataToEndOfFile()
@@ -73,18 +83,41 @@ struct Golden: Sendable {
     ) async throws {
         var golden = try Golden(name)
         golden.environment = environment
-        defer { golden.removeQuietly() }
-        let up = try golden.run("up", "--detach", "--port", "0")
-        guard up.status == 0 else { throw Failed(description: "up: \(up.output)\(up.errors)") }
-        try await body(golden)
+        try await golden.removedAfterwards {
+            let up = try await golden.run("up", "--detach", "--port", "0")
+            guard up.status == 0 else { throw Failed(description: "up: \(up.output)\(up.errors)") }
+            try await body(golden)
+        }
+    }
+
+    /// Stops and removes what `body` started, whatever happened.
+    func removedAfterwards(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch {
+            try await run("down", "--delete")
+            throw error
+        }
+        try await run("down", "--delete")
+    }
+
+    /// The program against a stand-in for the API alone, without any store.
+    static func withAPI(_ name: String, _ body: (Golden, _ log: String) async throws -> Void) async throws {
+        var golden = try Golden(name)
+        let port = freePort()
+        let log = "\(golden.folder.path)/api.log"
+        let server = ServerProcess(
+            "\(standIns)/orchestrator", ["serve"], environment: ["GOLDEN_HTTP_PORT": "\(port)"],
+            logFile: URL(filePath: log)
+        )
+        try await blocking { try server.start { accepts(port: port) } }
+        golden.environment = ["GOLDEN_URL": "http://127.0.0.1:\(port)", "GOLDEN_TOKEN": "a.b.c"]
+        defer { server.kill() }
+        try await body(golden, log)
     }
 
     struct Failed: Error, CustomStringConvertible {
         let description: String
-    }
-
-    func removeQuietly() {
-        do { try run("down", "--delete") } catch { FileHandles.standardError.write("down: \(error)\n") }
     }
 
     /// The processes in the stack's record.

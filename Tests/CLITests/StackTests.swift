@@ -10,35 +10,38 @@ import Testing
     @Test func `it comes up from nothing, shows itself, refuses a twin and leaves nothing`() async throws {
         let golden = try Golden("life")
         let started = ContinuousClock.now
-        let up = try golden.run("up", "--detach", "--port", "0", "--json")
+        let up = try await golden.run("up", "--detach", "--port", "0", "--json")
         #expect(up.status == 0, "\(up.output)\(up.errors)")
         #expect(ContinuousClock.now - started < .seconds(30))
         var ready = try JSONReader(try up.json)
         #expect(try ready.string("state") == "ready")
 
-        let status = try golden.run("status", "--json")
+        let status = try await golden.run("status", "--json")
         #expect(status.status == 0)
         let secrets = try #require(try StackSecrets.load(from: golden.folder))
         #expect(!status.output.contains(secrets.postgres) && !status.output.contains(secrets.redis))
-        #expect(try golden.run("status", "--json", "--secrets").output.contains(secrets.postgres))
-        #expect(try golden.run("status").output.contains("orchestrator-1"))
+        #expect(try await golden.run("status", "--json", "--secrets").output.contains(secrets.postgres))
+        #expect(try await golden.run("status").output.contains("orchestrator-1"))
+        #expect(try await golden.run("migrate", "status").output.contains("done: migrate status"))
+        #expect(try await golden.run("jetstream", "setup").output.contains("done: jetstream setup"))
+        #expect(try await golden.run("submit", "-", "--follow", input: "{}").status == 0, "by the stack's own secret")
 
-        let twin = try golden.run("up", "--detach")
+        let twin = try await golden.run("up", "--detach")
         #expect(twin.status == 1 && twin.errors.contains("already runs"))
 
         let record = try golden.record()
         #expect(record.processes.count == 5)
         let identities = record.processes.compactMap(\.identity) + [record.supervisor].compactMap(\.self)
         #expect(identities.count == 6 && identities.allSatisfy { $0.isRunning })
-        let down = try golden.run("down")
+        let down = try await golden.run("down")
         #expect(down.status == 0, "\(down.errors)")
         #expect(identities.allSatisfy { !$0.isRunning })
         #expect(!Ports.accepts(record.ports.nats) && !Ports.accepts(record.ports.api))
 
-        let again = try golden.run("up", "--detach")
+        let again = try await golden.run("up", "--detach")
         #expect(again.status == 0)
         #expect(try golden.record().ports == record.ports, "ports are remembered")
-        #expect(try golden.run("down", "--delete").status == 0)
+        #expect(try await golden.run("down", "--delete").status == 0)
         #expect(!FileManager.default.fileExists(atPath: golden.folder.path))
     }
 
@@ -100,7 +103,7 @@ import Testing
             }
             let read = await Tool.run(["psql", url, "-tAc", "SELECT count(*) FROM kept"], environment: environment)
             #expect(read.output == "0\n")
-            #expect(try golden.run("status").status == 0)
+            #expect(try await golden.run("status").status == 0)
         }
     }
 
@@ -110,10 +113,10 @@ import Testing
             try #require(record.supervisor).send(SIGKILL)
             let identities = record.processes.compactMap(\.identity)
             #expect(try await eventually { identities.allSatisfy { !$0.isRunning } })
-            let status = try golden.run("status")
+            let status = try await golden.run("status")
             #expect(status.status == 1 && status.output.contains("lost"))
-            #expect(try golden.run("up", "--detach").status == 0)
-            #expect(try golden.run("status").status == 0)
+            #expect(try await golden.run("up", "--detach").status == 0)
+            #expect(try await golden.run("status").status == 0)
         }
     }
 
@@ -133,9 +136,9 @@ import Testing
             let index = try #require(changed.processes.firstIndex { $0.name == "agent-echo-1" })
             changed.processes[index].identity = identity
             try changed.save(to: golden.folder)
-            #expect(try golden.run("status").output.contains("orphaned"))
-            #expect(try golden.run("down").status == 0)
-            stubborn.waitUntilExit()
+            #expect(try await golden.run("status").output.contains("orphaned"))
+            #expect(try await golden.run("down").status == 0)
+            try await blocking { stubborn.waitUntilExit() }
             #expect(stubborn.terminationReason == .uncaughtSignal)
         }
     }
@@ -143,26 +146,28 @@ import Testing
     @Test func `two stacks run side by side`() async throws {
         try await Golden.withStack("first") { first in
             try await Golden.withStack("second") { second in
-                #expect(try first.run("status").status == 0)
-                #expect(try second.run("status").status == 0)
+                #expect(try await first.run("status").status == 0)
+                #expect(try await second.run("status").status == 0)
                 let ports = [try first.record().ports, try second.record().ports]
                 #expect(Set(ports.flatMap { [$0.api, $0.nats, $0.redis, $0.postgres] }).count == 8)
             }
-            #expect(try first.run("status").status == 0, "stopping the second leaves the first alone")
+            #expect(try await first.run("status").status == 0, "stopping the second leaves the first alone")
         }
     }
 
     @Test func `a service that cannot start fails up with its log, and nothing is left`() async throws {
-        var golden = try Golden("broken")
-        defer { golden.removeQuietly() }
+        let mended = try Golden("broken")
+        var golden = mended
         golden.environment = ["GOLDEN_BIN": try brokenServices(in: golden.folder)]
-        let up = try golden.run("up", "--detach", "--port", "0")
-        #expect(up.status == 1 && up.errors.contains("no such flag"), "\(up.errors)")
-        let record = try golden.record()
-        #expect(record.state == .failed && record.processes.isEmpty)
-        #expect(!Ports.accepts(record.ports.postgres) && !Ports.accepts(record.ports.nats))
-        golden.environment = [:]
-        #expect(try golden.run("up", "--detach").status == 0, "and it can be started once mended")
+        let broken = golden
+        try await mended.removedAfterwards {
+            let up = try await broken.run("up", "--detach", "--port", "0")
+            #expect(up.status == 1 && up.errors.contains("no such flag"), "\(up.errors)")
+            let record = try broken.record()
+            #expect(record.state == .failed && record.processes.isEmpty)
+            #expect(!Ports.accepts(record.ports.postgres) && !Ports.accepts(record.ports.nats))
+            #expect(try await mended.run("up", "--detach").status == 0, "and it can be started once mended")
+        }
     }
 
     private func brokenServices(in folder: StackFolder) throws -> String {
@@ -178,30 +183,30 @@ import Testing
         return path
     }
 
-    @Test func `a taken port is named before anything starts`() throws {
+    @Test func `a taken port is named before anything starts`() async throws {
         let golden = try Golden("port")
-        defer { golden.removeQuietly() }
         let listener = try Listener()
-        let up = try golden.run("up", "--detach", "--port", "\(listener.port)")
+        let up = try await golden.run("up", "--detach", "--port", "\(listener.port)")
         #expect(up.status == 1 && up.errors.contains("Port \(listener.port) is taken"))
         #expect(!FileManager.default.fileExists(atPath: golden.folder.postgresLink + "/data"))
     }
 
     @Test(arguments: [SIGINT, SIGTERM]) func `a signal to the foreground stops everything`(signal: Int32) async throws {
         let golden = try Golden("signal-\(signal)")
-        defer { golden.removeQuietly() }
-        let started = try golden.start(["up", "--port", "0"])
-        let isReady = try await eventually(seconds: 60) {
-            guard golden.folder.exists else { return false }
-            return try golden.record().state == .ready
+        try await golden.removedAfterwards {
+            let process = try golden.start(["up", "--port", "0"]).process
+            let isReady = try await eventually(seconds: 60) {
+                guard golden.folder.exists else { return false }
+                return try golden.record().state == .ready
+            }
+            #expect(isReady)
+            let identities = try golden.record().processes.compactMap(\.identity)
+            kill(process.processIdentifier, signal)
+            try await blocking { process.waitUntilExit() }
+            #expect(process.terminationStatus == 0)
+            #expect(identities.count == 5 && identities.allSatisfy { !$0.isRunning })
+            #expect(try golden.record().state == .stopped)
         }
-        #expect(isReady)
-        let identities = try golden.record().processes.compactMap(\.identity)
-        kill(started.process.processIdentifier, signal)
-        started.process.waitUntilExit()
-        #expect(started.process.terminationStatus == 0)
-        #expect(identities.count == 5 && identities.allSatisfy { !$0.isRunning })
-        #expect(try golden.record().state == .stopped)
     }
 }
 

@@ -86,6 +86,8 @@ final class LogRecorder: Sendable {
             set { metadata[key] = newValue }
         }
 
-        func log(event: LogEvent) { recorder.lines.withLock { $0.append("\(event.level) \(event.message) \(event.metadata ?? [:])") } }
+        func log(event: LogEvent) {
+            recorder.lines.withLock { $0.append("\(event.level) \(event.message) \(event.metadata ?? [:])") }
+        }
     }
 }

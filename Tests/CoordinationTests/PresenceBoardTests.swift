@@ -3,7 +3,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct PresenceBoardTests {
+@Suite(.timeLimit(.minutes(3))) struct PresenceBoardTests {
     private func body(_ text: String) -> [UInt8] { Array(text.utf8) }
 
     private func limits(_ change: (inout PresenceBoard.Limits) -> Void = { _ in }) -> PresenceBoard.Limits {

@@ -4,7 +4,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct RateLimiterTests {
+@Suite(.timeLimit(.minutes(3))) struct RateLimiterTests {
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     private func limiter(
@@ -273,7 +273,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [(0, 1, 1), (1, 0, 1), (1, 1, 0), (-1, 1, 1), (2_000_000, 1, 1), (1, 400 * 86400, 1), (1, 86400, 367)])
+    @Test(arguments: [
+        (0, 1, 1), (1, 0, 1), (1, 1, 0), (-1, 1, 1), (2_000_000, 1, 1), (1, 400 * 86400, 1), (1, 86400, 367),
+    ])
     func `numbers that make no policy are refused`(limit: Int, seconds: Int, burst: Int) {
         let error = #expect(throws: CoordinationError.self) {
             try RatePolicy(name: "p", limit: limit, period: .seconds(seconds), burst: burst)

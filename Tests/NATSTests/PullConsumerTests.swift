@@ -28,13 +28,13 @@ extension NATSTests {
         @Test(arguments: TestNATS.binaries)
         func `an acknowledged message leaves a work queue and is not delivered again`(_ binary: String) async throws {
             try await withServer(binary) { connection, _ in
-                try await connection.makeStream("WORK", retention: "workqueue", ackWait: .milliseconds(500))
+                try await connection.makeStream("WORK", retention: "workqueue", ackWait: .milliseconds(1500))
                 let consumer = try connection.pullConsumer(stream: "WORK", consumer: "agents", capacity: 4)
                 _ = try await connection.publishToStream("WORK.a", payload: bytes("one"))
                 try await consumer.acknowledgeConfirmed(try await consumer.next())
                 let info = text(try await connection.jetStream("STREAM.INFO.WORK"))
                 #expect(info.contains("\"messages\":0,"))
-                let again = try await consumer.nothing(for: .seconds(1))
+                let again = try await consumer.nothing(for: .seconds(2))
                 #expect(again)
             }
         }
@@ -61,28 +61,28 @@ extension NATSTests {
         @Test(arguments: TestNATS.binaries)
         func `a terminated message never comes again`(_ binary: String) async throws {
             try await withServer(binary) { connection, _ in
-                try await connection.makeStream("WORK", ackWait: .milliseconds(500))
+                try await connection.makeStream("WORK", ackWait: .milliseconds(1500))
                 let consumer = try connection.pullConsumer(stream: "WORK", consumer: "agents", capacity: 4)
                 _ = try await connection.publishToStream("WORK.a", payload: bytes("one"))
                 try consumer.terminate(try await consumer.next())
-                #expect(try await consumer.nothing(for: .seconds(1)))
+                #expect(try await consumer.nothing(for: .seconds(2)))
             }
         }
 
         @Test(arguments: TestNATS.binaries)
         func `an unsettled message comes again after AckWait, unless it is extended`(_ binary: String) async throws {
             try await withServer(binary) { connection, _ in
-                try await connection.makeStream("WORK", ackWait: .seconds(1))
+                try await connection.makeStream("WORK", ackWait: .seconds(2))
                 let consumer = try connection.pullConsumer(stream: "WORK", consumer: "agents", capacity: 4)
                 _ = try await connection.publishToStream("WORK.a", payload: bytes("one"))
                 let first = try await consumer.next()
                 let start = ContinuousClock.now
-                for _ in 0..<8 {
+                for _ in 0..<12 {
                     try consumer.extend(first)
                     #expect(try await consumer.nothing(for: .milliseconds(250)))
                 }
                 let second = try await consumer.next()
-                #expect(start.duration(to: .now) > .seconds(2))
+                #expect(start.duration(to: .now) > .seconds(4))
                 #expect(second.deliveryCount == 2)
             }
         }

@@ -1,5 +1,6 @@
-@testable import NATS
 import Testing
+
+@testable import NATS
 
 extension NATSTests {
     @Suite struct PullLedgerTests {
@@ -100,14 +101,15 @@ extension NATSTests {
             var waits: [Duration] = []
             for _ in 0..<9 {
                 let requestAsked = ledger.request(now)
-            let request = try #require(requestAsked)
+                let request = try #require(requestAsked)
                 _ = ledger.status(request: request.id, code: 503, description: "", pending: nil, now)
                 let next = try #require(ledger.retryAt)
                 waits.append(now.duration(to: next))
                 #expect(!ledger.wantsRequest(next - .milliseconds(1)))
                 now = next
             }
-            #expect(waits.prefix(4) == [.milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800)])
+            #expect(
+                waits.prefix(4) == [.milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800)])
             #expect(waits.last == .seconds(5))
             _ = ledger.request(now)
             ledger.received(now)

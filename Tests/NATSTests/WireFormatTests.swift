@@ -1,5 +1,6 @@
-@testable import NATS
 import Testing
+
+@testable import NATS
 
 extension NATSTests {
     @Suite struct WireFormatTests {

@@ -2,13 +2,11 @@ import AsyncHTTPClient
 import Bootstrap
 import Contracts
 import Foundation
-import HTTPEdge
 import JWTKit
 import Logging
 import MessageBus
 import NATS
 import NIOCore
-import NIOFoundationCompat
 import OrchestratorService
 import Postgres
 import ServiceLifecycle

@@ -76,7 +76,7 @@ import Testing
     @Test func `under crashes each acknowledged row is there once and each refusal is typed`() async throws {
         let server = try await TestPostgres.started()
         let ledger = Ledger()
-        try await withPool(server.connectionString(), { $0.acquireTimeout = .seconds(20) }) { pool in
+        try await withPool(server.connectionString(), { $0.acquireTimeout = .seconds(120) }) { pool in
             try await pool.script(Insert.schema)
             let writer = CoalescingWriter<Int, Bool>(name: "items", pool: pool) { keys, transaction in
                 try transaction.finish(InsertMany(keys: keys)).map { _ in true }

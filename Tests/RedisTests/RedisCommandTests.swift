@@ -2,7 +2,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct RedisCommandTests {
+@Suite(.timeLimit(.minutes(3))) struct RedisCommandTests {
     @Test func `every kind of reply arrives as its own kind`() async throws {
         try await withRedis { _, redis in
             try await #expect(redis.command(["SET", "k", "v"]) == .status("OK"))
@@ -41,7 +41,9 @@ import Testing
     @Test func `an error inside an array is thrown and the connection lives`() async throws {
         try await withRedis { _, redis in
             let script = "return {1, redis.error_reply('BROKEN on purpose'), 2}"
-            let error = await failure { () throws(RedisError) in _ = try await redis.command(["EVAL", .text(script), 0]) }
+            let error = await failure { () throws(RedisError) in
+                _ = try await redis.command(["EVAL", .text(script), 0])
+            }
             #expect(error?.code == .server("BROKEN"))
             try await #expect(redis.command(["PING"]) == .status("PONG"))
         }

@@ -2,7 +2,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct RedisFailureTests {
+@Suite(.timeLimit(.minutes(3))) struct RedisFailureTests {
     @Test func `a server killed and restarted under traffic costs typed errors, never a wrong reply`() async throws {
         try await withRedis { server, redis in
             let tally = Tally()
@@ -100,13 +100,16 @@ import Testing
 
     @Test func `a wrong password is told as such and never written down`() async throws {
         let server = try await TestRedis.started()
-        for (username, password) in [(nil, "wrong-secret"), ("nobody", "wrong-secret"), (nil, nil)] as [(String?, String?)] {
+        let wrongs: [(String?, String?)] = [(nil, "wrong-secret"), ("nobody", "wrong-secret"), (nil, nil)]
+        for (username, password) in wrongs {
             let recorder = LogRecorder()
             var wrong = configuration(server)
             wrong.username = username
             wrong.password = password
             try await withConnection(wrong, logger: recorder.logger, connected: false) { redis in
-                let error = await failure { () throws(RedisError) in try await redis.waitUntilConnected(within: patience) }
+                let error = await failure { () throws(RedisError) in
+                    try await redis.waitUntilConnected(within: patience)
+                }
                 #expect(error?.code == .authenticationFailed)
                 let command = await failure { () throws(RedisError) in _ = try await redis.command(["PING"]) }
                 #expect(command?.code == .disconnected)

@@ -2,7 +2,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct RedisScriptTests {
+@Suite(.timeLimit(.minutes(3))) struct RedisScriptTests {
     static let double = RedisScript("return redis.call('INCRBY', KEYS[1], ARGV[1] * 2)")
 
     @Test func `the digest is the one Redis computes`() async throws {
@@ -64,7 +64,9 @@ import Testing
     @Test func `an error the script raises is the server's`() async throws {
         try await withRedis { _, redis in
             let broken = RedisScript("return redis.call('INCR', KEYS[1], 'too', 'many')")
-            let error = await failure { () throws(RedisError) in _ = try await redis.evaluate(broken, keys: ["n"], arguments: []) }
+            let error = await failure { () throws(RedisError) in
+                _ = try await redis.evaluate(broken, keys: ["n"], arguments: [])
+            }
             #expect(error?.code == .server("ERR"))
         }
     }

@@ -2,7 +2,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct RedisShutdownTests {
+@Suite(.timeLimit(.minutes(3))) struct RedisShutdownTests {
     @Test func `a shutdown lets outstanding commands finish and refuses new ones`() async throws {
         let server = try await TestRedis.started()
         let redis = RedisConnection(configuration(server), logger: quietLogger)
@@ -15,7 +15,9 @@ import Testing
                 for _ in 0..<256 {
                     group.addTask {
                         tally.add("begun")
-                        return await failure { () throws(RedisError) in _ = try await redis.command(["INCR", "n"]) }?.code
+                        return await failure { () throws(RedisError) in
+                            _ = try await redis.command(["INCR", "n"])
+                        }?.code
                     }
                 }
                 return await group.reduce(into: [RedisError.Code?]()) { $0.append($1) }

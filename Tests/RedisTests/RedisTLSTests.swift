@@ -3,8 +3,10 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite struct RedisTLSTests {
-    private func secure(_ server: TestRedis, authority: TestAuthority, name: String? = nil) throws -> RedisConfiguration {
+@Suite(.timeLimit(.minutes(3))) struct RedisTLSTests {
+    private func secure(
+        _ server: TestRedis, authority: TestAuthority, name: String? = nil
+    ) throws -> RedisConfiguration {
         var secure = configuration(server)
         secure.port = try #require(server.tlsPort)
         secure.tls = RedisTLS(authorityFile: authority.certificate.path, serverName: name)

@@ -28,11 +28,11 @@ package final class ServiceConfiguration: Sendable {
 
     /// Nil when the setting is absent or empty.
     package func optionalString(_ key: String) throws(BootstrapError) -> String? {
-        try value(key, show: { $0 })
+        try value(key, show: Self.withoutURLPasswords)
     }
 
     package func string(_ key: String, default fallback: String) throws(BootstrapError) -> String {
-        try value(key, show: { $0 }) ?? defaulted(key, fallback)
+        try optionalString(key) ?? defaulted(key, fallback)
     }
 
     package func string(_ key: String) throws(BootstrapError) -> String {
@@ -196,6 +196,11 @@ package final class ServiceConfiguration: Sendable {
 
     private static func trimmed(_ text: Substring) -> String {
         text.split(separator: " ").joined(separator: " ")
+    }
+
+    /// Plain text as it is; a text that holds URLs, such as a list of servers, without their passwords.
+    private static func withoutURLPasswords(_ text: String) -> String {
+        text.contains("://") || text.contains("@") ? withoutPassword(text) : text
     }
 
     /// `scheme://user:<redacted>@host/path`; each of several URLs separated by commas.

@@ -56,7 +56,7 @@ package struct PresenceBoard: Sendable {
         guard (1...limits.idBytes).contains(id.utf8.count), body.count <= limits.bodyBytes, ttl > .zero else {
             throw CoordinationError(
                 .invalidEntry,
-                "A member needs an id of 1 to \(limits.idBytes) bytes, a body of at most \(limits.bodyBytes), and a ttl."
+                "A member needs an id of 1 to \(limits.idBytes) bytes, at most \(limits.bodyBytes) of body, and a ttl."
             )
         }
         let milliseconds = max(1, min(ttl, .seconds(86400)).microsecondsUp / 1000)
@@ -64,7 +64,9 @@ package struct PresenceBoard: Sendable {
             PresenceScripts.announce, [.text(id), .bytes(body), .integer(milliseconds), RedisArgument(limits.members)]
         )
         guard reply == .integer(1) else {
-            throw CoordinationError(.full, "The board holds \(limits.members) members, its bound; this one was not added.")
+            throw CoordinationError(
+                .full, "The board holds \(limits.members) members, its bound; this one was not added."
+            )
         }
     }
 

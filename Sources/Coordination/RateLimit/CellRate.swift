@@ -2,8 +2,8 @@
 /// microseconds. The Lua in `RateScript` does the same in Redis, and the tests hold the two together.
 ///
 /// Each key stores one number, its *theoretical arrival time* (TAT): when the key's credit will be whole again. Taking
-/// `cost` moves it by `cost · interval`; that is allowed as long as it stays within `burst · interval` of now. So in any
-/// window the cost admitted is at most `burst + window / interval`.
+/// `cost` moves it by `cost · interval`; that is allowed as long as it stays within `burst · interval` of now. So in
+/// any window the cost admitted is at most `burst + window / interval`.
 ///
 /// Source: ITU-T I.371 (virtual scheduling), and "Rate limiting, cells, and GCRA", Brandur Leach, 2015.
 enum CellRate {

@@ -7,7 +7,7 @@ struct RateBatch {
 
     /// - Parameter floor: the least cost; lower ones are raised to it.
     init(_ charges: [RateCharge], tenant: String, floor: Int) {
-        precondition(charges.count <= RateLimiter.maxCharges, "A request has at most \(RateLimiter.maxCharges) charges.")
+        precondition(charges.count <= RateLimiter.maxCharges, "Too many charges in one request.")
         var places: [String: Int] = [:]
         var cellOfCharge: [Int] = []
         for charge in charges {

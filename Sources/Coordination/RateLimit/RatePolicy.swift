@@ -24,7 +24,9 @@ package struct RatePolicy: Sendable, Hashable {
         let interval = (period.microsecondsUp + Int64(limit) - 1) / Int64(limit)
         let (capacity, overflow) = interval.multipliedReportingOverflow(by: Int64(burst))
         guard !overflow, capacity <= Self.longest.microsecondsUp else {
-            throw CoordinationError(.invalidPolicy, "Rate policy '\(name)' would take over 366 days to regain its burst.")
+            throw CoordinationError(
+                .invalidPolicy, "Rate policy '\(name)' would take over 366 days to regain its burst."
+            )
         }
         self.name = name
         self.limit = limit

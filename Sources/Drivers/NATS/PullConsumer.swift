@@ -51,7 +51,8 @@ package final class PullConsumer: SessionAttachment {
         heartbeat = min(options.idleHeartbeat, options.requestExpires / 2)
         requestSubject = "$JS.API.CONSUMER.MSG.NEXT.\(stream).\(consumer)"
         let bytes = max(options.maxBytes, connection.maxPayloadBytes + PullOptions.headroomBytes)
-        requestTail = ",\"expires\":\(options.requestExpires.wholeNanoseconds)"
+        requestTail =
+            ",\"expires\":\(options.requestExpires.wholeNanoseconds)"
             + ",\"idle_heartbeat\":\(heartbeat.wholeNanoseconds),\"max_bytes\":\(bytes)}"
         state = Mutex(
             State(

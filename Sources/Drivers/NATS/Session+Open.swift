@@ -44,7 +44,8 @@ extension Session {
             )
         case NATS_SSL_ERROR, NATS_SECURE_CONNECTION_WANTED, NATS_SECURE_CONNECTION_REQUIRED:
             return NATSError(
-                .tlsFailed, "The TLS handshake with the NATS server failed. Check the authority, the host name and "
+                .tlsFailed,
+                "The TLS handshake with the NATS server failed. Check the authority, the host name and "
                     + "whether both sides use TLS.",
                 underlying: cause
             )
@@ -78,7 +79,7 @@ extension Session {
             throw NATSError(.invalidConfiguration, "No NATS server is configured.")
         }
         let copies = unsafe configuration.servers.map { unsafe strdup($0) }
-        defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+        defer { unsafe copies.forEach { unsafe free($0) } }
         var pointers = unsafe copies.map { unsafe UnsafePointer($0) }
         try check(unsafe natsOptions_SetServers(handle.pointer, &pointers, Int32(pointers.count)), "servers")
         try check(unsafe natsOptions_SetName(handle.pointer, configuration.name), "name")

@@ -23,7 +23,11 @@ final class CallbackCount: Sendable {
     func begin() { count.withLock { $0 += 1 } }
 
     func end() {
-        if count.withLock({ $0 -= 1; return $0 == 0 }) { ended.raise() }
+        if count.withLock({
+            $0 -= 1; return $0 == 0
+        }) {
+            ended.raise()
+        }
     }
 
     /// True when nothing is left that could call back.

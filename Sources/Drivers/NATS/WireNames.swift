@@ -34,9 +34,11 @@ enum WireNames {
 
     /// Stream, consumer and queue names: one token without wildcards.
     static func checkName(_ name: String, _ what: String) throws(NATSError) {
-        let isGood = !name.isEmpty && name.utf8.count <= 255 && name.utf8.allSatisfy { byte in
-            byte > 0x20 && byte != 0x7F && !".*>/\\".utf8.contains(byte)
-        }
+        let isGood =
+            !name.isEmpty && name.utf8.count <= 255
+            && name.utf8.allSatisfy { byte in
+                byte > 0x20 && byte != 0x7F && !".*>/\\".utf8.contains(byte)
+            }
         guard isGood else {
             throw NATSError(.invalidSubject, "\(what) '\(printable(name))' is no valid name. Nothing was sent.")
         }

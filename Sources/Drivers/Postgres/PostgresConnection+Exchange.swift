@@ -140,6 +140,7 @@ extension PostgresConnection {
             }
             if result.isSync { return failure }
             let late = try self.failure(of: result)
+            if let late, late.code == .connectionLost { throw lost("the server ended the session") }
             if failure == nil { failure = late }
         }
         throw lost("the server broke the protocol")
@@ -157,7 +158,10 @@ extension PostgresConnection {
         switch step {
         case .begin: if failure == nil { phase = .open }
         case .prepare(let id): if failure != nil { prepared[id] = nil }
-        case .commit: if failure == nil { failure = committed(result) }
+        case .commit:
+            // A session that is ended at this very step may have committed before.
+            if let failure, failure.code == .connectionLost { throw lost("the server ended the session") }
+            if failure == nil { failure = committed(result) }
         case .statement, .rollback: break
         }
         if failure != nil, phase == .open { phase = .failed }

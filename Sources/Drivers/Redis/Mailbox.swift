@@ -47,7 +47,9 @@ final class Mailbox: Sendable {
             case .disconnected(let cause): return .unavailable(cause)
             case .connected: break
             }
-            guard contents.outstanding < maxQueued, contents.outstandingBytes + call.bytes.count <= maxQueuedBytes else {
+            guard contents.outstanding < maxQueued,
+                contents.outstandingBytes + call.bytes.count <= maxQueuedBytes
+            else {
                 return RedisError(
                     .overloaded, "\(contents.outstanding) Redis commands are outstanding, the bound; nothing was sent."
                 )

@@ -64,9 +64,9 @@ package final class RedisConnection: Sendable {
         try await send(arguments, deadline: .now + (timeout ?? configuration.commandTimeout))
     }
 
-    /// Runs a script by its digest. When the server does not know it, the script is sent in full once, which runs it and
-    /// teaches it in one step: no flush can come in between, and nobody else's pipelining waits. `timeout` bounds all of
-    /// it together.
+    /// Runs a script by its digest. When the server does not know it, the script is sent in full once, which runs and
+    /// teaches it in one step: no flush can come in between, and nobody else's pipelining waits. `timeout` bounds all
+    /// of it together.
     ///
     /// - Throws: as `command`; an error the script raises is `server`.
     package func evaluate(
@@ -107,7 +107,9 @@ package final class RedisConnection: Sendable {
             if Task.isCancelled { throw .cancelled }
             var last: RedisError?
             if case .disconnected(let cause) = mailbox.state { last = cause }
-            throw RedisError(.connectFailed, "No connection to Redis within \(limit); attempts go on.", underlying: last)
+            throw RedisError(
+                .connectFailed, "No connection to Redis within \(limit); attempts go on.", underlying: last
+            )
         }
     }
 

@@ -10,7 +10,7 @@ final class WakeUp: Sendable {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let code = unsafe socketpair(AF_UNIX, kind, 0, &ends)
-        precondition(code == 0, "The operating system refused a socket pair (error \(errno)); raise the limit of open files.")
+        precondition(code == 0, "The operating system refused a socket pair (\(errno)); raise the limit of open files.")
         descriptor = ends[0]
         signalling = ends[1]
     }

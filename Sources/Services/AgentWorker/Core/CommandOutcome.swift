@@ -78,10 +78,19 @@ package enum CommandOutcome {
         let said = String(stderr.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
         guard !said.isEmpty else { return StderrReader.cut("\(what).", messageBytesMax) }
         let head = StderrReader.cut(what, messageBytesMax / 2) + ": "
-        var kept = said.unicodeScalars
-        while kept.reduce(0, { $0 + UTF8.width($1) }) > messageBytesMax - head.utf8.count {
-            kept.removeFirst(max(1, kept.count / 16))
+        return head + end(of: said, messageBytesMax - head.utf8.count)
+    }
+
+    /// The longest end of whole characters within `bytesMax` bytes.
+    private static func end(of text: String, _ bytesMax: Int) -> Substring {
+        var start = text.endIndex
+        var count = 0
+        while start > text.startIndex {
+            let before = text.index(before: start)
+            count += text[before..<start].utf8.count
+            if count > bytesMax { break }
+            start = before
         }
-        return head + String(kept)
+        return text[start...]
     }
 }

@@ -2,7 +2,7 @@ internal import AgentWorkerService
 internal import ArgumentParser
 internal import Bootstrap
 internal import Contracts
-internal import Foundation
+internal import FoundationEssentials
 internal import Logging
 
 @main

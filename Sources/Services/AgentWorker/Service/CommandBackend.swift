@@ -17,7 +17,10 @@ struct CommandBackend: Backend {
     private let watchdog = Watchdog()
     private let logger: Logger
 
+    private typealias Running = Execution<CustomWriteInput, SequenceOutput, SequenceOutput>
+
     private enum Piece: Sendable {
+        case inputWritten
         case output([UInt8])
         case outputTooLarge
         case errors(StderrReader)
@@ -70,7 +73,7 @@ struct CommandBackend: Backend {
         do {
             let result = try await Subprocess.run(
                 executable, arguments: Arguments(settings.arguments), environment: environment, platformOptions: options,
-                input: .array(assignment.bytes), output: .sequence, error: .sequence
+                input: .inputWriter, output: .sequence, error: .sequence
             ) { execution in
                 group.leader = execution.processIdentifier.value
                 watchdog.add(execution.processIdentifier.value)
@@ -103,9 +106,10 @@ struct CommandBackend: Backend {
 
     /// Reads both streams to their ends; kills the group when told to stop or when the output grows too large.
     private func follow(
-        _ execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>, _ assignment: Assignment
+        _ execution: Running, _ assignment: Assignment
     ) async throws -> Streams {
         try await withThrowingTaskGroup(of: Piece.self) { group in
+            group.addTask { await write(assignment.bytes, to: execution) }
             group.addTask { try await Self.output(of: execution) }
             group.addTask { try await Self.errors(of: execution, assignment) }
             group.addTask {
@@ -115,6 +119,7 @@ struct CommandBackend: Backend {
             var streams = Streams()
             while streams.output == nil || streams.errors == nil, let piece = try await group.next() {
                 switch piece {
+                case .inputWritten: break
                 case .output(let bytes): streams.output = bytes
                 case .errors(let reader): streams.errors = reader
                 case .outputTooLarge:
@@ -131,8 +136,19 @@ struct CommandBackend: Backend {
         }
     }
 
+    /// A program need not read its input, or not all of it.
+    private func write(_ bytes: [UInt8], to execution: Running) async -> Piece {
+        do {
+            _ = try await execution.standardInputWriter.write(bytes)
+            try await execution.standardInputWriter.finish()
+        } catch {
+            logger.debug("a program did not read all of its input", metadata: ["error": "\(error)"])
+        }
+        return .inputWritten
+    }
+
     private static func output(
-        of execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>
+        of execution: Running
     ) async throws -> Piece {
         var bytes: [UInt8] = []
         for try await buffer in execution.standardOutput {
@@ -143,7 +159,7 @@ struct CommandBackend: Backend {
     }
 
     private static func errors(
-        of execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>, _ assignment: Assignment
+        of execution: Running, _ assignment: Assignment
     ) async throws -> Piece {
         var reader = StderrReader()
         for try await buffer in execution.standardError {
@@ -155,7 +171,7 @@ struct CommandBackend: Backend {
     }
 
     /// SIGTERM to the group, a grace, SIGKILL to the group.
-    private func kill(_ execution: Execution<ArrayInput, SequenceOutput, SequenceOutput>) async {
+    private func kill(_ execution: Running) async {
         await execution.teardown(using: [teardown])
         killGroup(execution.processIdentifier.value)
     }
