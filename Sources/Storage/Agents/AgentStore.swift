@@ -68,6 +68,7 @@ struct SaveAgents: PostgresStatement {
 struct RecentAgents: PostgresStatement {
     let limit: Int
 
+    static let isReadOnly = true
     static let sql = """
         SELECT id, array_to_string(roles, ','), slots, owner, version, last_seen FROM agents
         ORDER BY last_seen DESC LIMIT $1

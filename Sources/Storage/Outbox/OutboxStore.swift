@@ -44,6 +44,7 @@ struct OverdueOutbox: PostgresStatement {
     let ageSeconds: Double
     let limit: Int
 
+    static let isReadOnly = true
     static let sql = """
         SELECT message_id, subject, payload, tenant_id, task_id, traceparent FROM outbox
         WHERE created_at < clock_timestamp() - make_interval(secs => $1) ORDER BY created_at LIMIT $2

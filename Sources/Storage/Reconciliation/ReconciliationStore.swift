@@ -69,6 +69,7 @@ struct RoleCount: Sendable {
 }
 
 struct CountInFlight: PostgresStatement {
+    static let isReadOnly = true
     static let sql = """
         SELECT role, tenant_id, count(*) FROM tasks
         WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling') GROUP BY role, tenant_id
@@ -81,6 +82,7 @@ struct CountInFlight: PostgresStatement {
 
 /// Hops from one (role, tenant) to the next in the dispatch index, so that a backlog of 200,000 costs what one costs.
 struct CountQueued: PostgresStatement {
+    static let isReadOnly = true
     static let sql = """
         WITH RECURSIVE pairs AS (
             (SELECT role, tenant_id FROM tasks WHERE state = 'queued' ORDER BY role, tenant_id LIMIT 1)
@@ -109,6 +111,7 @@ struct CountQueued: PostgresStatement {
 struct OverdueTasks: PostgresStatement {
     let limit: Int
 
+    static let isReadOnly = true
     static let sql = """
         SELECT id FROM tasks
         WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
@@ -127,6 +130,7 @@ struct RunningTasks: PostgresStatement {
     let after: TaskID?
     let limit: Int
 
+    static let isReadOnly = true
     static let sql =
         "SELECT " + TaskRow.columns + """
             , t.input FROM tasks t
@@ -149,6 +153,7 @@ struct RunningTasks: PostgresStatement {
 }
 
 struct ListStreams: PostgresStatement {
+    static let isReadOnly = true
     static let sql = "SELECT stream, created, last_sequence FROM bus_streams"
 
     func bind(to bindings: inout PostgresBindings) {}

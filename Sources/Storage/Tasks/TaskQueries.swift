@@ -7,6 +7,7 @@ struct FindTask: PostgresStatement {
     let id: TaskID
     let tenant: TenantID
 
+    static let isReadOnly = true
     static let sql =
         "SELECT " + TaskRow.columns + ", t.input, t.output FROM tasks t WHERE t.id = $1 AND t.tenant_id = $2"
 
@@ -27,6 +28,7 @@ struct FindTask: PostgresStatement {
 struct ListTasks: PostgresStatement {
     let filter: TaskFilter
 
+    static let isReadOnly = true
     static let sql =
         "SELECT " + TaskRow.columns + """
              FROM tasks t
@@ -53,6 +55,7 @@ struct ListEvents: PostgresStatement {
     let after: Int
     let limit: Int
 
+    static let isReadOnly = true
     static let sql = """
         SELECT task_id, tenant_id, sequence, kind, at, attempt, data FROM task_events
         WHERE task_id = $1 AND tenant_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4
@@ -80,6 +83,7 @@ struct CountAhead: PostgresStatement {
     let task: TaskRecord
     let runAt: Date
 
+    static let isReadOnly = true
     static let sql = """
         SELECT count(*) FROM (
             SELECT 1 FROM tasks
