@@ -77,8 +77,15 @@ package final class WorkLeases: Sendable {
     }
 
     /// Takes no more work; what was not handed to `take` goes back at once. Items in hand can still be settled.
-    package func close() {
+    ///
+    /// Waits one round trip, at most two seconds: what the server had already sent has come by then, and goes back too.
+    package func close() async {
         for pull in pulls.values { pull.close() }
+        do {
+            _ = try await bus.connection.roundTripTime(timeout: .seconds(2))
+        } catch {
+            bus.logger.debug("closed without a server", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Items handed out and not yet settled.

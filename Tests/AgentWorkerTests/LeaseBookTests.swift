@@ -51,6 +51,12 @@ struct LeaseBookTests {
         #expect(newer.apply(received(one)) == [.start(one)])
     }
 
+    @Test func `work that was canceled before it arrived is not begun, its next attempt is`() {
+        var book = book(.canceled(one.task, upTo: 1))
+        #expect(book.apply(received(one)) == [.drop(one)])
+        #expect(book.apply(received(retried)) == [.start(retried)])
+    }
+
     @Test(arguments: [(1, true), (2, true), (0, false)])
     func `a cancel stops attempts up to the one it names`(_ upTo: Int, _ stops: Bool) {
         var book = book(received(one), received(other))

@@ -66,7 +66,7 @@ struct WorkRunnerTests {
     }
 
     @Test(arguments: TestNATS.binaries)
-    func `canceled work stops, says nothing, and frees its slot`(_ binary: String) async throws {
+    func `canceled work stops, says so, and frees its slot`(_ binary: String) async throws {
         try await Bench.run(binary) { bench in
             let reports = try bench.reports()
             try await bench.withWorker(slots: 1) { _ in
@@ -76,6 +76,9 @@ struct WorkRunnerTests {
                 while try await bench.bus.incarnation(of: .work).messageCount > 0 {
                     try bench.bus.send(CancelNotice(task: item.task, attempt: 1, reason: "test"), on: .cancel(item.task))
                 }
+                let report = await reports.collect(until: \.isOutcome).last
+                #expect(report?.task == item.task)
+                #expect(report?.failure?.code == "canceled")
                 let next = try await bench.submit("{}")
                 #expect(await reports.collect(until: \.isOutcome).map(\.task) == [next.task])
             }

@@ -183,6 +183,23 @@ import Testing
         return path
     }
 
+    @Test(.enabled(if: geteuid() == 0, "only root has a database account that cannot follow it"))
+    func `a folder its account cannot reach has its database elsewhere, and delete takes that along`() async throws {
+        var golden = try Golden("hidden")
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: golden.folder.path)
+        let folder = StackFolder("\(golden.folder.path)/inner")
+        golden.environment = ["GOLDEN_DATA": folder.path]
+        let up = try await golden.run("up", "--detach", "--port", "0")
+        #expect(up.status == 0, "\(up.errors)")
+        let place = try #require(try StackRecord.load(from: folder)).postgresFolder
+        #expect(place.hasPrefix("\(PostgresPlace.fallbackRoot)/"))
+        #expect(try await golden.run("down").status == 0)
+        #expect(try await golden.run("up", "--detach").status == 0)
+        #expect(try StackRecord.load(from: folder)?.postgresFolder == place)
+        #expect(try await golden.run("down", "--delete").status == 0)
+        #expect(!FileManager.default.fileExists(atPath: place))
+    }
+
     @Test func `a taken port is named before anything starts`() async throws {
         let golden = try Golden("port")
         let listener = try Listener()

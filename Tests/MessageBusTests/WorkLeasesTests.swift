@@ -26,7 +26,7 @@ struct WorkLeasesTests {
                 #expect(Set(taken.entries.map(\.message.task)).count == 10)
             }
             #expect(leases.heldCount == 0)
-            leases.close()
+            await leases.close()
             while try await bus.incarnation(of: .work).messageCount != 0 { await Task.yield() }
         }
     }
@@ -65,7 +65,7 @@ struct WorkLeasesTests {
             let taken = Journal<WorkLeases.Lease>()
             try await beside({ try await first.run { $0.forEach(taken.add) } }) {
                 let leases = await taken.wait(for: 4)
-                first.close()
+                await first.close()
                 for lease in leases { first.release(lease) }
             }
             let second = try await bus.leaseWork(of: [developer], slots: 4)

@@ -207,7 +207,7 @@ package final class ServiceConfiguration: Sendable {
     static func withoutPassword(_ urls: String) -> String {
         let shown = urls.split(separator: ",").map { url -> String in
             let plain = url.split(separator: "?", maxSplits: 1)[0]
-            guard let scheme = plain.range(of: "://"), let at = plain.lastIndex(of: "@"), scheme.upperBound <= at else {
+            guard let scheme = plain.firstRange(of: "://"), let at = plain.lastIndex(of: "@"), scheme.upperBound <= at else {
                 return url.contains("@") || !url.contains("://") ? blackedOut : String(plain)
             }
             let user = plain[scheme.upperBound..<at].split(

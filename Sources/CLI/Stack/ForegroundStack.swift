@@ -27,17 +27,7 @@ struct ForegroundStack: Sendable {
         try await StopSignals.with { stop in
             let prepared = try await StackPreparation(options: options, environment: environment).prepare()
             let journal = StackJournal(folder: options.folder, record: prepared.record)
-            do {
-                try await Supervisor(plan: prepared.plan, journal: journal, report: report).run(until: stop)
-            } catch {
-                let message = "\(error)"
-                try await journal.update { record in
-                    record = record.stopped()
-                    record.state = .failed
-                    record.note = message
-                }
-                throw error
-            }
+            try await Supervisor(plan: prepared.plan, journal: journal, report: report).run(until: stop)
         }
     }
 

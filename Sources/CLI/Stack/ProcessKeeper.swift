@@ -43,7 +43,7 @@ actor ProcessKeeper {
 
     /// Returns after `stop`.
     func run() async {
-        while !stopping.isOpen {
+        while !stopping.isOpen, !Task.isCancelled {
             let started = ContinuousClock.now
             await runOnce()
             settled.open()

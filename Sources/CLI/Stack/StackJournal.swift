@@ -8,18 +8,23 @@ actor StackJournal {
         self.record = record
     }
 
-    func update(_ change: @Sendable (inout StackRecord) -> Void) throws(CLIError) {
+    /// A full disk must not keep the supervisor from its work, so a failed write is only told.
+    func update(_ change: @Sendable (inout StackRecord) -> Void) {
         change(&record)
-        try record.save(to: folder)
+        save()
     }
 
-    /// Notes a change of one process. A full disk must not stop the supervisor, so a failed write is only told.
+    /// Notes a change of one process.
     func note(_ process: StackRecord.Process) {
         if let index = record.processes.firstIndex(where: { $0.name == process.name }) {
             record.processes[index] = process
         } else {
             record.processes.append(process)
         }
+        save()
+    }
+
+    private func save() {
         do {
             try record.save(to: folder)
         } catch {

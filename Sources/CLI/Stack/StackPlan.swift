@@ -73,7 +73,9 @@ struct StackPlan: Sendable {
         var counts: [String: Int] = [:]
         for wanted in options.agents {
             counts[wanted.role, default: 0] += 1
-            let backend = ["--backend", "command", "--", "sh", "-c", wanted.command]
+            // The worker shows its program only the variables it is told to.
+            let visible = options.environment.keys.sorted().flatMap { ["--env", $0] }
+            let backend = ["--backend", "command"] + visible + ["--", "sh", "-c", wanted.command]
             specs.append(
                 agent("\(wanted.role)-\(counts[wanted.role, default: 1])", wanted.role, backend, program, environment)
             )

@@ -58,6 +58,6 @@ extension Supervisor {
 
     private func step(_ words: String) async {
         report(.step(words))
-        do { try await journal.update { $0.note = words } } catch { report(.step("\(error)")) }
+        await journal.update { $0.note = words }
     }
 }

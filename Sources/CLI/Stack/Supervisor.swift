@@ -27,7 +27,7 @@ struct Supervisor: Sendable {
                     try await unlessStopped(stop) { try await ready(early + late) }
                 }
                 if !stop.isOpen {
-                    try await journal.update { record in
+                    await journal.update { record in
                         record.state = .ready
                         record.note = ""
                     }
@@ -37,7 +37,7 @@ struct Supervisor: Sendable {
             } catch {
                 failure = error
             }
-            try await stopAll(started, because: failure)
+            await stopAll(started, because: failure)
             try await group.waitForAll()
             if let failure { throw failure }
         }
@@ -86,15 +86,15 @@ struct Supervisor: Sendable {
     }
 
     /// Batch by batch in reverse, those of one batch at once: agents drain while the bus still stands.
-    private func stopAll(_ batches: [[ProcessKeeper]], because failure: (any Error)?) async throws {
-        try await journal.update { $0.state = .stopping }
+    private func stopAll(_ batches: [[ProcessKeeper]], because failure: (any Error)?) async {
+        await journal.update { $0.state = .stopping }
         for batch in batches.reversed() {
             for keeper in batch { report(.stopping(keeper.spec.name)) }
             await withTaskGroup(of: Void.self) { group in
                 for keeper in batch { group.addTask { await keeper.stop() } }
             }
         }
-        try await journal.update { record in
+        await journal.update { record in
             record = record.stopped()
             if let failure {
                 record.state = .failed

@@ -34,20 +34,24 @@ struct PostgresPlace: Sendable {
                 next: "apt-get install -y postgresql-15, or run golden as an ordinary account."
             )
         }
-        let folder: String
-        if let recorded, FileManager.default.fileExists(atPath: recorded) {
-            folder = recorded
-        } else if await isReachable() {
-            folder = inside
-        } else {
-            folder = fallback
-        }
+        let folder = await choose(inside, recorded)
         if folder == inside { try open(stack.path, to: 0o711) } else { try prepareFallback() }
         try make(folder)
         try await Tool.run(["chown", "\(Self.account):", folder], environment: environment)
             .check("chown", "Cannot give \(folder) to the account \(Self.account).")
         if folder == fallback { try StackFolder.write(stack.record, to: "\(folder)/\(Self.originFile)") }
         return folder
+    }
+
+    /// A database that exists stays where it is, even when its account can no longer reach it: an error then is better
+    /// than an empty database in its stead.
+    private func choose(_ inside: String, _ recorded: String?) async -> String {
+        let files = FileManager.default
+        if let recorded, recorded.hasPrefix("\(Self.fallbackRoot)/"), files.fileExists(atPath: recorded) {
+            return recorded
+        }
+        if files.fileExists(atPath: "\(inside)/\(PostgresStore.markerName)") { return inside }
+        return await isReachable() ? inside : fallback
     }
 
     /// Removes a database that lies below `fallbackRoot`, and that folder when it was the last; others are left alone.

@@ -7,6 +7,8 @@ struct PostgresStore: Sendable {
     static let role = "golden"
     static let database = "golden"
     static let connectionsMax = 100
+    /// Lies beside the cluster once that is complete.
+    static let markerName = "initialised"
 
     /// Holds `data/` and nothing else that lasts.
     let folder: String
@@ -21,7 +23,7 @@ struct PostgresStore: Sendable {
     var data: String { "\(folder)/data" }
     /// Written by `seal`, last of all, so that a first start that was cut short is begun anew.
     var isInitialised: Bool { FileManager.default.fileExists(atPath: marker) }
-    private var marker: String { "\(folder)/initialised" }
+    private var marker: String { "\(folder)/\(Self.markerName)" }
 
     /// Creates the cluster, its role and its database, once.
     func initialise(environment: [String: String]) async throws(CLIError) {
@@ -86,7 +88,9 @@ struct PostgresStore: Sendable {
     }
 
     private func asAccount(_ line: [String], input: String, _ environment: [String: String]) async -> Tool.Outcome {
-        let prefix = account.map { ["setpriv", "--reuid", $0, "--regid", $0, "--init-groups"] } ?? []
+        let change = account.map { ["--reuid", $0, "--regid", $0, "--init-groups"] } ?? []
+        // A killed supervisor must not leave an initdb behind that writes into the next one's cluster.
+        let prefix = ["setpriv", "--pdeathsig", "KILL"] + change
         return await Tool.run(prefix + line, input: input, environment: environment)
     }
 }

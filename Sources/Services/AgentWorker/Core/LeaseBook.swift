@@ -11,7 +11,7 @@ package import FoundationEssentials
 package struct LeaseBook: Sendable, Equatable {
     /// Why a work item is stopped before it ended by itself.
     package enum StopReason: String, Sendable, Equatable {
-        /// Asked for on `control.cancel.<task>`. Nothing is reported.
+        /// Asked for on `control.cancel.<task>`. Reported as such, so that the task need not wait out its grace.
         case canceled
         /// Its deadline is so near that only the failure can still be reported in time.
         case deadline
@@ -63,7 +63,7 @@ package struct LeaseBook: Sendable, Equatable {
         case start(Key)
         /// The same attempt was delivered again: keep running it, and use the new delivery from now on.
         case adopt(Key)
-        /// Too late or outdated: acknowledge without running it.
+        /// Too late, outdated or canceled before it arrived: acknowledge without running it.
         case drop(Key)
         /// Hand it back at once.
         case giveBack(Key)
@@ -75,10 +75,15 @@ package struct LeaseBook: Sendable, Equatable {
     /// A failure reported this long before the deadline is still in time; at most a tenth of what time there was.
     package static let reportMarginSeconds: TimeInterval = 1
 
+    /// Cancellations of work that is still in the queue are remembered, the newest ones, so that it is not begun.
+    package static let noticesMax = 10_000
+
     package private(set) var entries: [Key: Entry] = [:]
     package private(set) var isDraining = false
     /// The attempt held of each task; a task has one at most that is not being stopped.
     private var current: [TaskID: Int] = [:]
+    private var notices: [TaskID: Int] = [:]
+    private var noticesByAge: [TaskID] = []
 
     package init() {}
 
@@ -87,6 +92,7 @@ package struct LeaseBook: Sendable, Equatable {
         case .received(let key, let deadline, let now): return receive(key, deadline, now)
         case .finished(let key, let isReported): return finish(key, isReported)
         case .canceled(let task, let attempt):
+            remember(task, attempt)
             return stop(.canceled) { key, _ in key.task == task && key.attempt <= attempt }
         case .tick(let now): return stop(.deadline) { _, entry in entry.stopAt <= now }
         case .drainBegan:
@@ -100,7 +106,7 @@ package struct LeaseBook: Sendable, Equatable {
 
     private mutating func receive(_ key: Key, _ deadline: Date, _ now: Date) -> [Action] {
         if entries[key] != nil { return [.adopt(key)] }
-        if deadline <= now { return [.drop(key)] }
+        if deadline <= now || key.attempt <= notices[key.task] ?? 0 { return [.drop(key)] }
         if isDraining { return [.giveBack(key)] }
         var actions: [Action] = []
         if let held = current[key.task] {
@@ -111,6 +117,14 @@ package struct LeaseBook: Sendable, Equatable {
         entries[key] = Entry(stopAt: deadline.addingTimeInterval(-margin), deadline: deadline, phase: .running)
         current[key.task] = key.attempt
         return actions + [.start(key)]
+    }
+
+    private mutating func remember(_ task: TaskID, _ attempt: Int) {
+        if notices.updateValue(attempt, forKey: task) == nil { noticesByAge.append(task) }
+        // Forgotten by halves, so that forgetting stays cheap.
+        guard noticesByAge.count > Self.noticesMax else { return }
+        for task in noticesByAge.prefix(Self.noticesMax / 2) { notices[task] = nil }
+        noticesByAge.removeFirst(Self.noticesMax / 2)
     }
 
     private mutating func finish(_ key: Key, _ isReported: Bool) -> [Action] {

@@ -23,18 +23,22 @@ package struct AgentWorker: Sendable {
         let bus = MessageBus(connection: wire, configuration: BusConfiguration(ownsStreams: false), logger: logger)
         let runner = WorkRunner(configuration, bus: bus, backend: backend, logger: logger)
         services = [
-            Wire(connection: wire), runner,
-            Announcer(configuration: configuration, bus: bus, tasks: { runner.tasks }, logger: logger),
+            Wire(wire), runner,
+            Announcer(configuration, bus: bus, tasks: { runner.tasks }, logger: logger),
         ]
     }
 }
 
 /// The connection as a service: closed after everything that uses it has ended.
-private struct Wire: Service {
+private final class Wire: Service {
     /// For the last acknowledgements.
     private static let closeTimeout: Duration = .seconds(5)
 
-    let connection: NATSConnection
+    private let connection: NATSConnection
+
+    init(_ connection: NATSConnection) {
+        self.connection = connection
+    }
 
     func run() async throws {
         do {

@@ -16,7 +16,7 @@ package struct AgentWorkerConfiguration: Sendable {
     }
 
     /// The program of the command back end.
-    package struct CommandSettings: Sendable {
+    package struct CommandSettings: Sendable, CustomStringConvertible {
         /// A path, or a name to look for in `PATH`.
         package var program: String
         package var arguments: [String]
@@ -30,6 +30,9 @@ package struct AgentWorkerConfiguration: Sendable {
             self.arguments = arguments
             self.environment = environment
         }
+
+        /// Without the environment's values, which may be secrets.
+        package var description: String { "\(program) (\(arguments.count) arguments)" }
 
         /// What a program may see of this process's environment: where programs and home are, language, time zone,
         /// Python's settings, and what `names` adds.

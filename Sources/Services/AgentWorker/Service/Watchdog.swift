@@ -22,7 +22,7 @@ final class Watchdog: Sendable {
                 ;;
             esac
         done
-        for each in $groups; do kill -KILL -- "-$each" 2>/dev/null; done
+        for each in $groups; do kill -KILL "-$each" 2>/dev/null; done
         """
 
     private let lines: AsyncStream<String>

@@ -153,7 +153,7 @@ final class WorkRunner: Service {
     private func drainWhenAsked(_ leases: WorkLeases) async throws -> Ended {
         try await gracefulShutdown()
         apply(.drainBegan)
-        leases.close()
+        await leases.close()
         starts.finish()
         logger.info("drains", metadata: ["in_hand": "\(tasks.count)"])
         try await Task.sleep(for: configuration.drainTimeout)
@@ -199,7 +199,12 @@ final class WorkRunner: Service {
                 code: "deadline_exceeded", message: "The work was stopped at its deadline.", isRetryable: true
             )
             return await reporter.report(.failed(failure), on: lease, stop: stop)
-        case (.canceled, _), (.superseded, _), (.shutdown, _), (nil, nil): return .tooLate
+        case (.canceled, _):
+            let failure = AgentReport.Failure(
+                code: "canceled", message: "The work was stopped on request.", isRetryable: false
+            )
+            return await reporter.report(.failed(failure), on: lease, stop: stop)
+        case (.superseded, _), (.shutdown, _), (nil, nil): return .tooLate
         }
     }
 
