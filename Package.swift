@@ -6,6 +6,7 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -88,7 +89,8 @@ let package = Package(
             path: "Sources/Services/AgentWorker/Main"
         ),
         .executableTarget(
-            name: "golden", dependencies: ["Contracts", arguments, httpClient, jwt, nio, subprocess], path: "Sources/CLI"
+            name: "golden", dependencies: ["Contracts", arguments, httpClient, jwt, nio, nioHTTP1, subprocess],
+            path: "Sources/CLI"
         ),
 
         // 7. Tests.

@@ -44,7 +44,7 @@ import Testing
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "ArgumentParser", "Logging"]),
         (
             "CLI",
-            ["Contracts", "ArgumentParser", "AsyncHTTPClient", "Glibc", "JWTKit", "NIOCore", "NIOHTTP1", "Subprocess"]
+            ["Contracts", "ArgumentParser", "AsyncHTTPClient", "Dispatch", "Glibc", "JWTKit", "NIOCore", "NIOHTTP1", "Subprocess"]
         ),
     ]
 

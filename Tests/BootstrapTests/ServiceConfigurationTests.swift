@@ -105,8 +105,11 @@ import Testing
         #expect(settings.unread == ["GOLDEN_TYPO"])
     }
 
-    @Test func `a URL of a form we do not know is not shown at all`() throws {
-        let settings = ServiceConfiguration(environment: ["GOLDEN_POSTGRES_URL": "host=db password=hunter2"])
+    @Test(arguments: [
+        "host=db password=hunter2", "postgres://u:hunter2,x@db/g", "x://u:hunter2?@db/g", "?hunter2", "hunter2@db",
+    ])
+    func `a URL of a form we do not know is not shown at all`(url: String) throws {
+        let settings = ServiceConfiguration(environment: ["GOLDEN_POSTGRES_URL": url])
         _ = try settings.url("GOLDEN_POSTGRES_URL")
         #expect(settings.redacted == ["GOLDEN_POSTGRES_URL=<redacted>"])
     }

@@ -36,6 +36,15 @@ import Testing
         }
     }
 
+    @Test func `a dependency the service can do without is shown and leaves it ready`() async throws {
+        let checks = [Readiness.Check("redis", isRequired: false) { throw Away() }]
+        try await TestEdge.run(checks: checks) { server in
+            let answer = try await server.send("GET", "/ready")
+            #expect(answer.status == 200)
+            #expect(answer.text == #"{"status":"ready","checks":{"redis":"failed"}}"#)
+        }
+    }
+
     @Test func `a draining service is not ready`() async throws {
         try await TestEdge.run { server in
             server.edge.drain.begin()

@@ -30,7 +30,7 @@ DOWN_SECONDS_MAX = 120
 PORT_TRIES_MAX = 200
 #: Far above any measured rate, so that the limiter works for every request and refuses none.
 UNLIMITED = ",".join(
-    f"{role}=100000000" for role in ("admin", "operator", "developer", "observer", "agent", "anonymous")
+    f"{role}=60000000" for role in ("admin", "operator", "developer", "observer", "agent", "anonymous")
 )
 
 

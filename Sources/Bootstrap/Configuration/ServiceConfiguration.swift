@@ -203,17 +203,22 @@ package final class ServiceConfiguration: Sendable {
         text.contains("://") || text.contains("@") ? withoutPassword(text) : text
     }
 
-    /// `scheme://user:<redacted>@host/path`; each of several URLs separated by commas.
-    static func withoutPassword(_ urls: String) -> String {
-        let shown = urls.split(separator: ",").map { url -> String in
-            let plain = url.split(separator: "?", maxSplits: 1)[0]
-            guard let scheme = plain.firstRange(of: "://"), let at = plain.lastIndex(of: "@"), scheme.upperBound <= at else {
-                return url.contains("@") || !url.contains("://") ? blackedOut : String(plain)
-            }
-            let user = plain[scheme.upperBound..<at].split(
-                separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            return "\(plain[..<scheme.upperBound])\(user[0])\(user.count > 1 ? ":\(blackedOut)" : "")\(plain[at...])"
+    /// `scheme://user:<redacted>@host/path`; each of several URLs separated by commas. Nothing of a text that is not
+    /// made of URLs alone, since a password may hold the commas.
+    static func withoutPassword(_ text: String) -> String {
+        let urls = text.split(separator: ",")
+        guard urls.allSatisfy({ $0.contains("://") }) else { return blackedOut }
+        return urls.map(shownURL).joined(separator: ",")
+    }
+
+    private static func shownURL(_ url: Substring) -> String {
+        let plain = url.prefix { $0 != "?" }
+        guard let scheme = plain.firstRange(of: "://"), let at = plain.lastIndex(of: "@"), scheme.upperBound <= at
+        else {
+            return url.contains("@") ? blackedOut : String(plain)
         }
-        return shown.joined(separator: ",")
+        let user = plain[scheme.upperBound..<at]
+        let name = user.prefix { $0 != ":" }
+        return "\(plain[..<scheme.upperBound])\(name)\(name == user ? "" : ":\(blackedOut)")\(plain[at...])"
     }
 }

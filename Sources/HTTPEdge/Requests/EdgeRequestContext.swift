@@ -11,14 +11,18 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     var baseLogger: Logger
     package internal(set) var requestID = ""
     /// This request's own span; its parent is the caller's when the caller sent a `traceparent`.
-    package internal(set) var trace = TraceContext(isSampled: false)
+    package internal(set) var trace = Self.noTrace
     /// Who asks; nil on public routes.
     package internal(set) var token: VerifiedToken?
     package internal(set) var route: Route?
     package internal(set) var pathParameters: [String: String] = [:]
     let answer = AnswerHeaders()
     var limiter: RateLimiter?
-    package internal(set) var drain = Drain()
+    package internal(set) var drain = Self.noDrain
+
+    // Stand here until the responder, which alone makes contexts of use, puts in the request's own.
+    private static let noTrace = TraceContext(isSampled: false)
+    private static let noDrain = Drain()
 
     package init(source: ApplicationRequestContextSource) {
         channel = source.channel

@@ -51,6 +51,7 @@ extension Request {
 
     private func requireJSONType() throws(Problem) {
         let type = headers[.contentType] ?? ""
+        if type == "application/json" { return }
         let parts = type.split(separator: ";").map { $0.trimmingPrefix(while: { $0 == " " }).lowercased() }
         let name = parts.first.map { $0.split(separator: " ").first.map(String.init) ?? "" }
         let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }.map { $0.dropFirst(8) }

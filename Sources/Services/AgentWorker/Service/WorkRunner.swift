@@ -23,6 +23,8 @@ final class WorkRunner: Service {
     private struct State {
         var book = LeaseBook()
         var running: [LeaseBook.Key: Running] = [:]
+        /// Kept beyond the end of `run`, so that what is still on its way then is handed back, not lost.
+        var leases: WorkLeases?
     }
 
     private enum Ended { case drained, other }
@@ -59,6 +61,7 @@ final class WorkRunner: Service {
             // Told to stop before there was anything to stop.
             return
         }
+        state.withLock { $0.leases = leases }
         logger.info("takes work", metadata: ["slots": "\(configuration.slots)"])
         try await withThrowingTaskGroup(of: Ended.self) { group in
             group.addTask {
@@ -107,7 +110,8 @@ final class WorkRunner: Service {
     ) {
         switch action {
         case .start(let key):
-            if case .terminated = starts.yield(key) { settle(key, isReported: false, .zero, leases) }
+            // Just when the drain began.
+            if case .terminated = starts.yield(key) { abandon(key, lease, leases) }
         case .adopt:
             leases.extend([lease])
             if let replaced { leases.abandon(replaced) }
@@ -115,6 +119,14 @@ final class WorkRunner: Service {
         case .giveBack: leases.release(lease)
         case .stop(let key, let reason): stop(key, reason)
         }
+    }
+
+    private func abandon(_ key: LeaseBook.Key, _ lease: WorkLeases.Lease, _ leases: WorkLeases) {
+        state.withLock { state in
+            _ = state.book.apply(.finished(key, isReported: false))
+            state.running[key] = nil
+        }
+        leases.release(lease)
     }
 
     /// Events that can only stop work.

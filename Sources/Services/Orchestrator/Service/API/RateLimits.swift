@@ -5,11 +5,11 @@ internal import HTTPEdge
 
 /// How many requests each role may make in a minute, and how one request is counted.
 struct RateLimits: Sendable {
-    /// Requests per minute; mechanisms of admission, defaults of the platform.
+    /// Requests per minute.
     static let defaults: [Role: Int] = [
         .admin: 100, .operator: 50, .developer: 30, .observer: 20, .agent: 300, .anonymous: 5,
     ]
-    static let perMinuteMax = 1_000_000_000
+    static let perMinuteMax = 60_000_000
 
     private let policies: [Role: RatePolicy]
 
