@@ -119,7 +119,7 @@ let package = Package(
             name: "OrchestratorServiceTests",
             dependencies: [
                 "OrchestratorService", "Contracts", "MessageBus", "NATS", "Storage", "Postgres", "Bootstrap",
-                "TestSupport", httpClient, jwt, nio, lifecycle, log,
+                "TestSupport", httpClient, jwt, nio, nioHTTP1, lifecycle, log,
             ]
         ),
         .testTarget(

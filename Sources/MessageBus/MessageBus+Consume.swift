@@ -6,8 +6,8 @@ extension MessageBus {
     /// Hands batches of a durable consumer's messages to `handle` and settles each as it says, until cancelled or
     /// until `valve` or the connection is closed: then the batch in hand is finished and the call returns.
     ///
-    /// `handle` returns one settlement per message, in order, and must stand seeing a message again. When it throws, the
-    /// batch is kept and tried again with backoff, then message by message; what still makes it throw is delivered
+    /// `handle` returns one settlement per message, in order, and must stand seeing a message again. When it throws,
+    /// the batch is kept and tried again with backoff, then message by message; what still makes it throw is delivered
     /// again later, with its neighbours passing by. It is given up only when others were handled meanwhile: while
     /// nothing passes, the cause is taken to be outside the messages, however long it takes.
     ///

@@ -9,7 +9,8 @@ extension MessageBus {
         _ channel: Channel<Message>, bufferCount: Int = 1024
     ) throws(BusError) -> MessageSequence<Message> {
         MessageSequence(
-            base: try subscribeRaw(pattern: channel.subject, bufferCount: bufferCount), counters: counters, logger: logger
+            base: try subscribeRaw(pattern: channel.subject, bufferCount: bufferCount), counters: counters,
+            logger: logger
         )
     }
 

@@ -58,7 +58,8 @@ actor TopologyKeeper {
         waiters = []
         for waiter in waiting {
             // Our own cancellation is not theirs.
-            waiter.resume(returning: outcome.mapError { $0.code == .cancelled ? BusError(.unavailable, $0.message) : $0 })
+            waiter.resume(
+                returning: outcome.mapError { $0.code == .cancelled ? BusError(.unavailable, $0.message) : $0 })
         }
         try outcome.get()
     }

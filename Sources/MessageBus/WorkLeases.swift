@@ -144,7 +144,9 @@ package final class WorkLeases: Sendable {
     }
 
     private func free(_ leases: [Lease]) {
-        if pulls.count == 1, let lease = leases.first { return free(consumer: lease.delivery.consumer, count: leases.count) }
+        if pulls.count == 1, let lease = leases.first {
+            return free(consumer: lease.delivery.consumer, count: leases.count)
+        }
         for (consumer, leases) in Dictionary(grouping: leases, by: \.delivery.consumer) {
             free(consumer: consumer, count: leases.count)
         }

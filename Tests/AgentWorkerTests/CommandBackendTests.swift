@@ -2,8 +2,8 @@ import AgentWorkerService
 import Contracts
 import Foundation
 import MessageBus
-import Testing
 import TestSupport
+import Testing
 
 func shell(_ script: String, environment: [String: String] = [:]) -> AgentWorkerConfiguration.CommandSettings {
     AgentWorkerConfiguration.CommandSettings(
@@ -52,7 +52,8 @@ struct CommandBackendTests {
     }
 
     @Test func `the program gets the work item's own bytes and its output is the result`() async throws {
-        let report = try await reports("cat", input: "{\"deep\": [1, {\"x\": \"ü\"}], \"big\": 12345678901234567890}").last
+        let report = try await reports("cat", input: "{\"deep\": [1, {\"x\": \"ü\"}], \"big\": 12345678901234567890}")
+            .last
         guard case .completed(let output, _) = report?.body else {
             Issue.record("not completed: \(String(describing: report))")
             return
@@ -82,7 +83,8 @@ struct CommandBackendTests {
             let data = try JSON(parsing: Array("{\"n\": \(index + 1)}".utf8))
             #expect(report.body == .progress(number: index + 1, message: "step \(index + 1)", data: data))
         }
-        #expect(found.last?.body == .completed(output: try JSON(parsing: Array("\"done\"".utf8)), usage: .init(tokens: 42)))
+        #expect(
+            found.last?.body == .completed(output: try JSON(parsing: Array("\"done\"".utf8)), usage: .init(tokens: 42)))
     }
 
     @Test func `a program sees only the environment it may see`() async throws {

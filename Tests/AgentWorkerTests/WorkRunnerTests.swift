@@ -4,8 +4,8 @@ import Foundation
 import MessageBus
 import NATS
 import ServiceLifecycle
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct WorkRunnerTests {
@@ -74,7 +74,8 @@ struct WorkRunnerTests {
                 try await bench.untilHeld(1)
                 // Repeated, because the agent may not have begun to listen when the first is sent.
                 while try await bench.bus.incarnation(of: .work).messageCount > 0 {
-                    try bench.bus.send(CancelNotice(task: item.task, attempt: 1, reason: "test"), on: .cancel(item.task))
+                    try bench.bus.send(
+                        CancelNotice(task: item.task, attempt: 1, reason: "test"), on: .cancel(item.task))
                 }
                 let report = await reports.collect(until: \.isOutcome).last
                 #expect(report?.task == item.task)
@@ -119,7 +120,9 @@ struct WorkRunnerTests {
             let reports = try bench.reports()
             try await bench.withWorker(slots: 3) { _ in
                 let task = newTask()
-                for _ in 0..<3 { try await bench.submit("{\"echo\": {\"sleep_ms\": 500, \"progress\": 1}}", task: task) }
+                for _ in 0..<3 {
+                    try await bench.submit("{\"echo\": {\"sleep_ms\": 500, \"progress\": 1}}", task: task)
+                }
                 _ = await reports.collect(until: \.isOutcome)
                 // The first two deliveries were never settled: the server may hand them out again, and the attempt then
                 // runs again. The orchestrator's fencing makes that harmless; the ids show it is the same report.

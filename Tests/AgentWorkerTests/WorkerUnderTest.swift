@@ -5,8 +5,8 @@ import Logging
 import MessageBus
 import NATS
 import ServiceLifecycle
-import Testing
 import TestSupport
+import Testing
 
 /// A server, a bus as the orchestrator has it, and agents beside it.
 struct Bench: Sendable {
@@ -49,7 +49,8 @@ struct Bench: Sendable {
         )
         configuration.drainTimeout = drain
         let worker = try await AgentWorker(configuration, logger: quietLogger)
-        let group = ServiceGroup(configuration: .init(services: worker.services.map { .init(service: $0) }, logger: quietLogger))
+        let group = ServiceGroup(
+            configuration: .init(services: worker.services.map { .init(service: $0) }, logger: quietLogger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             do {
@@ -94,7 +95,8 @@ let developer = AgentRole(literal: "developer")
 
 let quietLogger: Logger = {
     var logger = Logger(label: "test")
-    logger.logLevel = ProcessInfo.processInfo.environment["GOLDEN_TEST_LOG"].flatMap { .init(rawValue: $0) } ?? .critical
+    logger.logLevel =
+        ProcessInfo.processInfo.environment["GOLDEN_TEST_LOG"].flatMap { .init(rawValue: $0) } ?? .critical
     return logger
 }()
 

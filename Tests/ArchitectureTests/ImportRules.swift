@@ -21,10 +21,11 @@ import Testing
         (
             "HTTPEdge",
             [
-                "Contracts", "Hummingbird", "HTTPTypes", "JWTKit", "Crypto", "Logging", "NIOCore", "ServiceLifecycle",
+                "Contracts", "Hummingbird", "HummingbirdCore", "HTTPTypes", "JWTKit", "Crypto", "Logging", "NIOCore",
+                "NIOHTTPTypes", "ServiceLifecycle",
             ]
         ),
-        ("Bootstrap", ["Configuration", "Glibc", "Logging", "ServiceLifecycle", "UnixSignals"]),
+        ("Bootstrap", ["Configuration", "Contracts", "Glibc", "Logging", "ServiceLifecycle", "UnixSignals"]),
         (
             "Services/Orchestrator/Service",
             [

@@ -4,8 +4,8 @@ import Logging
 import MessageBus
 import NATS
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
 /// A server of its own, a connection to it and a bus on top.
 final class BusUnderTest: Sendable {
@@ -50,7 +50,8 @@ final class BusUnderTest: Sendable {
 
 let quietLogger: Logger = {
     var logger = Logger(label: "test")
-    logger.logLevel = ProcessInfo.processInfo.environment["GOLDEN_TEST_LOG"].flatMap { Logger.Level(rawValue: $0) } ?? .critical
+    logger.logLevel =
+        ProcessInfo.processInfo.environment["GOLDEN_TEST_LOG"].flatMap { Logger.Level(rawValue: $0) } ?? .critical
     return logger
 }()
 

@@ -3,8 +3,8 @@ import Foundation
 import MessageBus
 import NATS
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct ConsumeTests {
@@ -220,7 +220,8 @@ struct ConsumeTests {
             }
             let valve = IntakeValve()
             let first = Journal<Int>()
-            try await bus.consume(.allResults, as: BusTopology.orchestratorResults, batchMax: 3, valve: valve) { batch in
+            try await bus.consume(.allResults, as: BusTopology.orchestratorResults, batchMax: 3, valve: valve) {
+                batch in
                 valve.close()
                 first.add(batch.count)
                 return batch.map { _ in .acknowledge }

@@ -2,8 +2,8 @@ import Contracts
 import Foundation
 import MessageBus
 import NATS
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct RecoveryTests {

@@ -2,8 +2,8 @@ import Contracts
 import Foundation
 import MessageBus
 import NATS
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct TopologyTests {
@@ -58,7 +58,8 @@ struct TopologyTests {
     func `a setting that cannot change is a conflict and stays`(_ binary: String) async throws {
         let test = try await BusUnderTest(binary)
         _ = try await test.administer(
-            "STREAM.CREATE.WORK", "{\"name\":\"WORK\",\"subjects\":[\"work.>\"],\"retention\":\"limits\",\"storage\":\"file\"}"
+            "STREAM.CREATE.WORK",
+            "{\"name\":\"WORK\",\"subjects\":[\"work.>\"],\"retention\":\"limits\",\"storage\":\"file\"}"
         )
         let error = await #expect(throws: BusError.self) { try await test.bus.setUp() }
         #expect(error?.code == .topologyConflict)

@@ -7,6 +7,7 @@ import Logging
 import MessageBus
 import NATS
 import NIOCore
+import NIOHTTP1
 import OrchestratorService
 import Postgres
 import ServiceLifecycle
@@ -164,9 +165,8 @@ final class OrchestratorUnderTest: Sendable {
     func submit(
         _ body: String = "{}", tenant: String = "acme", replica: Int = 0, headers: [String: String] = [:]
     ) async throws -> String {
-        let answer = try await post(
-            "/tasks", body, replica: replica, token: token(tenant: tenant), headers: headers
-        )
+        let token = try await token(tenant: tenant)
+        let answer = try await post("/tasks", body, replica: replica, token: token, headers: headers)
         guard answer.status == 202, let id = answer["id"] else { throw Unexpected(answer.body) }
         return id
     }
@@ -212,7 +212,7 @@ final class OrchestratorUnderTest: Sendable {
                 }
             }
             try await body()
-            leases.close()
+            await leases.close()
             arrive.finish()
             group.cancelAll()
         }

@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import TestSupport
 import Testing
 
 /// A task's way through real stores: HTTP in, JetStream, an agent, Postgres, events out.

@@ -109,7 +109,7 @@ def timeline(minutes):
 def error_bursts(minutes):
     """Minutes whose share of server errors is far above the usual one, joined when at most two minutes apart."""
     rates = [share(sum(entry.status >= 500 for entry in entries), len(entries)) for entries in minutes.values()]
-    threshold = max(0.1, 4 * statistics.median(rates)) if rates else 1
+    threshold = max(0.1, min(0.5, 4 * statistics.median(rates))) if rates else 1
     hot = [
         minute
         for (minute, entries), rate in zip(minutes.items(), rates)

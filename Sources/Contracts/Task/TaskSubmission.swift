@@ -87,8 +87,9 @@ package struct TaskSubmission: Sendable, Equatable {
         }
         var labels: [String: String] = [:]
         for field in fields {
-            guard Name<Workflow>(field.name) != nil, let value = field.value.string, value.utf8.count <= 200 else {
-                throw body.error("labels", "must map names to texts of at most 200 bytes")
+            guard Name<Workflow>(field.name) != nil, let value = field.value.string, value.unicodeScalars.count <= 200
+            else {
+                throw body.error("labels", "must map names to texts of at most 200 characters")
             }
             labels[field.name] = value
         }

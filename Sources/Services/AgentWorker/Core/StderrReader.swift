@@ -98,7 +98,9 @@ package struct StderrReader: Sendable {
     }
 
     private static func tokens(_ usage: JSON) -> Int? {
-        guard let tokens = usage.fields?.first(where: { $0.name == "tokens" })?.value.int, tokens >= 0 else { return nil }
+        guard let tokens = usage.fields?.first(where: { $0.name == "tokens" })?.value.int, tokens >= 0 else {
+            return nil
+        }
         return tokens
     }
 

@@ -30,7 +30,8 @@ final class Announcer: Service {
                 group.addTask {
                     while true {
                         self.announce(isLeaving: false)
-                        try await Task.sleep(for: .seconds(AgentAnnouncement.intervalSeconds), tolerance: .milliseconds(200))
+                        try await Task.sleep(
+                            for: .seconds(AgentAnnouncement.intervalSeconds), tolerance: .milliseconds(200))
                     }
                 }
                 group.addTask {

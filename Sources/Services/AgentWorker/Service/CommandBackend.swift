@@ -8,8 +8,8 @@ internal import Subprocess
 /// Runs a program for every work item, in a session and process group of its own.
 ///
 /// The work item goes to standard input, the result is read from standard output, progress from standard error; the
-/// table of `CommandOutcome` says what its end means. On a stop the whole group gets SIGTERM, after a grace SIGKILL, and
-/// whatever the program left behind in its group is killed when it ends.
+/// table of `CommandOutcome` says what its end means. On a stop the whole group gets SIGTERM, after a grace SIGKILL,
+/// and whatever the program left behind in its group is killed when it ends.
 struct CommandBackend: Backend {
     private let executable: Executable
     private let settings: AgentWorkerConfiguration.CommandSettings
@@ -72,7 +72,8 @@ struct CommandBackend: Backend {
         defer { end(group) }
         do {
             let result = try await Subprocess.run(
-                executable, arguments: Arguments(settings.arguments), environment: environment, platformOptions: options,
+                executable, arguments: Arguments(settings.arguments), environment: environment,
+                platformOptions: options,
                 input: .inputWriter, output: .sequence, error: .sequence
             ) { execution in
                 group.leader = execution.processIdentifier.value
@@ -185,7 +186,8 @@ struct CommandBackend: Backend {
     private func killGroup(_ leader: Int32) {
         // Usually there is nobody left, which is no error.
         if Glibc.kill(-leader, SIGKILL) != 0, errno != ESRCH {
-            logger.warning("a program's group could not be killed", metadata: ["group": "\(leader)", "errno": "\(errno)"])
+            logger.warning(
+                "a program's group could not be killed", metadata: ["group": "\(leader)", "errno": "\(errno)"])
         }
     }
 

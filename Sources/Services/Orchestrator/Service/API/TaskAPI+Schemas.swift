@@ -14,9 +14,9 @@ extension TaskAPI {
         .optional(
             "labels",
             .nullable(
-                .map(of: .text(max: 50), names: "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", max: TaskSubmission.labelsMax)
+                .map(of: .text(max: 200), names: "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$", max: TaskSubmission.labelsMax)
             ),
-            "Texts of at most 200 bytes."
+            "Texts of at most 200 characters."
         ),
         .optional("input", .anything, "Handed to agents byte for byte."),
     ])
