@@ -49,7 +49,8 @@ let package = Package(
         .systemLibrary(name: "CLinux", path: "Sources/CLibraries/CLinux"),
         .target(name: "DriverThreads", dependencies: ["CLinux"], path: "Sources/Drivers/Threads"),
         .target(name: "NATS", dependencies: ["CNATS", "DriverThreads", log], path: "Sources/Drivers/NATS"),
-        .target(name: "Redis", dependencies: ["CHiredis", "COpenSSL", "DriverThreads", log], path: "Sources/Drivers/Redis"),
+        .target(
+            name: "Redis", dependencies: ["CHiredis", "COpenSSL", "DriverThreads", log], path: "Sources/Drivers/Redis"),
         .target(name: "Postgres", dependencies: ["CLibPQ", "DriverThreads", log], path: "Sources/Drivers/Postgres"),
 
         // 4. Adapters: the domain's words spoken over one wire each.
@@ -75,7 +76,9 @@ let package = Package(
         ),
         .target(
             name: "AgentWorkerService",
-            dependencies: ["AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", subprocess, lifecycle, log],
+            dependencies: [
+                "AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", subprocess, lifecycle, log,
+            ],
             path: "Sources/Services/AgentWorker/Service"
         ),
 

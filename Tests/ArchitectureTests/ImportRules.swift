@@ -30,22 +30,26 @@ import Testing
             "Services/Orchestrator/Service",
             [
                 "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
-                "NATS", "Postgres", "Redis", "Crypto", "Hummingbird", "HTTPTypes", "NIOCore", "Logging",
+                "NATS", "Postgres", "Redis", "Crypto", "Foundation", "Hummingbird", "HTTPTypes", "NIOCore", "Logging",
                 "ServiceLifecycle",
             ]
         ),
         (
             "Services/AgentWorker/Service",
             [
-                "AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", "Logging", "ServiceLifecycle",
+                "AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", "Glibc", "Logging",
+                "ServiceLifecycle",
                 "Subprocess",
             ]
         ),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
-        ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "ArgumentParser", "Logging"]),
+        ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
         (
             "CLI",
-            ["Contracts", "ArgumentParser", "AsyncHTTPClient", "Dispatch", "Glibc", "JWTKit", "NIOCore", "NIOHTTP1", "Subprocess"]
+            [
+                "Contracts", "ArgumentParser", "AsyncHTTPClient", "Dispatch", "Glibc", "JWTKit", "NIOCore", "NIOHTTP1",
+                "Subprocess",
+            ]
         ),
     ]
 

@@ -24,7 +24,7 @@ import Testing
                 algorithm: algorithm,
                 jwk:
                     #"{"kty":"EC","crv":"P-256","use":"sig","kid":"\#(id)","#
-                        + #""x":"\#(url(point.x))","y":"\#(url(point.y))"}"#
+                    + #""x":"\#(url(point.x))","y":"\#(url(point.y))"}"#
             )
         }
 
@@ -56,6 +56,7 @@ import Testing
         }
     }
 
+    // swift-format-ignore: NeverUseForceTry
     private static let rsaPEM = try! generateRSA()
 
     /// Tests need some RSA key; openssl makes one per run.

@@ -18,7 +18,10 @@ import Testing
                 ("wildcard role", Array(#"{"role":"*"}"#.utf8), 422, "validation_failed"),
                 ("role with space", Array(#"{"role":"a b"}"#.utf8), 422, "validation_failed"),
                 ("SQL in a name", Array(#"{"name":"test; DROP TABLE users;"}"#.utf8), 422, "validation_failed"),
-                ("oversized", Array("{\"input\":\"\(String(repeating: "x", count: 2 << 20))\"}".utf8), 413, "body_too_large"),
+                (
+                    "oversized", Array("{\"input\":\"\(String(repeating: "x", count: 2 << 20))\"}".utf8), 413,
+                    "body_too_large"
+                ),
             ]
             for (what, body, status, code) in bad {
                 let answer = try await stack.send("POST", "/tasks", token: token, body: body)
@@ -122,9 +125,10 @@ import Testing
             var path = "/tasks?limit=3"
             while true {
                 let page = try await stack.get(path, token: token).json
-                seen += page.fields?.first { $0.name == "tasks" }?.value.array?.compactMap {
-                    $0.fields?.first { $0.name == "id" }?.value.string
-                } ?? []
+                seen +=
+                    page.fields?.first { $0.name == "tasks" }?.value.array?.compactMap {
+                        $0.fields?.first { $0.name == "id" }?.value.string
+                    } ?? []
                 guard let cursor = page.fields?.first(where: { $0.name == "next_cursor" })?.value.string else { break }
                 path = "/tasks?limit=3&cursor=\(cursor)"
             }

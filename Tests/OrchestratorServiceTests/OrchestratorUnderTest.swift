@@ -57,7 +57,8 @@ final class OrchestratorUnderTest: Sendable {
         nats = try TestNATS()
         redis = try await TestRedis.started()
         let pool = PostgresPool(
-            PostgresConfiguration(connectionString: postgres.connectionString(database: database), applicationName: "test"),
+            PostgresConfiguration(
+                connectionString: postgres.connectionString(database: database), applicationName: "test"),
             logger: Self.quiet
         )
         let migrations = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../migrations").path
@@ -138,11 +139,13 @@ final class OrchestratorUnderTest: Sendable {
     func post(
         _ path: String, _ body: String?, replica: Int = 0, token: String?, headers: [String: String] = [:]
     ) async throws -> Answer {
-        try await send("POST", path, replica: replica, token: token, headers: headers, body: body.map { Array($0.utf8) })
+        try await send(
+            "POST", path, replica: replica, token: token, headers: headers, body: body.map { Array($0.utf8) })
     }
 
     func send(
-        _ method: String, _ path: String, replica: Int = 0, token: String?, headers: [String: String] = [:], body: [UInt8]?
+        _ method: String, _ path: String, replica: Int = 0, token: String?, headers: [String: String] = [:],
+        body: [UInt8]?
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: address(replica) + path)
         request.method = .RAW(value: method)
@@ -226,7 +229,7 @@ func eventually(
 ) async throws {
     let end = ContinuousClock.now + limit
     while true {
-        do { if try await condition() { return } } catch where ContinuousClock.now < end {}
+        do { if try await condition() { return } } catch  where ContinuousClock.now < end {}
         if ContinuousClock.now > end { throw OrchestratorUnderTest.Unexpected("waited \(limit) in vain") }
         try await Task.sleep(for: .milliseconds(20))
     }

@@ -85,7 +85,8 @@ import Testing
     @Test func `cancelling ends a waiting task at once and a running one by its agent's answer`() async throws {
         try await OrchestratorUnderTest.run { stack in
             let waiting = try await stack.submit(#"{"role":"nobody"}"#)
-            let answer = try await stack.post("/tasks/\(waiting)/cancel", #"{"reason":"mistake"}"#, token: stack.token())
+            let answer = try await stack.post(
+                "/tasks/\(waiting)/cancel", #"{"reason":"mistake"}"#, token: stack.token())
             #expect([200, 202].contains(answer.status))
             try await eventually { try await stack.state(of: waiting) == "canceled" }
             let again = try await stack.post("/tasks/\(waiting)/cancel", nil, token: stack.token())

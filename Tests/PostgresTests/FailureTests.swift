@@ -162,7 +162,8 @@ import Testing
         let silent = try await TestPostgres.started()
         silent.pause()
         let server = try await TestPostgres.shared()
-        let target = "host=127.0.0.1,127.0.0.1 port=\(silent.port),\(server.port) user=\(server.user) "
+        let target =
+            "host=127.0.0.1,127.0.0.1 port=\(silent.port),\(server.port) user=\(server.user) "
             + "password=\(server.password) dbname=postgres"
         let adjust: (inout PostgresConfiguration) -> Void = { $0.connectTimeout = .milliseconds(500) }
         let sum = try await withPool(target, adjust) { try await $0.sum(1, 1) }

@@ -108,7 +108,12 @@ import Testing
     }
 
     @Test func `waiting longer than the acquire timeout is pool exhaustion`() async throws {
-        try await withFreshPool("", { $0.maxConnections = 1; $0.acquireTimeout = .milliseconds(200) }) { pool in
+        try await withFreshPool(
+            "",
+            {
+                $0.maxConnections = 1; $0.acquireTimeout = .milliseconds(200)
+            }
+        ) { pool in
             #expect(try await eventually { (try? await pool.sum(1, 1)) == 2 })
             async let busy = failure { try await pool.sleep(9) }
             try await pool.untilSleeping()
@@ -119,7 +124,12 @@ import Testing
     }
 
     @Test func `more waiting calls than the bound are refused at once`() async throws {
-        try await withFreshPool("", { $0.maxConnections = 1; $0.maxWaiting = 2 }) { pool in
+        try await withFreshPool(
+            "",
+            {
+                $0.maxConnections = 1; $0.maxWaiting = 2
+            }
+        ) { pool in
             _ = try await pool.sum(1, 1)
             let codes = await withTaskGroup(of: PostgresError.Code?.self) { group in
                 for _ in 0..<6 { group.addTask { await failure { try await pool.execute(Sleep(seconds: 0.2)) }?.code } }
@@ -131,7 +141,12 @@ import Testing
     }
 
     @Test func `a cancelled statement ends promptly and its connection is used again`() async throws {
-        try await withFreshPool("", { $0.maxConnections = 1; $0.cancelGrace = .seconds(5) }) { pool in
+        try await withFreshPool(
+            "",
+            {
+                $0.maxConnections = 1; $0.cancelGrace = .seconds(5)
+            }
+        ) { pool in
             let before = try await pool.execute(BackendID())
             let start = ContinuousClock.now
             let error = await withTaskGroup(of: PostgresError?.self) { group in
@@ -181,7 +196,12 @@ import Testing
     }
 
     @Test func `a call's own timeout stops it by a cancel request`() async throws {
-        try await withFreshPool("", { $0.maxConnections = 1; $0.cancelGrace = .seconds(5) }) { pool in
+        try await withFreshPool(
+            "",
+            {
+                $0.maxConnections = 1; $0.cancelGrace = .seconds(5)
+            }
+        ) { pool in
             let before = try await pool.execute(BackendID())
             let start = ContinuousClock.now
             let error = await failure { try await pool.execute(Sleep(seconds: 9), timeout: .milliseconds(200)) }

@@ -140,7 +140,12 @@ import Testing
     }
 
     @Test func `a cancelled transaction is rolled back and its connection is used again`() async throws {
-        try await withFreshPool(Insert.schema, { $0.maxConnections = 1; $0.cancelGrace = .seconds(5) }) { pool in
+        try await withFreshPool(
+            Insert.schema,
+            {
+                $0.maxConnections = 1; $0.cancelGrace = .seconds(5)
+            }
+        ) { pool in
             let before = try await pool.execute(BackendID())
             let error = await withTaskGroup(of: PostgresError?.self) { group in
                 group.addTask {

@@ -138,24 +138,31 @@ import Testing
         let id = UUID()
         let date = Date(timeIntervalSince1970: 1_700_000_000)
         try await withFreshPool { pool in
-            let full = try await pool.execute(Arrays(
-                texts: ["a", nil, "", "é,{}\""], ints: [1, nil, .min], uuids: [id, nil], timestamps: [date, nil],
-                bools: [true, false, nil], jsons: [Array("1".utf8), nil], bytes: [[1, 255], [], nil],
-                doubles: [1.5, nil], jsonbs: [Array("[1]".utf8), nil]
-            ))
-            #expect(full.first == Arrays.Answer(
-                texts: ["a", nil, "", "é,{}\""], ints: [1, nil, .min], uuids: [id, nil],
-                rest: [
-                    #"{"2023-11-14 22:13:20+00",NULL}"#, "{t,f,NULL}", "{1,NULL}", #"{"\\x01ff","\\x",NULL}"#,
-                    "{1.5,NULL}", "{[1],NULL}",
-                ]
-            ))
-            let empty = try await pool.execute(Arrays(
-                texts: [], ints: [], uuids: [], timestamps: [], bools: [], jsons: [], bytes: [], doubles: [], jsonbs: []
-            ))
-            #expect(empty.first == Arrays.Answer(
-                texts: [], ints: [], uuids: [], rest: ["{}", "{}", "{}", "{}", "{}", "{}"]
-            ))
+            let full = try await pool.execute(
+                Arrays(
+                    texts: ["a", nil, "", "é,{}\""], ints: [1, nil, .min], uuids: [id, nil], timestamps: [date, nil],
+                    bools: [true, false, nil], jsons: [Array("1".utf8), nil], bytes: [[1, 255], [], nil],
+                    doubles: [1.5, nil], jsonbs: [Array("[1]".utf8), nil]
+                ))
+            #expect(
+                full.first
+                    == Arrays.Answer(
+                        texts: ["a", nil, "", "é,{}\""], ints: [1, nil, .min], uuids: [id, nil],
+                        rest: [
+                            #"{"2023-11-14 22:13:20+00",NULL}"#, "{t,f,NULL}", "{1,NULL}", #"{"\\x01ff","\\x",NULL}"#,
+                            "{1.5,NULL}", "{[1],NULL}",
+                        ]
+                    ))
+            let empty = try await pool.execute(
+                Arrays(
+                    texts: [], ints: [], uuids: [], timestamps: [], bools: [], jsons: [], bytes: [], doubles: [],
+                    jsonbs: []
+                ))
+            #expect(
+                empty.first
+                    == Arrays.Answer(
+                        texts: [], ints: [], uuids: [], rest: ["{}", "{}", "{}", "{}", "{}", "{}"]
+                    ))
             let none = try await pool.execute(Arrays())
             #expect(none.first == Arrays.Answer(rest: [nil, nil, nil, nil, nil, nil]))
         }
@@ -168,7 +175,12 @@ import Testing
             Everything(interval: .infinity), Everything(bytes: [UInt8](repeating: 1, count: 2001)),
             Everything(text: String(repeating: "x", count: 1990), bytes: [UInt8](repeating: 1, count: 20)),
         ]
-        try await withFreshPool("", { $0.maxConnections = 1; $0.maxParameterBytes = 2000 }) { pool in
+        try await withFreshPool(
+            "",
+            {
+                $0.maxConnections = 1; $0.maxParameterBytes = 2000
+            }
+        ) { pool in
             let before = try await pool.execute(BackendID())
             for values in refused {
                 let error = await failure { try await pool.execute(values) }

@@ -66,7 +66,11 @@ final class Counter: Sendable {
     private let count = Mutex(0)
     var value: Int { count.withLock { $0 } }
     @discardableResult
-    func add(_ amount: Int = 1) -> Int { count.withLock { $0 += amount; return $0 } }
+    func add(_ amount: Int = 1) -> Int {
+        count.withLock {
+            $0 += amount; return $0
+        }
+    }
 }
 
 struct BackendID: PostgresStatement {

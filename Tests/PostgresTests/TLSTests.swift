@@ -15,7 +15,12 @@ import Testing
         )
         func outcome(_ options: String) async throws -> PostgresError? {
             let target = server.connectionString(database: "postgres", options)
-            return try await withPool(target, { $0.acquireTimeout = .seconds(3); $0.maxConnections = 1 }) { pool in
+            return try await withPool(
+                target,
+                {
+                    $0.acquireTimeout = .seconds(3); $0.maxConnections = 1
+                }
+            ) { pool in
                 await failure { try await pool.execute(UsesTLS()).forEach { #expect($0) } }
             }
         }

@@ -156,8 +156,10 @@ public final class TestPostgres: @unchecked Sendable {
         if getuid() == 0 { try run("/bin/chown", ["-R", "postgres:postgres", folder.path]) }
         try run(
             try binary("initdb"),
-            ["-D", data.path, "-U", "golden", "--auth=scram-sha-256", "--pwfile=\(secret.path)", "-E", "UTF8",
-                "--locale=C.UTF-8", "--no-sync"],
+            [
+                "-D", data.path, "-U", "golden", "--auth=scram-sha-256", "--pwfile=\(secret.path)", "-E", "UTF8",
+                "--locale=C.UTF-8", "--no-sync",
+            ],
             asServerUser: true
         )
         return (data, password)

@@ -56,12 +56,14 @@ package struct JSONLogHandler: LogHandler {
         case .string(let text): writer.field(key, cut(text))
         case .stringConvertible(let value): writer.field(key, cut(value.description))
         case .dictionary(let fields):
-            writer.field(key, object: { writer in
-                guard depth < depthMax else { return }
-                for (key, value) in fields.sorted(by: { $0.key < $1.key }).prefix(keysMax) {
-                    write(key, value, depth: depth + 1, to: &writer)
-                }
-            })
+            writer.field(
+                key,
+                object: { writer in
+                    guard depth < depthMax else { return }
+                    for (key, value) in fields.sorted(by: { $0.key < $1.key }).prefix(keysMax) {
+                        write(key, value, depth: depth + 1, to: &writer)
+                    }
+                })
         case .array(let values): writer.field(key, values.prefix(keysMax).map { cut("\($0)") })
         }
     }

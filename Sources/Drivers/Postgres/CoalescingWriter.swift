@@ -71,9 +71,10 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
         let acquireDeadline = pool.acquireDeadline(nil)
         return try await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                enqueue(Entry(
-                    item: item, ticket: ticket, acquireDeadline: acquireDeadline, continuation: continuation
-                ))
+                enqueue(
+                    Entry(
+                        item: item, ticket: ticket, acquireDeadline: acquireDeadline, continuation: continuation
+                    ))
             }
         } onCancel: {
             takeBack(ticket)

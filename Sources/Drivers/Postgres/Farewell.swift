@@ -7,13 +7,15 @@ final class Farewell {
 
     /// The connection must not outlive this object.
     func listen(on raw: OpaquePointer) {
-        unsafe PQsetNoticeReceiver(raw, { context, result in
-            guard let context = unsafe context, let result = unsafe result,
-                let severity = unsafe PQresultErrorField(result, Farewell.severityField)
-            else { return }
-            let farewell = unsafe Unmanaged<Farewell>.fromOpaque(context).takeUnretainedValue()
-            if unsafe ["FATAL", "PANIC"].contains(String(cString: severity)) { farewell.isSaid = true }
-        }, Unmanaged.passUnretained(self).toOpaque())
+        unsafe PQsetNoticeReceiver(
+            raw,
+            { context, result in
+                guard let context = unsafe context, let result = unsafe result,
+                    let severity = unsafe PQresultErrorField(result, Farewell.severityField)
+                else { return }
+                let farewell = unsafe Unmanaged<Farewell>.fromOpaque(context).takeUnretainedValue()
+                if unsafe ["FATAL", "PANIC"].contains(String(cString: severity)) { farewell.isSaid = true }
+            }, Unmanaged.passUnretained(self).toOpaque())
     }
 
     /// libpq's `PG_DIAG_SEVERITY_NONLOCALIZED`, a macro that Swift does not import.

@@ -14,7 +14,11 @@ extension PostgresConnection {
             sql += unsafe "LISTEN " + String(cString: quoted) + ";"
         }
         let text = sql
-        let result = serve(within: configuration.statementTimeout) { _ in true } _: { outsidePipeline(text) }
+        let result = serve(within: configuration.statementTimeout) { _ in
+            true
+        } _: {
+            outsidePipeline(text)
+        }
         try result?.get()
     }
 
@@ -46,7 +50,11 @@ extension PostgresConnection {
 
     /// One statement of the driver's own.
     func call<S: PostgresStatement>(_ statement: S, within limit: Duration) throws(PostgresError) where S.Row == Void {
-        let result = serve(within: limit) { _ in true } _: { execute(statement) }
+        let result = serve(within: limit) { _ in
+            true
+        } _: {
+            execute(statement)
+        }
         _ = try result?.get()
     }
 }

@@ -149,7 +149,7 @@ extension PostgresConnection {
     func start() -> OpaquePointer? {
         let names = unsafe keywords.map { unsafe strdup($0.0) } + [nil]
         let values = unsafe keywords.map { unsafe strdup($0.1) } + [nil]
-        defer { for unsafe text in unsafe names + values { unsafe free(text) } }
+        defer { unsafe (names + values).forEach { text in unsafe free(text) } }
         return unsafe PQconnectStartParams(
             names.map { unsafe UnsafePointer($0) }, values.map { unsafe UnsafePointer($0) }, 0
         )

@@ -111,11 +111,12 @@ internal import Glibc
     private static func configure(_ context: OpaquePointer, _ tls: RedisTLS) throws(RedisError) {
         guard unsafe openssl_require_tls12(context) == 1 else { throw failure("TLS 1.2 cannot be required") }
         unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
-        let trusted = if let file = tls.authorityFile {
-            unsafe SSL_CTX_load_verify_locations(context, file, nil)
-        } else {
-            unsafe SSL_CTX_set_default_verify_paths(context)
-        }
+        let trusted =
+            if let file = tls.authorityFile {
+                unsafe SSL_CTX_load_verify_locations(context, file, nil)
+            } else {
+                unsafe SSL_CTX_set_default_verify_paths(context)
+            }
         guard trusted == 1 else { throw failure("The authorities for Redis cannot be read") }
         if let file = tls.certificateFile {
             guard unsafe SSL_CTX_use_certificate_chain_file(context, file) == 1 else {

@@ -33,36 +33,48 @@ package struct OpenAPIDocument: Sendable {
         let paths = Dictionary(grouping: routes, by: \.pattern).sorted { $0.key < $1.key }
         return JSONWriter.object { writer in
             writer.field("openapi", "3.1.0")
-            writer.field("info", object: {
-                $0.field("title", title)
-                $0.field("version", version)
-            })
-            writer.field("paths", object: { writer in
-                for (pattern, routes) in paths {
-                    writer.field(pattern, object: { writer in
-                        for route in routes {
-                            writer.field(route.method.rawValue.lowercased(), Self.operation(route))
-                        }
-                    })
-                }
-            })
+            writer.field(
+                "info",
+                object: {
+                    $0.field("title", title)
+                    $0.field("version", version)
+                })
+            writer.field(
+                "paths",
+                object: { writer in
+                    for (pattern, routes) in paths {
+                        writer.field(
+                            pattern,
+                            object: { writer in
+                                for route in routes {
+                                    writer.field(route.method.rawValue.lowercased(), Self.operation(route))
+                                }
+                            })
+                    }
+                })
             writer.field("components", components)
         }
     }
 
     private var components: JSON {
         JSONWriter.object { writer in
-            writer.field("securitySchemes", object: { writer in
-                writer.field("bearer", object: {
-                    $0.field("type", "http")
-                    $0.field("scheme", "bearer")
-                    $0.field("bearerFormat", "JWT")
+            writer.field(
+                "securitySchemes",
+                object: { writer in
+                    writer.field(
+                        "bearer",
+                        object: {
+                            $0.field("type", "http")
+                            $0.field("scheme", "bearer")
+                            $0.field("bearerFormat", "JWT")
+                        })
                 })
-            })
-            writer.field("schemas", object: { writer in
-                writer.field("Problem", Self.problem.json)
-                for (name, schema) in schemas { writer.field(name, schema.json) }
-            })
+            writer.field(
+                "schemas",
+                object: { writer in
+                    writer.field("Problem", Self.problem.json)
+                    for (name, schema) in schemas { writer.field(name, schema.json) }
+                })
         }
     }
 
@@ -89,9 +101,11 @@ package struct OpenAPIDocument: Sendable {
                 writer.field("x-permission", permission.rawValue)
             }
             if !operation.parameters.isEmpty {
-                writer.field("parameters", array: { writer in
-                    for parameter in operation.parameters { writer.element(self.parameter(parameter)) }
-                })
+                writer.field(
+                    "parameters",
+                    array: { writer in
+                        for parameter in operation.parameters { writer.element(self.parameter(parameter)) }
+                    })
             }
             if let body = operation.body { writer.field("requestBody", self.body(body)) }
             writer.field("responses", responses(of: route))
@@ -111,12 +125,16 @@ package struct OpenAPIDocument: Sendable {
     private static func body(_ body: Body) -> JSON {
         JSONWriter.object { writer in
             writer.field("required", body.isRequired)
-            writer.field("content", object: { writer in
-                writer.field("application/json", object: {
-                    $0.field("schema", body.schema.json)
-                    $0.field(ifPresent: "example", body.example)
+            writer.field(
+                "content",
+                object: { writer in
+                    writer.field(
+                        "application/json",
+                        object: {
+                            $0.field("schema", body.schema.json)
+                            $0.field(ifPresent: "example", body.example)
+                        })
                 })
-            })
         }
     }
 
@@ -125,14 +143,20 @@ package struct OpenAPIDocument: Sendable {
         return JSONWriter.object { writer in
             for answer in route.operation.answers { writer.field(String(answer.status.code), self.answer(answer)) }
             for (status, codes) in refusals {
-                writer.field(String(status), object: { writer in
-                    writer.field("description", codes.map { "`\($0.rawValue)`" }.joined(separator: ", "))
-                    writer.field("content", object: { writer in
-                        writer.field(Problem.contentType, object: {
-                            $0.field("schema", Schema.named("Problem").json)
-                        })
+                writer.field(
+                    String(status),
+                    object: { writer in
+                        writer.field("description", codes.map { "`\($0.rawValue)`" }.joined(separator: ", "))
+                        writer.field(
+                            "content",
+                            object: { writer in
+                                writer.field(
+                                    Problem.contentType,
+                                    object: {
+                                        $0.field("schema", Schema.named("Problem").json)
+                                    })
+                            })
                     })
-                })
             }
         }
     }
@@ -141,11 +165,13 @@ package struct OpenAPIDocument: Sendable {
         JSONWriter.object { writer in
             writer.field("description", answer.summary)
             if !answer.headers.isEmpty {
-                writer.field("headers", object: { writer in
-                    for (name, schema) in answer.headers {
-                        writer.field(name, object: { $0.field("schema", schema.json) })
-                    }
-                })
+                writer.field(
+                    "headers",
+                    object: { writer in
+                        for (name, schema) in answer.headers {
+                            writer.field(name, object: { $0.field("schema", schema.json) })
+                        }
+                    })
             }
             let contents: [(String, Schema)] =
                 switch answer.content {
@@ -155,11 +181,13 @@ package struct OpenAPIDocument: Sendable {
                 case .jsonOrText(let schema, let type): [("application/json", schema), (type, .text())]
                 }
             if !contents.isEmpty {
-                writer.field("content", object: { writer in
-                    for (type, schema) in contents {
-                        writer.field(type, object: { $0.field("schema", schema.json) })
-                    }
-                })
+                writer.field(
+                    "content",
+                    object: { writer in
+                        for (type, schema) in contents {
+                            writer.field(type, object: { $0.field("schema", schema.json) })
+                        }
+                    })
             }
         }
     }

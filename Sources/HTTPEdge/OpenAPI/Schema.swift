@@ -70,10 +70,12 @@ package indirect enum Schema: Sendable {
             writer.field(ifPresent: "maxProperties", max)
         case .object(let fields, let isOpen): Self.write(fields, isOpen, to: &writer)
         case .nullable(let schema):
-            writer.field("anyOf", array: { writer in
-                writer.element(schema.json)
-                writer.element(object: { $0.field("type", "null") })
-            })
+            writer.field(
+                "anyOf",
+                array: { writer in
+                    writer.element(schema.json)
+                    writer.element(object: { $0.field("type", "null") })
+                })
         case .named(let name): writer.field("$ref", "#/components/schemas/\(name)")
         }
     }
@@ -82,9 +84,11 @@ package indirect enum Schema: Sendable {
         writer.field("type", "object")
         let required = fields.filter(\.isRequired).map(\.name)
         if !required.isEmpty { writer.field("required", required) }
-        writer.field("properties", object: { writer in
-            for field in fields { writer.field(field.name, field.schema.described(field.note)) }
-        })
+        writer.field(
+            "properties",
+            object: { writer in
+                for field in fields { writer.field(field.name, field.schema.described(field.note)) }
+            })
         if !isOpen { writer.field("additionalProperties", false) }
     }
 

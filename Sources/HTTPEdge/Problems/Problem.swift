@@ -72,14 +72,16 @@ package struct Problem: Error, Sendable, Equatable {
             writer.field("code", code.rawValue)
             writer.field("detail", detail)
             if !errors.isEmpty {
-                writer.field("errors", array: { writer in
-                    for error in errors.prefix(Self.errorsMax) {
-                        writer.element(object: {
-                            $0.field("field", error.field)
-                            $0.field("message", error.message)
-                        })
-                    }
-                })
+                writer.field(
+                    "errors",
+                    array: { writer in
+                        for error in errors.prefix(Self.errorsMax) {
+                            writer.element(object: {
+                                $0.field("field", error.field)
+                                $0.field("message", error.message)
+                            })
+                        }
+                    })
             }
             for member in members { writer.field(member.name, member.value) }
         }

@@ -2,8 +2,8 @@ internal import Contracts
 internal import HTTPTypes
 package import Hummingbird
 package import Logging
-internal import Synchronization
 internal import NIOCore
+internal import Synchronization
 
 /// Takes one request through the edge: limits on its head, route, token, permission, rate limit, handler; and turns
 /// whatever comes of it into an answer. The order stands in `answer(_:_:)` and nowhere else.

@@ -1,7 +1,6 @@
 internal import AgentWorkerService
 internal import ArgumentParser
 internal import Bootstrap
-internal import Contracts
 internal import FoundationEssentials
 internal import Logging
 
@@ -41,29 +40,15 @@ struct AgentWorkerCommand: AsyncParsableCommand {
     @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.") var program: [String] = []
 
     func validate() throws {
-        try checkNames()
-        guard AgentWorkerConfiguration.slotsRange.contains(slots) else {
-            throw ValidationError("--slots must be from 1 to \(AgentWorkerConfiguration.slotsRange.upperBound).")
+        if let problem = AgentWorkerConfiguration.problem(id: id, roles: roles, slots: slots, owner: owner) {
+            throw ValidationError(problem)
         }
         guard (0...3600).contains(drainSeconds) else { throw ValidationError("--drain-seconds must be 0 to 3600.") }
-        guard (1...200).contains(owner.utf8.count) else { throw ValidationError("--owner must be 1 to 200 bytes.") }
         switch chosenBackend {
         case .echo where !program.isEmpty: throw ValidationError("The echo back end takes no PROGRAM.")
         case .command where program.isEmpty:
             throw ValidationError("Give the PROGRAM after --, or choose --backend echo.")
         case .echo, .command: break
-        }
-    }
-
-    private func checkNames() throws {
-        for role in roles where AgentRole(role) == nil {
-            throw ValidationError("\"\(role)\" is no role: 1 to 63 of A-Z a-z 0-9 _ -, a letter or digit first.")
-        }
-        guard (1...AgentAnnouncement.rolesMax).contains(Set(roles).count) else {
-            throw ValidationError("Give 1 to \(AgentAnnouncement.rolesMax) roles.")
-        }
-        if let id, AgentID(id) == nil {
-            throw ValidationError("\"\(id)\" is no agent id: 1 to 63 of A-Z a-z 0-9 _ -, a letter or digit first.")
         }
     }
 
@@ -75,7 +60,10 @@ struct AgentWorkerCommand: AsyncParsableCommand {
         let output = LogOutput.standard()
         output.adoptLibraries(service: "agent-worker", level: max(level, .warning))
         var logger = output.logger(service: "agent-worker", level: level)
-        let configuration = try self.configuration(settings)
+        var configuration = try AgentWorkerConfiguration(
+            id: id, roles: roles, slots: slots, owner: owner, backend: backendKind, settings: settings
+        )
+        configuration.drainTimeout = .seconds(drainSeconds)
         logger[metadataKey: "agent"] = "\(configuration.agent)"
         let worker = try await AgentWorker(configuration, logger: logger)
         logger.info(
@@ -88,18 +76,6 @@ struct AgentWorkerCommand: AsyncParsableCommand {
         try await runServices(
             worker.services, logger: logger, drainTimeout: configuration.drainTimeout + AgentWorker.shutdownMargin
         )
-    }
-
-    private func configuration(_ settings: ServiceConfiguration) throws -> AgentWorkerConfiguration {
-        let made = "agent-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0...UInt32.max))"
-        guard let agent = AgentID(id ?? made) else { throw ValidationError("The agent id is not a name.") }
-        var seen: Set<String> = []
-        var configuration = AgentWorkerConfiguration(
-            agent: agent, roles: roles.filter { seen.insert($0).inserted }.compactMap { AgentRole($0) }, slots: slots,
-            owner: owner, backend: backendKind, nats: try AgentWorkerConfiguration.nats(settings, agent: agent)
-        )
-        configuration.drainTimeout = .seconds(drainSeconds)
-        return configuration
     }
 
     private var backendKind: AgentWorkerConfiguration.BackendKind {

@@ -1,4 +1,4 @@
-package import Bootstrap
+internal import Bootstrap
 package import Contracts
 package import NATS
 
@@ -65,7 +65,7 @@ package struct AgentWorkerConfiguration: Sendable {
     }
 
     /// How to reach the bus, from the environment.
-    package static func nats(_ settings: ServiceConfiguration, agent: AgentID) throws -> NATSConfiguration {
+    static func nats(_ settings: ServiceConfiguration, agent: AgentID) throws -> NATSConfiguration {
         let servers = try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222")
         var nats = NATSConfiguration(servers: servers, name: "golden-agent-\(agent)")
         if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
@@ -81,6 +81,8 @@ package struct AgentWorkerConfiguration: Sendable {
 /// Why an agent cannot work.
 package struct AgentWorkerError: Error, CustomStringConvertible {
     package enum Code: String, Sendable {
+        /// A word of the command line cannot be used.
+        case invalidOption = "agent_invalid_option"
         /// The program of the command back end does not exist or cannot be executed.
         case programNotFound = "agent_program_not_found"
         /// The process that would kill orphaned programs could not be kept running.

@@ -1,7 +1,6 @@
 internal import AgentWorkerCore
 internal import Contracts
 internal import FoundationEssentials
-internal import Glibc
 internal import Logging
 internal import Subprocess
 
@@ -69,7 +68,7 @@ struct CommandBackend: Backend {
         options.createSession = true
         options.teardownSequence = [teardown]
         let group = GroupBox()
-        defer { end(group) }
+        defer { if let leader = group.leader { watchdog.remove(leader) } }
         do {
             let result = try await Subprocess.run(
                 executable, arguments: Arguments(settings.arguments), environment: environment,
@@ -174,20 +173,11 @@ struct CommandBackend: Backend {
     /// SIGTERM to the group, a grace, SIGKILL to the group.
     private func kill(_ execution: Running) async {
         await execution.teardown(using: [teardown])
-        killGroup(execution.processIdentifier.value)
-    }
-
-    private func end(_ group: GroupBox) {
-        guard let leader = group.leader else { return }
-        killGroup(leader)
-        watchdog.remove(leader)
-    }
-
-    private func killGroup(_ leader: Int32) {
-        // Usually there is nobody left, which is no error.
-        if Glibc.kill(-leader, SIGKILL) != 0, errno != ESRCH {
-            logger.warning(
-                "a program's group could not be killed", metadata: ["group": "\(leader)", "errno": "\(errno)"])
+        do {
+            try execution.send(signal: .kill, toProcessGroup: true)
+        } catch {
+            // Usually there is nobody left; the watchdog has the last word.
+            logger.trace("a program's group had ended", metadata: ["error": "\(error)"])
         }
     }
 

@@ -2,11 +2,12 @@ internal import Logging
 internal import Subprocess
 internal import Synchronization
 
-/// Kills the programs of this agent when the agent itself dies in whatever way, SIGKILL included.
+/// Ends process groups: what a program leaves behind when it ends, and every program of this agent when the agent itself
+/// dies in whatever way, SIGKILL included.
 ///
-/// A small shell that reads which process groups are alive. Its standard input ends when the agent's process ends, and
-/// then it kills what is left. (The kernel's parent-death signal would follow the *thread* that started a program, and
-/// would miss what the program itself started.)
+/// A small shell that reads which groups begin and end. Its standard input ends when the agent's process ends, and then
+/// it kills what is left. (The kernel's parent-death signal would follow the *thread* that started a program, and would
+/// miss what the program itself started.)
 final class Watchdog: Sendable {
     private static let environment: [Environment.Key: String] = ["PATH": "/usr/bin:/bin"]
     private static let script = """
@@ -16,6 +17,7 @@ final class Watchdog: Sendable {
             case $sign in
             +) groups="$groups $group" ;;
             -)
+                kill -KILL "-$group" 2>/dev/null
                 rest=
                 for each in $groups; do [ "$each" = "$group" ] || rest="$rest $each"; done
                 groups=$rest
@@ -36,6 +38,7 @@ final class Watchdog: Sendable {
     /// The leader of a process group that has to die with this process.
     func add(_ group: Int32) { input.yield("+ \(group)\n") }
 
+    /// The leader has ended: whoever is left in its group is killed.
     func remove(_ group: Int32) { input.yield("- \(group)\n") }
 
     /// Runs until cancelled. Throws when the shell cannot be kept running: without it no program may be started.

@@ -108,7 +108,9 @@ package struct Explanation: Sendable, Equatable {
         let took = Int(at.timeIntervalSince(task.createdAt))
         return Explanation(
             summary: summary,
-            details: ["It ended at \(Timestamp.text(at)), \(took) s after it was accepted, with \(task.attempt) attempts."],
+            details: [
+                "It ended at \(Timestamp.text(at)), \(took) s after it was accepted, with \(task.attempt) attempts."
+            ],
             next: nil
         )
     }

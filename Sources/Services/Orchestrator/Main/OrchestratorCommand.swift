@@ -63,7 +63,8 @@ struct Migrate: AsyncParsableCommand {
     }
 
     struct Status: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lists the migrations; exits 1 when some are missing.")
+        static let configuration = CommandConfiguration(
+            abstract: "Lists the migrations; exits 1 when some are missing.")
 
         @Flag(help: "One JSON object a line.") var json = false
 

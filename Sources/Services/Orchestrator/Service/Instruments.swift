@@ -18,7 +18,8 @@ struct Instruments: Sendable {
         created = registry.counter("tasks_created_total", "Tasks accepted, by workflow.", labels: ["workflow"])
         completed = registry.counter("tasks_completed_total", "Tasks that ended as completed.")[]
         failed = registry.counter(
-            "tasks_failed_total", "Tasks that ended otherwise, by state (failed, canceled, rejected).", labels: ["state"]
+            "tasks_failed_total", "Tasks that ended otherwise, by state (failed, canceled, rejected).",
+            labels: ["state"]
         )
         retried = registry.counter("tasks_retried_total", "Attempts that were followed by another.")[]
         duration = registry.histogram("task_duration_seconds", "From acceptance to the end of a task.")[]

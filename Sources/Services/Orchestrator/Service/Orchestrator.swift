@@ -142,7 +142,8 @@ struct Work: Sendable {
         var limits = DispatchBook.Limits()
         limits.tenantConcurrency = configuration.tenantConcurrency
         let dispatcher = Dispatcher(
-            limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher, bus: bus,
+            limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
+            bus: bus,
             agents: agents, instruments: instruments, logger: logger
         )
         let reports = ReportApplier(
@@ -153,7 +154,8 @@ struct Work: Sendable {
             election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
             dispatcher: dispatcher, relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, logger: logger),
             reconciler: Reconciler(
-                tasks: stores.tasks, records: stores.records, agentStore: stores.agents, agents: agents, decider: decider,
+                tasks: stores.tasks, records: stores.records, agentStore: stores.agents, agents: agents,
+                decider: decider,
                 dispatcher: dispatcher, instruments: instruments, logger: logger
             ),
             lostWork: LostWork(

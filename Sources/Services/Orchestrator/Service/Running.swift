@@ -1,5 +1,14 @@
 internal import ServiceLifecycle
 
+/// Runs `body` until the service is told to stop, which ends it by cancellation and is no error.
+func runUntilShutdown(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    do {
+        try await cancelWhenGracefulShutdown(body)
+    } catch is CancellationError {
+        return
+    }
+}
+
 /// A driver's `run` and `shutdown` as a service of the lifecycle: stopped when its turn in the shutdown comes.
 struct Running: Service {
     /// How long a connection may take to end in good order.
@@ -20,7 +29,7 @@ struct Running: Service {
     }
 
     func run() async throws {
-        guard let stop else { return try await cancelWhenGracefulShutdown(body) }
+        guard let stop else { return try await runUntilShutdown(body) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await body() }
             group.addTask {

@@ -7,14 +7,16 @@ enum AgentView {
     static func list(online: [AgentDirectory.Entry], known: [KnownAgent]) -> JSON {
         let here = Set(online.map(\.announcement.agent))
         return JSONWriter.object { writer in
-            writer.field("agents", array: { writer in
-                for entry in online.sorted(by: { $0.announcement.agent < $1.announcement.agent }) {
-                    writer.element(object: { write(entry, to: &$0) })
-                }
-                for agent in known where !here.contains(agent.agent) {
-                    writer.element(object: { write(agent, to: &$0) })
-                }
-            })
+            writer.field(
+                "agents",
+                array: { writer in
+                    for entry in online.sorted(by: { $0.announcement.agent < $1.announcement.agent }) {
+                        writer.element(object: { write(entry, to: &$0) })
+                    }
+                    for agent in known where !here.contains(agent.agent) {
+                        writer.element(object: { write(agent, to: &$0) })
+                    }
+                })
         }
     }
 

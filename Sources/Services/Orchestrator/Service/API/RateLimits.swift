@@ -29,7 +29,8 @@ struct RateLimits: Sendable {
             guard let policy = policies[role] else { return RateLimitDecision(policies: [], isAdmitted: true) }
             let key = request.principal.map { "\(role.rawValue):\($0.subject)" } ?? "address:\(request.address)"
             let tenant = request.principal?.tenant.text ?? "anonymous"
-            let decision = await counters.decide([RateCharge(policy: policy, key: key, cost: request.cost)], scope: tenant)
+            let decision = await counters.decide(
+                [RateCharge(policy: policy, key: key, cost: request.cost)], scope: tenant)
             return Self.answer(decision)
         }
     }

@@ -13,7 +13,8 @@ extension TaskAPI {
             Route(.get, "/tasks", access: .require(.taskRead), operation: Self.listOperation, handler: list),
             Route(.get, "/tasks/{id}", access: .require(.taskRead), operation: Self.showOperation, handler: show),
             Route(
-                .get, "/tasks/{id}/events", access: .require(.taskRead), operation: Self.eventsOperation, handler: events
+                .get, "/tasks/{id}/events", access: .require(.taskRead), operation: Self.eventsOperation,
+                handler: events
             ),
             Route(
                 .post, "/tasks/{id}/cancel", access: .require(.taskCancel), operation: Self.cancelOperation,

@@ -62,9 +62,11 @@ struct TaskAPI: Sendable {
         let page = found.prefix(limit)
         return .json(
             JSONWriter.object { writer in
-                writer.field("tasks", array: { writer in
-                    for task in page { writer.element(TaskView.summary(task, workflow: workflow(of: task))) }
-                })
+                writer.field(
+                    "tasks",
+                    array: { writer in
+                        for task in page { writer.element(TaskView.summary(task, workflow: workflow(of: task))) }
+                    })
                 if found.count > limit, let last = page.last {
                     writer.field("next_cursor", Cursor([last.id.description]).text(list: "tasks"))
                 }
@@ -155,7 +157,9 @@ struct TaskAPI: Sendable {
         var queue: (pending: Int, held: Int)?
         if task.state.occupiesAgent {
             // The bus may be away; the explanation then does without the queue's numbers.
-            do { queue = try await bus.consumerState(task.role).map { ($0.pending, $0.ackPending) } } catch { queue = nil }
+            do { queue = try await bus.consumerState(task.role).map { ($0.pending, $0.ackPending) } } catch {
+                queue = nil
+            }
         }
         let now = Date()
         return Explanation.Facts(

@@ -31,9 +31,11 @@ enum TaskView {
         writer.field("attempt", task.attempt)
         writer.field("max_attempts", task.overrides.attemptMax)
         writer.field("timeout_seconds", task.overrides.timeoutSeconds)
-        writer.field("labels", object: { writer in
-            for (name, value) in task.labels.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
-        })
+        writer.field(
+            "labels",
+            object: { writer in
+                for (name, value) in task.labels.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
+            })
         writer.field("usage_tokens", task.usageTokens)
         writer.field(ifPresent: "agent", task.agent?.text)
         writer.field("created_at", Timestamp.text(task.createdAt))
@@ -60,10 +62,12 @@ enum TaskView {
     }
 
     private static func writeError(_ code: String, _ message: String, to writer: inout JSONWriter) {
-        writer.field("error", object: {
-            $0.field("code", code)
-            $0.field("message", message)
-        })
+        writer.field(
+            "error",
+            object: {
+                $0.field("code", code)
+                $0.field("message", message)
+            })
     }
 
     /// A page of a history, and how to get the next one.

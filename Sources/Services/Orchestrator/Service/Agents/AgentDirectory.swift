@@ -26,7 +26,7 @@ final class AgentDirectory: Service {
     }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        try await runUntilShutdown {
             let announcements = try self.bus.subscribe(.announcements)
             try self.bus.sendRaw(.announceNow)
             for try await announcement in announcements { self.hear(announcement, at: Date()) }

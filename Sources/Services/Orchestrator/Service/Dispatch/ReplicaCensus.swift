@@ -30,7 +30,7 @@ final class ReplicaCensus: Service {
     }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        try await runUntilShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
                 group.addTask { try await self.announce() }

@@ -40,7 +40,7 @@ final class EventHub: Service {
     }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        try await runUntilShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
                 group.addTask { for await _ in self.bus.connectionEvents() { self.reread { _ in true } } }

@@ -17,7 +17,7 @@ struct Leadership: Service {
     let logger: Logger
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        try await runUntilShutdown {
             while true {
                 do {
                     try await election.run { try await lead() }

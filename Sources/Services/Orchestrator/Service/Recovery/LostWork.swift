@@ -29,7 +29,9 @@ struct LostWork: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await loss in await bus.lostStreams() {
-                    await attempt("restore a lost stream") { try await restore(after: "\(loss.stream.rawValue) was lost") }
+                    await attempt("restore a lost stream") {
+                        try await restore(after: "\(loss.stream.rawValue) was lost")
+                    }
                 }
             }
             group.addTask {

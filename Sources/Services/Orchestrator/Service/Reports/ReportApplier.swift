@@ -31,7 +31,7 @@ final class ReportApplier: Service {
     }
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        try await runUntilShutdown {
             try await self.bus.consume(.allResults, as: BusTopology.orchestratorResults, batchMax: Self.batchMax) {
                 try await self.apply($0)
             }
