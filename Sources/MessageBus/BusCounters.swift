@@ -19,4 +19,12 @@ final class BusCounters: Sendable {
     func change(_ change: (inout BusCounts) -> Void) {
         state.withLock { change(&$0) }
     }
+
+    /// True for the first, second, fourth, eighth … unreadable message: a flood of them must not flood the log.
+    func isWorthLogging() -> Bool {
+        state.withLock { counts in
+            counts.undecodable += 1
+            return counts.undecodable & (counts.undecodable - 1) == 0
+        }
+    }
 }

@@ -55,7 +55,7 @@ package struct MessageSequence<Element: WireMessage>: AsyncSequence, Sendable {
                 do throws(JSONError) {
                     return try Element(json: JSON(parsing: message.payload))
                 } catch {
-                    counters.change { $0.undecodable += 1 }
+                    guard counters.isWorthLogging() else { continue }
                     logger.warning(
                         "passed over an unreadable message",
                         metadata: ["subject": "\(message.subject)", "error": "\(error)"]

@@ -6,6 +6,8 @@ final class DeadlineThread: Sendable {
     private struct State {
         var next: ContinuousClock.Instant?
         var isStopped = false
+        /// The thread looks at `next` again before it sleeps, so that nobody need wake it.
+        var isTicking = false
     }
 
     private let state = Mutex(State())
@@ -18,12 +20,12 @@ final class DeadlineThread: Sendable {
 
     /// Makes sure that `tick` runs by then.
     func wake(by instant: ContinuousClock.Instant) {
-        let isEarlier = state.withLock { state in
+        let mustWake = state.withLock { state in
             if let next = state.next, next <= instant { return false }
             state.next = instant
-            return true
+            return !state.isTicking
         }
-        if isEarlier { wakeUp.raise() }
+        if mustWake { wakeUp.raise() }
     }
 
     func stop() {
@@ -35,12 +37,14 @@ final class DeadlineThread: Sendable {
         while true {
             let isStopped = state.withLock { state in
                 state.next = nil
+                state.isTicking = true
                 return state.isStopped
             }
             if isStopped { return }
             let wanted = tick(.now)
             let next = state.withLock { state in
                 // Someone may have asked for an earlier tick meanwhile.
+                state.isTicking = false
                 state.next = [state.next, wanted].compactMap { $0 }.min()
                 return state.next
             }

@@ -2,8 +2,8 @@ internal import Logging
 internal import Subprocess
 internal import Synchronization
 
-/// Ends process groups: what a program leaves behind when it ends, and every program of this agent when the agent itself
-/// dies in whatever way, SIGKILL included.
+/// Ends process groups: what a program leaves behind when it ends, and every program of this agent when the agent
+/// itself dies in whatever way, SIGKILL included.
 ///
 /// A small shell that reads which groups begin and end. Its standard input ends when the agent's process ends, and then
 /// it kills what is left. (The kernel's parent-death signal would follow the *thread* that started a program, and would
