@@ -85,9 +85,13 @@ struct Bench: Sendable {
         while try await bus.incarnation(of: .work).messageCount > 0 { await Task.yield() }
     }
 
-    /// Waits until that many items are in agents' hands.
+    /// Waits until an agent says that it works on that many items. (The server counts them as delivered earlier.)
     func untilHeld(_ count: Int) async throws {
-        while try await bus.consumerState(developer)?.ackPending != count { await Task.yield() }
+        let heard = try bus.subscribe(.announcements)
+        while true {
+            try bus.sendRaw(.announceNow)
+            if await heard.collect(until: { _ in true }).last?.leases.count == count { return }
+        }
     }
 }
 

@@ -73,9 +73,10 @@ def bad_inputs(stack: Stack) -> bool:
 
 
 def wait_for_outbox(stack: Stack) -> None:
-    """The good submissions may still be on their way to the bus."""
+    """The good submissions may still be on their way to the dispatcher and the bus."""
+    waiting = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM tasks WHERE state = 'queued')"
     for _ in range(100):
-        if stack.database.number("SELECT count(*) FROM outbox") == 0:
+        if stack.database.number(waiting) == 0:
             return
         time.sleep(0.1)
 
