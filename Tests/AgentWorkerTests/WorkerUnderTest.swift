@@ -88,9 +88,16 @@ struct Bench: Sendable {
     /// Waits until an agent says that it works on that many items. (The server counts them as delivered earlier.)
     func untilHeld(_ count: Int) async throws {
         let heard = try bus.subscribe(.announcements)
-        while true {
-            try bus.sendRaw(.announceNow)
-            if await heard.collect(until: { _ in true }).last?.leases.count == count { return }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [bus] in
+                // Asked again and again: an agent that is just starting does not hear the first time.
+                while true {
+                    try bus.sendRaw(.announceNow)
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            _ = await heard.collect { $0.leases.count == count }
+            group.cancelAll()
         }
     }
 }
