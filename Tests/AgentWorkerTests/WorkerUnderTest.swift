@@ -88,7 +88,7 @@ struct Bench: Sendable {
     /// Waits until an agent says that it works on that many items. (The server counts them as delivered earlier.)
     func untilHeld(_ count: Int) async throws {
         let heard = try bus.subscribe(.announcements)
-        try await withThrowingTaskGroup(of: Void.self) { group in
+        await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [bus] in
                 // Asked again and again: an agent that is just starting does not hear the first time.
                 while true {

@@ -6,8 +6,8 @@ internal import Synchronization
 /// Stops what a connection's thread is waiting for, from any other thread.
 ///
 /// A request remembers its reason, wakes the thread's `poll`, and sends libpq's cancel request from a short-lived
-/// thread of its own, because `PQcancel` blocks for as long as the server is silent. Requests carry the token of the call they
-/// mean, so that one that comes late never hits the next call.
+/// thread of its own, because `PQcancel` blocks for as long as the server is silent. Requests carry the token of the
+/// call they mean, so that one that comes late never hits the next call.
 final class Interruption: Sendable {
     /// Why a call was stopped.
     enum Reason: Sendable, Hashable {

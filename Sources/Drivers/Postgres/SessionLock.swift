@@ -164,7 +164,8 @@ extension PostgresPool {
     /// when the connection, and so the lock, is lost.
     ///
     /// - Throws: `body`'s error; `connectionLost` (or another code of the connection's end) when the lock was lost,
-    ///   after `body` has ended; `connectFailed` or `authenticationFailed` when there was no connection; `CancellationError`.
+    ///   after `body` has ended; `connectFailed` or `authenticationFailed` when there was no connection;
+    ///   `CancellationError`.
     package func withSessionLock<R: Sendable>(
         _ key: Int64, _ body: @escaping @Sendable () async throws -> R
     ) async throws -> R {

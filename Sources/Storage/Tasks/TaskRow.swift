@@ -7,7 +7,8 @@ enum TaskRow {
     /// In the order `read` expects; the table's alias is `t`.
     static let columns = """
         t.id, t.tenant_id, t.project_id, t.principal, t.name, t.workflow, t.workflow_version, t.priority, \
-        t.labels::json, t.traceparent, t.created_at, t.timeout_seconds, t.attempt_max, t.stage, t.role, t.attempt, t.stage_attempt, \
+        t.labels::json, t.traceparent, t.created_at, t.timeout_seconds, t.attempt_max, \
+        t.stage, t.role, t.attempt, t.stage_attempt, \
         t.event_seq, t.progress_seen, t.usage_tokens, t.agent, t.updated_at, t.state, t.run_at, t.lease_token, \
         t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at
         """

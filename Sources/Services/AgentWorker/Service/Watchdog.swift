@@ -9,6 +9,8 @@ internal import Synchronization
 /// it kills what is left. (The kernel's parent-death signal would follow the *thread* that started a program, and would
 /// miss what the program itself started.)
 final class Watchdog: Sendable {
+    /// How long the shell may take to end once its input has ended.
+    private static let endingMax: Duration = .seconds(2)
     private static let environment: [Environment.Key: String] = ["PATH": "/usr/bin:/bin"]
     private static let script = """
         trap '' HUP INT TERM
@@ -46,6 +48,8 @@ final class Watchdog: Sendable {
         // Its own session: signals meant for the agent's terminal must not end it first.
         var options = PlatformOptions()
         options.createSession = true
+        // When cancelled it is left alone, since it ignores this signal: its input ends, and it kills what is left.
+        options.teardownSequence = [.send(signal: .terminalClosed, allowedDurationToNextStep: Self.endingMax)]
         do {
             _ = try await Subprocess.run(
                 .name("sh"), arguments: ["-c", Self.script], environment: .custom(Self.environment),
