@@ -60,7 +60,8 @@ let package = Package(
         .target(
             name: "HTTPEdge",
             dependencies: [
-                "Contracts", hummingbird, hummingbirdCore, httpTypes, nio, nioHTTPTypes, lifecycle, jwt, crypto, log,
+                "Contracts", hummingbird, hummingbirdCore, httpTypes, nio, nioHTTP1, nioHTTPTypes, lifecycle, jwt,
+                crypto, log,
             ]
         ),
         .target(name: "Bootstrap", dependencies: ["Contracts", configuration, lifecycle, signals, log]),

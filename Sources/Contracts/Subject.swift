@@ -17,8 +17,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static func work(_ role: AgentRole) -> Subject { Subject("work.\(role)") }
     /// An agent's reports about one task.
     package static func results(_ role: AgentRole, _ task: TaskID) -> Subject { Subject("results.\(role).\(task)") }
-    /// A task's history as it is written.
-    package static func events(_ tenant: TenantID, _ task: TaskID) -> Subject { Subject("events.\(tenant).\(task)") }
+    /// What was just written to the histories of a tenant's tasks.
+    package static func events(_ tenant: TenantID) -> Subject { Subject("events.\(tenant)") }
     /// Asks whoever works on the task to stop.
     package static func cancel(_ task: TaskID) -> Subject { Subject("control.cancel.\(task)") }
     /// Hints to the leading dispatcher.
@@ -36,7 +36,7 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package enum Pattern {
         package static let allWork = "work.>"
         package static let allResults = "results.>"
-        package static let allEvents = "events.>"
+        package static let allEvents = "events.*"
         package static let allCancels = "control.cancel.*"
         package static let allReviews = "prc.>"
         package static let allSupervisor = "supervisor.>"

@@ -14,17 +14,24 @@ enum RedisKey {
     static func escape(_ part: String) -> String {
         // The empty part is written too: an empty hash tag would mean no tag at all.
         guard !part.isEmpty else { return "%" }
+        if !part.utf8.contains(where: isReserved) { return part }
         var bytes: [UInt8] = []
         for byte in part.utf8 {
-            switch byte {
-            case 0...0x20, 0x7F, UInt8(ascii: ":"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "%"):
-                let digits = String(byte, radix: 16)
-                bytes.append(UInt8(ascii: "%"))
-                bytes += (byte < 16 ? "0" + digits : digits).utf8
-            default:
+            guard isReserved(byte) else {
                 bytes.append(byte)
+                continue
             }
+            let digits = String(byte, radix: 16)
+            bytes.append(UInt8(ascii: "%"))
+            bytes += (byte < 16 ? "0" + digits : digits).utf8
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func isReserved(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0...0x20, 0x7F, UInt8(ascii: ":"), UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "%"): true
+        default: false
+        }
     }
 }

@@ -16,7 +16,6 @@ package enum BusTopology {
     package enum StreamName: String, Sendable, CaseIterable {
         case work = "WORK"
         case results = "RESULTS"
-        case events = "EVENTS"
         case reviews = "PRC"
         case escalations = "ESCALATIONS"
         case sandbox = "SANDBOX"
@@ -56,9 +55,8 @@ package enum BusTopology {
     }
 
     package static let streams: [Stream] = [
-        stream(.work, Subject.Pattern.allWork, .workQueue, .new, maxAge: nil, share: 8),
-        stream(.results, Subject.Pattern.allResults, .limits, .old, maxAge: .hours(24), share: 8),
-        stream(.events, Subject.Pattern.allEvents, .limits, .old, maxAge: .hours(72), share: 6),
+        stream(.work, Subject.Pattern.allWork, .workQueue, .new, maxAge: nil, share: 11),
+        stream(.results, Subject.Pattern.allResults, .limits, .old, maxAge: .hours(24), share: 11),
         stream(.reviews, Subject.Pattern.allReviews, .limits, .old, maxAge: .hours(24), share: 2),
         stream(.escalations, Subject.Pattern.allSupervisor, .limits, .old, maxAge: .hours(7 * 24), share: 2),
         stream(.sandbox, Subject.Pattern.allSandbox, .limits, .old, maxAge: .hours(24), share: 2),

@@ -25,8 +25,8 @@ extension Channel where Message == AgentReport {
     package static var allResults: Channel { Channel(pattern: Subject.Pattern.allResults) }
 }
 
-extension Channel where Message == TaskEvent {
-    package static func events(_ tenant: TenantID, _ task: TaskID) -> Channel { Channel(.events(tenant, task)) }
+extension Channel where Message == TaskEventBatch {
+    package static func events(_ tenant: TenantID) -> Channel { Channel(.events(tenant)) }
     package static var allEvents: Channel { Channel(pattern: Subject.Pattern.allEvents) }
 }
 

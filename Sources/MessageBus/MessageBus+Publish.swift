@@ -25,8 +25,10 @@ extension MessageBus {
     }
 
     /// Core NATS: fire and forget, buffered for a moment while reconnecting.
-    package func send<Message>(_ message: Message, on channel: Channel<Message>) throws(BusError) {
-        try sendRaw(channel.subject, payload: Array(message.json.bytes))
+    package func send<Message>(
+        _ message: Message, on channel: Channel<Message>, headers: [String: String] = [:]
+    ) throws(BusError) {
+        try sendRaw(channel.subject, payload: Array(message.json.bytes), headers: headers)
     }
 
     /// Core NATS without a body or with one made elsewhere.
@@ -34,9 +36,9 @@ extension MessageBus {
         try sendRaw(subject.text, payload: payload)
     }
 
-    private func sendRaw(_ subject: String, payload: [UInt8]) throws(BusError) {
+    private func sendRaw(_ subject: String, payload: [UInt8], headers: [String: String] = [:]) throws(BusError) {
         do {
-            try connection.publish(subject, headers: [:], payload: payload)
+            try connection.publish(subject, headers: headers, payload: payload)
         } catch {
             throw BusError(error, doing: "Sending on \(subject)")
         }

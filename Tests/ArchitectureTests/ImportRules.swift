@@ -22,7 +22,7 @@ import Testing
             "HTTPEdge",
             [
                 "Contracts", "Hummingbird", "HummingbirdCore", "HTTPTypes", "JWTKit", "Crypto", "Logging", "NIOCore",
-                "NIOHTTPTypes", "ServiceLifecycle",
+                "NIOHTTP1", "NIOHTTPTypes", "ServiceLifecycle",
             ]
         ),
         ("Bootstrap", ["Configuration", "Contracts", "Glibc", "Logging", "ServiceLifecycle", "UnixSignals"]),

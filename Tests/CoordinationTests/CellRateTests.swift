@@ -150,24 +150,34 @@ import Testing
                 let force = Int.random(in: 0..<8, using: &random) == 0
                 let picked = (0..<4).filter { _ in Bool.random(using: &random) }
                 guard !picked.isEmpty else { continue }
-                let cells = picked.map { index in
+                var cells = picked.map { index in
                     let (interval, burst) = shapes[index]
                     let cost = Int64.random(in: (force ? -burst : 0)...(burst + 1), using: &random)
                     return Cell(interval: interval, burst: burst, cost: cost, arrival: arrivals[index])
                 }
-                let expected = CellRate.decide(cells, now: now, force: force)
+                let requests = force ? 1 : Int.random(in: 1...5, using: &random)
                 let reply = try await redis.evaluate(
                     RateScript.script, keys: picked.map { "key\($0)" },
-                    arguments: RateScript.arguments(cells, now: now, force: force)
+                    arguments: RateScript.arguments(cells, requests: requests, now: now, force: force)
                 )
-                #expect(RateScript.outcome(reply, count: cells.count, now: now) == expected)
-                if expected.allowed {
-                    for (index, verdict) in zip(picked, expected.verdicts) { arrivals[index] = verdict.arrival }
+                var expected: [CellRate.Outcome] = []
+                for _ in 0..<requests {
+                    let outcome = CellRate.decide(cells, now: now, force: force)
+                    expected.append(outcome)
+                    guard outcome.allowed else { continue }
+                    for place in cells.indices {
+                        cells[place].arrival = outcome.verdicts[place].arrival
+                        arrivals[picked[place]] = outcome.verdicts[place].arrival
+                    }
                 }
-                let never = expected.verdicts.contains { $0.retry < 0 }
-                seen.insert(expected.allowed ? "allowed" : never ? "never" : "later")
+                #expect(RateScript.outcomes(reply, cells: cells, requests: requests, now: now) == expected)
+                for outcome in expected {
+                    let never = outcome.verdicts.contains { $0.retry < 0 }
+                    seen.insert(outcome.allowed ? "allowed" : never ? "never" : "later")
+                }
+                if Set(expected.map(\.allowed)).count == 2 { seen.insert("cut short") }
             }
-            #expect(seen == ["allowed", "never", "later"])
+            #expect(seen == ["allowed", "never", "later", "cut short"])
         }
     }
 
@@ -176,7 +186,7 @@ import Testing
             func decide(_ cell: Cell, now: Int64) async throws -> CellRate.Outcome? {
                 let arguments = RateScript.arguments([cell], now: now)
                 let reply = try await redis.evaluate(RateScript.script, keys: ["k"], arguments: arguments)
-                return RateScript.outcome(reply, count: 1, now: now)
+                return RateScript.outcomes(reply, cells: [cell], requests: 1, now: now)?.first
             }
             let then: Int64 = 1_800_000_000_000_000
             var cell = Cell(interval: 60_000_000, burst: 10, cost: 10, arrival: nil)

@@ -15,6 +15,22 @@ import Testing
         return configuration
     }
 
+    @Test(arguments: [
+        "BREW /pot HTTP/1.1\r\nHost: t\r\n\r\n", "no words of HTTP\r\n\r\n", "GET /health HTTP/1.1\r\nno colon\r\n\r\n",
+    ])
+    func `what is not HTTP gets a problem and the end of its connection`(_ text: String) async throws {
+        try await TestEdge.run { server in
+            let answer = try await blocking {
+                let connection = try RawConnection(port: server.port)
+                try connection.send(text)
+                return try connection.readToEnd()
+            }
+            #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"))
+            #expect(answer.lowercased().contains("content-type: application/problem+json\r\n"))
+            #expect(answer.contains("\"code\":\"request_malformed\""))
+        }
+    }
+
     @Test func `a connection that says nothing is closed`() async throws {
         try await TestEdge.run(server: configuration { $0.idleTimeout = .milliseconds(300) }) { server in
             let answer = try await blocking { try RawConnection(port: server.port).readToEnd() }

@@ -36,21 +36,21 @@ struct TopologyTests {
     func `drift is shown, repaired, and foreign settings survive`(_ binary: String) async throws {
         try await BusUnderTest.run(binary) { test in
             _ = try await test.administer(
-                "STREAM.UPDATE.EVENTS",
+                "STREAM.UPDATE.RESULTS",
                 """
-                {"name":"EVENTS","subjects":["events.>"],"retention":"limits","storage":"file","discard":"old",
+                {"name":"RESULTS","subjects":["results.>"],"retention":"limits","storage":"file","discard":"old",
                 "num_replicas":1,"max_age":60000000000,"max_bytes":1000000,"max_msg_size":2097152,
                 "duplicate_window":60000000000,"description":"kept"}
                 """
             )
             let plan = try await test.bus.plan()
-            #expect(plan.map(\.object) == ["stream EVENTS"])
+            #expect(plan.map(\.object) == ["stream RESULTS"])
             #expect(plan.first?.kind == .update)
             #expect(plan.first?.differences.map(\.setting) == ["max_age", "max_bytes", "duplicate_window"])
             #expect(plan.first?.differences.first?.found == "60000000000")
             #expect(try await test.bus.setUp() == plan)
             #expect(try await test.bus.plan() == [])
-            #expect(try await test.administer("STREAM.INFO.EVENTS").contains("\"description\":\"kept\""))
+            #expect(try await test.administer("STREAM.INFO.RESULTS").contains("\"description\":\"kept\""))
         }
     }
 
@@ -88,18 +88,16 @@ struct TopologyTests {
     func `an advisory of exhausted deliveries is captured`(_ binary: String) async throws {
         try await BusUnderTest.run(binary) { test in
             _ = try await test.administer(
-                "CONSUMER.DURABLE.CREATE.EVENTS.foreign",
+                "CONSUMER.DURABLE.CREATE.RESULTS.foreign",
                 """
-                {"stream_name":"EVENTS","config":{"durable_name":"foreign","ack_policy":"explicit",
+                {"stream_name":"RESULTS","config":{"durable_name":"foreign","ack_policy":"explicit",
                 "deliver_policy":"all","max_deliver":1,"ack_wait":100000000}}
                 """
             )
-            let event = TaskEvent(
-                task: newTask(), tenant: tenant, sequence: 1, kind: .created, at: Date(), attempt: 0, data: .emptyObject
-            )
-            _ = try await test.bus.publish(event, on: .events(tenant, event.task), id: nil)
+            let sent = report(1)
+            _ = try await test.bus.publish(sent, on: .results(developer, sent.task), id: nil)
             let advisories = try test.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>")
-            let pull = try test.connection.pullConsumer(stream: "EVENTS", consumer: "foreign", capacity: 1)
+            let pull = try test.connection.pullConsumer(stream: "RESULTS", consumer: "foreign", capacity: 1)
             _ = try await pull.nextBatch(max: 1)
             for await _ in advisories { break }
             // The stream stores what subscribers just heard.

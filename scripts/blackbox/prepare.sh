@@ -13,11 +13,10 @@ prepare() {
         exit 1
     fi
     if [[ -z "${GOLDEN_BIN:-}" ]]; then
-        local product
-        for product in golden orchestrator agent-worker; do
-            swift build -c release --product "$product" >&2
-        done
-        GOLDEN_BIN="$(swift build -c release --show-bin-path)"
+        # shellcheck source=scripts/lib/build.sh
+        source scripts/lib/build.sh
+        build_release >&2
+        GOLDEN_BIN=$RELEASE
     fi
     export GOLDEN_BIN
     export PYTHONDONTWRITEBYTECODE=1

@@ -58,7 +58,7 @@ class Submitter:
         return self._read(output)
 
     def start(self, count: int) -> subprocess.Popen[str]:
-        """Sends `count` (an even number) at full speed and then idles; end it with `finish`."""
+        """Sends `count` (an even number) or a few more at full speed and then idles; end it with `finish`."""
         return self._start(COUNTED_SECONDS_MAX, count)
 
     def finish(self, process: subprocess.Popen[str]) -> Load:
@@ -74,7 +74,10 @@ class Submitter:
         )
 
     def _read(self, output: str) -> Load:
-        numbers = json.loads(output.splitlines()[-1])
+        lines = output.splitlines()
+        if not lines:
+            raise RuntimeError("wrk ended without a word; it was stopped before its first answer")
+        numbers = json.loads(lines[-1])
         return Load(
             answers=numbers["answers"], seconds=numbers["microseconds"] / 1e6, bad_status=numbers["bad_status"],
             broken=numbers["broken"], p50=numbers["p50"] / 1000, p99=numbers["p99"] / 1000,

@@ -35,7 +35,8 @@ struct PostgresStore: Sendable {
         let created = await asAccount(
             [
                 "\(programs)/initdb", "--pgdata", data, "--username", "postgres", "--auth", "scram-sha-256",
-                "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync",
+                "--pwfile", passwordFile, "--encoding", "UTF8", "--locale", "C.UTF-8", "--lc-collate", "C",
+                "--no-sync",
             ], input: "", environment
         )
         try StackFolder.remove(passwordFile)

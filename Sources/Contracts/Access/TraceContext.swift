@@ -10,8 +10,8 @@ package struct TraceContext: Sendable, Hashable, CustomStringConvertible {
 
     /// Starts a new trace.
     package init(isSampled: Bool = true) {
-        traceID = Self.hex(Self.random()) + Self.hex(Self.random())
-        spanID = Self.hex(Self.random())
+        traceID = Hexadecimal.text(Self.random()) + Hexadecimal.text(Self.random())
+        spanID = Hexadecimal.text(Self.random())
         self.isSampled = isSampled
     }
 
@@ -42,7 +42,7 @@ package struct TraceContext: Sendable, Hashable, CustomStringConvertible {
 
     /// The same trace, one step further.
     package func child() -> TraceContext {
-        TraceContext(traceID: traceID, spanID: Self.hex(Self.random()), isSampled: isSampled)
+        TraceContext(traceID: traceID, spanID: Hexadecimal.text(Self.random()), isSampled: isSampled)
     }
 
     /// The header's value, version 00.
@@ -67,9 +67,4 @@ package struct TraceContext: Sendable, Hashable, CustomStringConvertible {
     }
 
     private static let state = Atomic<UInt64>(UInt64.random(in: 0 ... .max))
-
-    private static func hex(_ word: UInt64) -> String {
-        let digits = String(word, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
-    }
 }

@@ -13,6 +13,7 @@ extension JSON {
         switch kind {
         case .null, .bool: out.append(contentsOf: bytes)
         case .number: out.append(contentsOf: Self.canonicalNumber(text).utf8)
+        case .string where !bytes.contains(UInt8(ascii: "\\")): out.append(contentsOf: bytes)
         case .string: writeString(string ?? "", into: &out)
         case .array:
             out.append(UInt8(ascii: "["))

@@ -59,7 +59,7 @@ package struct JSONScanner {
 
     private mutating func object(depth: Int) throws(JSONError) {
         index += 1
-        var names = Set<[UInt8]>()
+        var names = FieldNames()
         skipSpace()
         if current == UInt8(ascii: "}") {
             index += 1
@@ -72,8 +72,8 @@ package struct JSONScanner {
             try string()
             // Names are compared after unescaping; only escaped ones pay for that.
             let raw = bytes[(start + 1)..<(index - 1)]
-            let name = raw.contains(UInt8(ascii: "\\")) ? Array(JSON.unescape(raw).utf8) : Array(raw)
-            if !names.insert(name).inserted {
+            let name = raw.contains(UInt8(ascii: "\\")) ? Array(JSON.unescape(raw).utf8)[...] : raw
+            if !names.insert(name) {
                 throw JSONError(.duplicateKey, "The field \"\(String(decoding: name, as: UTF8.self))\" stands twice.")
             }
             skipSpace()
@@ -139,4 +139,23 @@ package struct JSONScanner {
     }
 
     private func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+}
+
+/// The names seen in one object: a few are compared one by one, more are hashed.
+private struct FieldNames {
+    private static let fewMax = 8
+
+    private var few: [ArraySlice<UInt8>] = []
+    private var many: Set<ArraySlice<UInt8>> = []
+
+    /// False when the name stands there already.
+    mutating func insert(_ name: ArraySlice<UInt8>) -> Bool {
+        if many.isEmpty, few.count < Self.fewMax {
+            if few.contains(name) { return false }
+            few.append(name)
+            return true
+        }
+        if many.isEmpty { many = Set(few) }
+        return many.insert(name).inserted
+    }
 }

@@ -3,7 +3,10 @@ package struct JSONWriter {
     package private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
-    package init() {}
+    /// What most messages fit into, so that writing one allocates once.
+    private static let usualBytes = 512
+
+    package init() { bytes.reserveCapacity(Self.usualBytes) }
 
     /// Writes one object and returns it.
     package static func object(_ body: (inout JSONWriter) -> Void) -> JSON {
@@ -125,25 +128,35 @@ package struct JSONWriter {
     private mutating func raw(_ text: some Sequence<UInt8>) { bytes.append(contentsOf: text) }
 
     mutating func string(_ value: String) {
+        var value = value
         bytes.append(UInt8(ascii: "\""))
-        for byte in value.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): raw("\\\"".utf8)
-            case UInt8(ascii: "\\"): raw("\\\\".utf8)
-            case 0x08: raw("\\b".utf8)
-            case 0x09: raw("\\t".utf8)
-            case 0x0A: raw("\\n".utf8)
-            case 0x0C: raw("\\f".utf8)
-            case 0x0D: raw("\\r".utf8)
-            case 0x00..<0x20:
-                raw("\\u00".utf8)
-                bytes.append(Self.hexDigits[Int(byte >> 4)])
-                bytes.append(Self.hexDigits[Int(byte & 0xF)])
-            default: bytes.append(byte)
+        value.withUTF8 { text in
+            if text.allSatisfy(Self.isPlain) {
+                unsafe bytes.append(contentsOf: text)
+            } else {
+                for byte in text { escaped(byte) }
             }
         }
         bytes.append(UInt8(ascii: "\""))
     }
 
-    private static let hexDigits = Array("0123456789abcdef".utf8)
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
+    }
+
+    private mutating func escaped(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): raw("\\\"".utf8)
+        case UInt8(ascii: "\\"): raw("\\\\".utf8)
+        case 0x08: raw("\\b".utf8)
+        case 0x09: raw("\\t".utf8)
+        case 0x0A: raw("\\n".utf8)
+        case 0x0C: raw("\\f".utf8)
+        case 0x0D: raw("\\r".utf8)
+        case 0x00..<0x20:
+            raw("\\u00".utf8)
+            Hexadecimal.append(byte, to: &bytes)
+        default: bytes.append(byte)
+        }
+    }
 }

@@ -5,6 +5,8 @@ package enum MessageHeader {
     /// W3C trace context.
     package static let traceparent = "traceparent"
     package static let tenant = "golden-tenant"
+    /// Which replica sent this, so that it passes over its own.
+    package static let replica = "golden-replica"
 
     // On dead letters.
     /// Why the consumer gave up: `undecodable`, `deliveries_exhausted`, or a word of the handler's.

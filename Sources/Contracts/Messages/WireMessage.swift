@@ -44,19 +44,32 @@ package enum Timestamp {
         let (days, inDay) = milliseconds.flooredDivision(by: 86_400_000)
         let (year, month, day) = civil(fromDays: days)
         let (seconds, fraction) = (inDay / 1000, inDay % 1000)
-        return "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T\(pad(seconds / 3600, 2)):"
-            + "\(pad(seconds / 60 % 60, 2)):\(pad(seconds % 60, 2)).\(pad(fraction, 3))Z"
+        var digits = Self.template
+        put(year, 4, at: 0, into: &digits)
+        put(month, 2, at: 5, into: &digits)
+        put(day, 2, at: 8, into: &digits)
+        put(seconds / 3600, 2, at: 11, into: &digits)
+        put(seconds / 60 % 60, 2, at: 14, into: &digits)
+        put(seconds % 60, 2, at: 17, into: &digits)
+        put(fraction, 3, at: 20, into: &digits)
+        return String(decoding: digits, as: UTF8.self)
+    }
+
+    private static let template = Array("0000-00-00T00:00:00.000Z".utf8)
+
+    /// Writes the last `width` decimal digits; the years of four digits are those of RFC 3339.
+    private static func put(_ value: Int, _ width: Int, at start: Int, into digits: inout [UInt8]) {
+        var rest = value
+        for place in (start..<(start + width)).reversed() {
+            digits[place] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
     }
 
     /// Reads what `text` writes, and other offsets and fractions of RFC 3339.
     package static func date(_ text: String) -> Date? {
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
         do { return try style.parse(text) } catch { return nil }
-    }
-
-    private static func pad(_ value: Int, _ width: Int) -> String {
-        let digits = String(value)
-        return digits.count >= width ? digits : String(repeating: "0", count: width - digits.count) + digits
     }
 
     /// Days since 1970-01-01 to a date of the Gregorian calendar.

@@ -20,7 +20,18 @@ package struct TaskID: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Lower case, as it stands in URLs and subjects.
-    package var description: String { uuid.uuidString.lowercased() }
+    package var description: String {
+        var text: [UInt8] = []
+        text.reserveCapacity(36)
+        let bytes = uuid.uuid
+        withUnsafeBytes(of: bytes) { bytes in
+            for (index, byte) in bytes.enumerated() {
+                if index == 4 || index == 6 || index == 8 || index == 10 { text.append(UInt8(ascii: "-")) }
+                Hexadecimal.append(byte, to: &text)
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
 }
 
 extension UUID {

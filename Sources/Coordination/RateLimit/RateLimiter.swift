@@ -6,7 +6,7 @@ internal import Synchronization
 /// this replica alone (`degraded`) or not at all (`closed`).
 ///
 /// All charges of a request are decided in one step, all or nothing: a refused request takes nothing. Nothing here
-/// throws or waits longer than the connection's command timeout.
+/// throws, or waits longer than twice the connection's command timeout.
 package final class RateLimiter: Sendable {
     /// What to do while Redis is away.
     package enum Failure: Sendable, Hashable {
@@ -44,6 +44,7 @@ package final class RateLimiter: Sendable {
     }
 
     private let redis: RedisConnection
+    private let combiner: RateCombiner
     private let replicas: @Sendable () -> Int
     private let settings: Settings
     private let logger: Logger
@@ -55,6 +56,7 @@ package final class RateLimiter: Sendable {
         redis: RedisConnection, replicas: @escaping @Sendable () -> Int, logger: Logger, settings: Settings = Settings()
     ) {
         self.redis = redis
+        combiner = RateCombiner(redis: redis, now: settings.now)
         self.replicas = replicas
         self.settings = settings
         self.logger = logger
@@ -112,13 +114,7 @@ package final class RateLimiter: Sendable {
     /// Redis' decision, or nil when there is none.
     private func ask(_ batch: RateBatch, force: Bool, pass: FleetGate.Pass) async -> CellRate.Outcome? {
         do throws(RedisError) {
-            let reply = try await redis.evaluate(
-                RateScript.script, keys: batch.keys, arguments: RateScript.arguments(batch.cells, force: force)
-            )
-            let now = settings.now()
-            guard let outcome = RateScript.outcome(reply, count: batch.cells.count, now: now) else {
-                throw RedisError(.protocolViolation, "The rate script's answer has an unknown shape.")
-            }
+            let outcome = try await force ? settled(batch) : combiner.decide(keys: batch.keys, cells: batch.cells)
             let change = local.withLock { local in
                 local.shadow.learn(batch.keys, outcome)
                 return local.gate.succeeded(pass)
@@ -137,6 +133,15 @@ package final class RateLimiter: Sendable {
             report(change, error)
             return nil
         }
+    }
+
+    private func settled(_ batch: RateBatch) async throws(RedisError) -> CellRate.Outcome {
+        let reply = try await redis.evaluate(
+            RateScript.script, keys: batch.keys, arguments: RateScript.arguments(batch.cells, force: true)
+        )
+        guard let outcome = RateScript.outcomes(reply, cells: batch.cells, requests: 1, now: settings.now())?.first
+        else { throw RedisError(.protocolViolation, "The rate script's answer has an unknown shape.") }
+        return outcome
     }
 
     private func report(_ change: FleetGate.Change, _ error: RedisError?) {

@@ -143,13 +143,15 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
     }
 
     /// A batch is over: starts the next where items wait.
-    func batchEnded() {
+    ///
+    /// - Parameter onWorker: called by a connection's thread, which asks for its next job now.
+    func batchEnded(onWorker: Bool) {
         let next: ContinuousClock.Instant? = state.withLock { state in
             if let first = state.queue.first { return first.acquireDeadline }
             state.inFlight -= 1
             return nil
         }
-        if let next { return pool.queue.enqueue(WriterBatch(writer: self, acquireDeadline: next)) }
+        if let next { return pool.queue.enqueue(WriterBatch(writer: self, acquireDeadline: next), follows: onWorker) }
         let isDrained = state.withLock { $0.isClosed && $0.inFlight == 0 && $0.queue.isEmpty }
         if isDrained { drained.open() }
     }

@@ -76,7 +76,10 @@ internal import Glibc
     // MARK: For callers
 
     /// Queues the job, or refuses it at once when the queue is full or closed.
-    func enqueue(_ job: any Job) {
+    ///
+    /// - Parameter follows: a connection's thread says so that asks for its next job right after this; nobody else is
+    ///   woken then, who would find the job gone.
+    func enqueue(_ job: any Job, follows: Bool = false) {
         let refusal: PostgresError? = locked {
             guard case .open = intake else { return Self.closed }
             guard jobs.count - head < capacity else { return Self.full(capacity) }
@@ -85,7 +88,7 @@ internal import Glibc
                 watchWakes = job.acquireDeadline
                 unsafe pthread_cond_signal(watch)
             }
-            unsafe pthread_cond_signal(work)
+            if !follows { unsafe pthread_cond_signal(work) }
             return nil
         }
         if let refusal { job.refuse(refusal) }
@@ -126,6 +129,11 @@ internal import Glibc
             workersAlive -= 1
             unsafe pthread_cond_signal(watch)
         }
+    }
+
+    /// A thread stops asking for jobs for a while: whoever waits looks whether it left one behind.
+    func steppedAway() {
+        locked { _ = unsafe pthread_cond_signal(work) }
     }
 
     /// Answers true when this ends an outage.

@@ -38,6 +38,7 @@ final class PoolWorker: Sendable {
                 failures = 0
                 serve(connection)
                 queue.connectionEnded()
+                queue.steppedAway()
             } catch {
                 if queue.isStopping { return }
                 if queue.connectionFailed(error) {

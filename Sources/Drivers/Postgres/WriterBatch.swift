@@ -26,7 +26,7 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
 
     func run(on connection: PostgresConnection) {
         let entries = carried.isEmpty ? writer.take() : carried
-        guard !entries.isEmpty else { return writer.batchEnded() }
+        guard !entries.isEmpty else { return writer.batchEnded(onWorker: true) }
         var lost: [Entry] = []
         // Set once the pool is being shut down: the parts not yet written get the same answer.
         var closing: PostgresError?
@@ -54,10 +54,10 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
                 fail(part, error)
             }
         }
-        guard !lost.isEmpty else { return writer.batchEnded() }
+        guard !lost.isEmpty else { return writer.batchEnded(onWorker: true) }
         guard carried.isEmpty else {
             fail(lost, Self.lostAgain)
-            return writer.batchEnded()
+            return writer.batchEnded(onWorker: true)
         }
         let again = writer.pool.acquireDeadline(nil)
         writer.pool.queue.enqueue(WriterBatch(writer: writer, acquireDeadline: again, carried: lost))
@@ -65,7 +65,7 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
 
     func refuse(_ error: PostgresError) {
         fail(carried.isEmpty ? writer.takeHopeless(error) : carried, error)
-        writer.batchEnded()
+        writer.batchEnded(onWorker: false)
     }
 
     /// Writes one part, again where the server asks for it.

@@ -3,6 +3,7 @@ package import HTTPTypes
 /// Every way an API call can be refused: the stable `code`, its status and its title, in this one place.
 package enum ProblemCode: String, Sendable, CaseIterable {
     // 400: the request cannot be read.
+    case malformedRequest = "request_malformed"
     case malformedBody = "json_malformed"
     case badUTF8 = "json_bad_utf8"
     case nulInText = "json_nul_in_text"
@@ -24,6 +25,10 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     case tokenAudience = "token_audience"
     case tokenExpired = "token_expired"
     case tokenNotYetValid = "token_not_yet_valid"
+    case loginFailed = "login_failed"
+    // 402: the tenant's money.
+    case budgetExhausted = "budget_exhausted"
+    case budgetBlocked = "budget_blocked"
     // 403 to 431: understood and refused.
     case forbidden
     case notFound = "not_found"
@@ -31,12 +36,14 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     case conflict
     case taskEnded = "task_ended"
     case idempotencyInFlight = "idempotency_in_flight"
+    case preconditionFailed = "precondition_failed"
     case bodyTooLarge = "body_too_large"
     case targetTooLong = "target_too_long"
     case unsupportedMediaType = "unsupported_media_type"
     case validationFailed = "validation_failed"
     case idempotencyMismatch = "idempotency_mismatch"
     case rateLimited = "rate_limited"
+    case loginLocked = "login_locked"
     case headersTooLarge = "headers_too_large"
     // 5xx: our side.
     case internalError = "internal_error"
@@ -45,21 +52,23 @@ package enum ProblemCode: String, Sendable, CaseIterable {
 
     package var status: HTTPResponse.Status {
         switch self {
-        case .malformedBody, .badUTF8, .nulInText, .duplicateField, .tooDeep, .incompleteBody, .invalidQuery,
-            .invalidCursor, .invalidHeader:
+        case .malformedRequest, .malformedBody, .badUTF8, .nulInText, .duplicateField, .tooDeep, .incompleteBody,
+            .invalidQuery, .invalidCursor, .invalidHeader:
             .badRequest
         case .unauthenticated, .tokenMalformed, .tokenTooLarge, .tokenAlgorithm, .tokenUnknownKey, .tokenSignature,
-            .tokenClaims, .tokenIssuer, .tokenAudience, .tokenExpired, .tokenNotYetValid:
+            .tokenClaims, .tokenIssuer, .tokenAudience, .tokenExpired, .tokenNotYetValid, .loginFailed:
             .unauthorized
+        case .budgetExhausted, .budgetBlocked: HTTPResponse.Status(code: 402)
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .conflict, .taskEnded, .idempotencyInFlight: .conflict
+        case .preconditionFailed: .preconditionFailed
         case .bodyTooLarge: .contentTooLarge
         case .targetTooLong: .uriTooLong
         case .unsupportedMediaType: .unsupportedMediaType
         case .validationFailed, .idempotencyMismatch: .unprocessableContent
-        case .rateLimited: .tooManyRequests
+        case .rateLimited, .loginLocked: .tooManyRequests
         case .headersTooLarge: .requestHeaderFieldsTooLarge
         case .internalError: .internalServerError
         case .unavailable, .notReady: .serviceUnavailable
@@ -69,6 +78,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     /// Short and the same for every occurrence, as RFC 9457 asks.
     package var title: String {
         switch self {
+        case .malformedRequest: "The request is not HTTP"
         case .malformedBody: "The body is not JSON"
         case .badUTF8: "The text is not UTF-8"
         case .nulInText: "A text holds the NUL character"
@@ -84,11 +94,15 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .tokenClaims, .tokenIssuer, .tokenAudience: "The token is not for this API"
         case .tokenExpired: "The token has expired"
         case .tokenNotYetValid: "The token is not valid yet"
+        case .loginFailed: "The login is not accepted"
+        case .budgetExhausted: "The budget is used up"
+        case .budgetBlocked: "An overage blocks the budget"
         case .forbidden: "The role does not allow this"
         case .notFound: "There is nothing here"
         case .methodNotAllowed: "The method is not allowed here"
         case .conflict: "The resource is in another state"
         case .taskEnded: "The task has already ended"
+        case .preconditionFailed: "The resource is at another version"
         case .idempotencyInFlight: "The first request with this key is still being answered"
         case .bodyTooLarge: "The body is too large"
         case .targetTooLong: "The request's address is too long"
@@ -96,6 +110,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .validationFailed: "The request is not valid"
         case .idempotencyMismatch: "The idempotency key was used for another request"
         case .rateLimited: "Too many requests"
+        case .loginLocked: "Too many failed logins"
         case .headersTooLarge: "The headers are too large"
         case .internalError: "The request failed on our side"
         case .unavailable: "The service cannot answer now"

@@ -5,19 +5,13 @@ package import Postgres
 /// Messages that are committed but, as far as is known, not yet published.
 package final class OutboxStore: Sendable {
     private let pool: PostgresPool
-    private let published: CoalescingWriter<String, Bool>
 
     package init(pool: PostgresPool) {
         self.pool = pool
-        published = CoalescingWriter(name: "outbox-published", pool: pool, maxBatch: 512, maxQueued: 65_536) {
-            batch, tx in
-            _ = try tx.execute(DeleteOutbox(ids: batch))
-            return batch.map { _ in true }
-        }
     }
 
-    /// Forgets a message that the bus has acknowledged.
-    package func forget(_ messageID: String) async throws { _ = try await published.submit(messageID) }
+    /// Forgets messages that the bus has acknowledged.
+    package func forget(_ messageIDs: [String]) async throws { try await pool.execute(DeleteOutbox(ids: messageIDs)) }
 
     /// The oldest messages that have waited longer than `age`, for the relay.
     package func overdue(age: Duration, limit: Int) async throws -> [OutboxMessage] {
@@ -28,8 +22,6 @@ package final class OutboxStore: Sendable {
     package func refill(from work: [OutboxMessage]) async throws {
         _ = try await pool.execute(AppendEffects(events: [], outbox: work))
     }
-
-    package func shutdown() async { await published.shutdown() }
 }
 
 struct DeleteOutbox: PostgresStatement {

@@ -2,10 +2,11 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Inserts new tasks with their idempotency keys; answers the ids that were inserted.
+/// Inserts new tasks with their idempotency keys, first events and outbox rows; answers the ids that were inserted.
 ///
-/// A key that exists already (another replica's too: the insert waits for it) keeps its task from being inserted.
-/// Keys are inserted in order, so that two batches can never wait for each other in a circle.
+/// One statement, so that an admission is one round trip, COMMIT included. A key that exists already (another
+/// replica's too: the insert waits for it) keeps its task, and all that belongs to it, from being inserted. Keys are
+/// inserted in order, so that two batches can never wait for each other in a circle.
 struct AdmitTasks: PostgresStatement {
     let admissions: [Admission]
 
@@ -31,17 +32,31 @@ struct AdmitTasks: PostgresStatement {
             FROM input WHERE key IS NOT NULL ORDER BY tenant_id, principal, key
             ON CONFLICT DO NOTHING
             RETURNING location
+        ), admitted AS (
+            INSERT INTO tasks (
+                id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
+                stage_attempt, attempt_max, timeout_seconds, lease_token, run_at, deadline, dispatched_at, event_seq,
+                labels, input, traceparent, created_at, updated_at
+            )
+            SELECT id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority,
+                attempt, stage_attempt, attempt_max, timeout_seconds, lease_token, created_at, deadline, dispatched_at,
+                event_seq, labels::jsonb, input, traceparent, created_at, created_at
+            FROM input WHERE key IS NULL OR location IN (SELECT location FROM keyed)
+            RETURNING id
+        ), history AS (
+            INSERT INTO task_events (task_id, sequence, tenant_id, kind, attempt, at, data)
+            SELECT * FROM unnest(
+                $27::uuid[], $28::int8[], $29::text[], $30::text[], $31::int8[], $32::timestamptz[], $33::json[]
+            ) AS e(task_id)
+            WHERE task_id IN (SELECT id FROM admitted)
+        ), waiting AS (
+            INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
+            SELECT *, clock_timestamp()
+            FROM unnest($34::text[], $35::text[], $36::json[], $37::text[], $38::uuid[], $39::text[])
+                AS o(message_id, subject, payload, tenant_id, task_id)
+            WHERE task_id IN (SELECT id FROM admitted)
         )
-        INSERT INTO tasks (
-            id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
-            stage_attempt, attempt_max, timeout_seconds, lease_token, run_at, deadline, dispatched_at, event_seq,
-            labels, input, traceparent, created_at, updated_at
-        )
-        SELECT id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
-            stage_attempt, attempt_max, timeout_seconds, lease_token, created_at, deadline, dispatched_at, event_seq,
-            labels::jsonb, input, traceparent, created_at, created_at
-        FROM input WHERE key IS NULL OR location IN (SELECT location FROM keyed)
-        RETURNING id
+        SELECT id FROM admitted
         """
 
     func bind(to bindings: inout PostgresBindings) {
@@ -73,6 +88,8 @@ struct AdmitTasks: PostgresStatement {
         bindings.bytesArray(admissions.map { $0.key?.fingerprint })
         bindings.jsons(admissions.map { $0.key == nil ? nil : Array($0.response.bytes) })
         bindings.texts(admissions.map(\.location))
+        bindings.events(admissions.flatMap(\.events))
+        bindings.outbox(admissions.flatMap(\.outbox))
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
@@ -85,39 +102,35 @@ struct AdmitTasks: PostgresStatement {
     }
 }
 
-/// What is stored under idempotency keys of one principal and route.
-struct FindIdempotencyKeys: PostgresStatement {
+/// What is stored under an idempotency key.
+struct FindIdempotencyKey: PostgresStatement {
     struct Found: Sendable {
-        let tenant: String
-        let principal: String
-        let key: String
         let fingerprint: [UInt8]
         let response: StoredResponse
     }
 
     let route: String
-    let tenants: [String]
-    let principals: [String]
-    let keys: [String]
+    let tenant: TenantID
+    let principal: String
+    let key: String
 
+    static let isReadOnly = true
     static let sql = """
-        SELECT i.tenant_id, i.principal, i.key, i.fingerprint, i.status, i.location, i.response
-        FROM unnest($2::text[], $3::text[], $4::text[]) AS u(tenant_id, principal, key)
-        JOIN idempotency_keys i
-            ON i.tenant_id = u.tenant_id AND i.principal = u.principal AND i.route = $1 AND i.key = u.key
+        SELECT fingerprint, status, location, response FROM idempotency_keys
+        WHERE tenant_id = $1 AND principal = $2 AND route = $3 AND key = $4
         """
 
     func bind(to bindings: inout PostgresBindings) {
+        bindings.text(tenant.text)
+        bindings.text(principal)
         bindings.text(route)
-        bindings.texts(tenants)
-        bindings.texts(principals)
-        bindings.texts(keys)
+        bindings.text(key)
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Found {
         Found(
-            tenant: try row.text(0), principal: try row.text(1), key: try row.text(2), fingerprint: try row.bytes(3),
-            response: StoredResponse(status: try row.int(4), location: try row.text(5), body: try row.parsedJSON(6))
+            fingerprint: try row.bytes(0),
+            response: StoredResponse(status: try row.int(1), location: try row.text(2), body: try row.parsedJSON(3))
         )
     }
 }

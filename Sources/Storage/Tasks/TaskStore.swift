@@ -25,18 +25,26 @@ package struct TaskFilter: Sendable {
 /// The tasks, their histories and their idempotency keys.
 package final class TaskStore: Sendable {
     private let pool: PostgresPool
-    private let admissions: CoalescingWriter<Admission, AdmissionOutcome>
+    private let admissions: CoalescingWriter<Admission, Bool>
 
     package init(pool: PostgresPool) {
         self.pool = pool
         admissions = CoalescingWriter(name: "admit-tasks", pool: pool, maxBatch: 256, maxQueued: 8192) { batch, tx in
-            try Self.write(batch, in: tx)
+            let admitted = Set(try tx.finish(AdmitTasks(admissions: batch)))
+            return batch.map { admitted.contains($0.task.id) }
         }
     }
 
     /// Commits one admission, together with whatever others arrive meanwhile.
     package func admit(_ admission: Admission) async throws -> AdmissionOutcome {
-        try await admissions.submit(admission)
+        if try await admissions.submit(admission) { return .admitted }
+        let task = admission.task
+        let statement = FindIdempotencyKey(
+            route: "POST /tasks", tenant: task.tenant, principal: task.principal, key: admission.key?.text ?? "")
+        guard let found = try await pool.execute(statement).first else {
+            throw StoreError(.guardFailed, "An idempotency key vanished while it was read. Nothing was accepted.")
+        }
+        return found.fingerprint == admission.key?.fingerprint ? .replayed(found.response) : .keyReused
     }
 
     /// Locks the tasks, lets `decide` look at those that exist, and writes what it answers: one transaction.
@@ -48,7 +56,7 @@ package final class TaskStore: Sendable {
     ) async throws -> Result {
         try await pool.transaction { tx in
             let decision = decide(try tx.execute(LockTasks(ids: ids)))
-            try Self.write(decision.changes, in: tx)
+            try Self.finish(decision.changes, in: tx)
             return decision.result
         }
     }
@@ -60,7 +68,7 @@ package final class TaskStore: Sendable {
     ) async throws -> Result {
         try await pool.transaction { tx in
             let decision = decide(try tx.execute(TakeQueued(grants: grants, now: now)))
-            try Self.write(decision.changes, in: tx)
+            try Self.finish(decision.changes, in: tx)
             return decision.result
         }
     }
@@ -86,48 +94,10 @@ package final class TaskStore: Sendable {
 
     package func shutdown() async { await admissions.shutdown() }
 
-    private static func write(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
+    /// The transaction's last word: it is committed with this.
+    private static func finish(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
         guard !changes.isEmpty else { return }
-        guard try tx.execute(UpdateTasks(changes: changes)).first == changes.count else {
-            throw StoreError(.guardFailed, "A locked task changed under its lock; the batch was rolled back.")
-        }
-        try append(changes.flatMap(\.events), changes.flatMap(\.outbox), in: tx)
-    }
-
-    private static func append(
-        _ events: [TaskEvent], _ outbox: [OutboxMessage], in tx: borrowing PostgresTransaction
-    ) throws {
-        guard !events.isEmpty || !outbox.isEmpty else { return }
-        try tx.enqueue(AppendEffects(events: events, outbox: outbox))
-    }
-
-    private static func write(
-        _ batch: [Admission], in tx: borrowing PostgresTransaction
-    ) throws -> [AdmissionOutcome] {
-        let admitted = Set(try tx.execute(AdmitTasks(admissions: batch)))
-        let fresh = batch.filter { admitted.contains($0.task.id) }
-        try append(fresh.flatMap(\.events), fresh.flatMap(\.outbox), in: tx)
-        if fresh.count == batch.count { return batch.map { _ in .admitted } }
-        return try outcomes(of: batch, admitted: admitted, in: tx)
-    }
-
-    private static func outcomes(
-        of batch: [Admission], admitted: Set<TaskID>, in tx: borrowing PostgresTransaction
-    ) throws -> [AdmissionOutcome] {
-        let known = batch.filter { !admitted.contains($0.task.id) }
-        let statement = FindIdempotencyKeys(
-            route: "POST /tasks", tenants: known.map { $0.task.tenant.text }, principals: known.map(\.task.principal),
-            keys: known.map { $0.key?.text ?? "" }
-        )
-        var found: [[String]: FindIdempotencyKeys.Found] = [:]
-        for row in try tx.execute(statement) { found[[row.tenant, row.principal, row.key]] = row }
-        return try batch.map { admission in
-            if admitted.contains(admission.task.id) { return .admitted }
-            let name = [admission.task.tenant.text, admission.task.principal, admission.key?.text ?? ""]
-            guard let row = found[name] else {
-                throw StoreError(.guardFailed, "An idempotency key vanished while it was read. Nothing was accepted.")
-            }
-            return row.fingerprint == admission.key?.fingerprint ? .replayed(row.response) : .keyReused
-        }
+        try tx.enqueue(UpdateTasks(changes: changes))
+        try tx.finish(AppendEffects(events: changes.flatMap(\.events), outbox: changes.flatMap(\.outbox)))
     }
 }

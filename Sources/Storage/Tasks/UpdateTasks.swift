@@ -2,7 +2,10 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Writes the new rows of tasks that the same transaction has locked; answers how many were written.
+/// Writes the new rows of tasks that the same transaction has locked.
+///
+/// The server itself refuses a batch of which it did not write every row, so that what follows need not wait for the
+/// count: the cast fails only where the rows do not match, since it is made of values no planner knows.
 struct UpdateTasks: PostgresStatement {
     let changes: [TaskChange]
 
@@ -31,7 +34,9 @@ struct UpdateTasks: PostgresStatement {
             FROM u WHERE t.id = u.id AND t.event_seq = u.previous_seq
             RETURNING 1
         )
-        SELECT count(*) FROM written
+        SELECT CASE WHEN count(*) = $24 THEN 0
+            ELSE ('locked tasks changed under their lock: wrote ' || count(*) || ' of ' || $24)::int END
+        FROM written
         """
 
     func bind(to bindings: inout PostgresBindings) {
@@ -60,9 +65,8 @@ struct UpdateTasks: PostgresStatement {
         bindings.timestamps(columns.map(\.endedAt))
         bindings.ints(tasks.map { $0.overrides.attemptMax })
         bindings.ints(tasks.map { $0.overrides.timeoutSeconds })
+        bindings.int(changes.count)
     }
-
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
 }
 
 /// Appends to the histories of tasks and to the outbox.
@@ -84,18 +88,30 @@ struct AppendEffects: PostgresStatement {
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.uuids(events.map { $0.task.uuid })
-        bindings.ints(events.map(\.sequence))
-        bindings.texts(events.map { $0.tenant.text })
-        bindings.texts(events.map { $0.kind.rawValue })
-        bindings.ints(events.map(\.attempt))
-        bindings.timestamps(events.map(\.at))
-        bindings.jsons(events.map { Array($0.data.bytes) })
-        bindings.texts(outbox.map(\.messageID))
-        bindings.texts(outbox.map(\.subject))
-        bindings.jsons(outbox.map { Array($0.payload.bytes) })
-        bindings.texts(outbox.map { $0.tenant.text })
-        bindings.uuids(outbox.map { $0.task.uuid })
-        bindings.texts(outbox.map(\.traceparent))
+        bindings.events(events)
+        bindings.outbox(outbox)
+    }
+}
+
+extension PostgresBindings {
+    /// Seven arrays: task_id, sequence, tenant_id, kind, attempt, at, data.
+    mutating func events(_ events: [TaskEvent]) {
+        uuids(events.map { $0.task.uuid })
+        ints(events.map(\.sequence))
+        texts(events.map { $0.tenant.text })
+        texts(events.map { $0.kind.rawValue })
+        ints(events.map(\.attempt))
+        timestamps(events.map(\.at))
+        jsons(events.map { Array($0.data.bytes) })
+    }
+
+    /// Six arrays: message_id, subject, payload, tenant_id, task_id, traceparent.
+    mutating func outbox(_ outbox: [OutboxMessage]) {
+        texts(outbox.map(\.messageID))
+        texts(outbox.map(\.subject))
+        jsons(outbox.map { Array($0.payload.bytes) })
+        texts(outbox.map { $0.tenant.text })
+        uuids(outbox.map { $0.task.uuid })
+        texts(outbox.map(\.traceparent))
     }
 }

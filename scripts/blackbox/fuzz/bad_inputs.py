@@ -161,6 +161,7 @@ def routes(secret: str, others_task: str, own_key: str) -> list[Case]:
         get("a parameter nobody knows", "/tasks?surprise=1", 400, "invalid_query"),
         get("a query that is not UTF-8", "/tasks?workflow=%ff", 400, "invalid_query"),
         Case("an unknown method", 405, "method_not_allowed", "DELETE", "/tasks", None, {}, needs=("allow",)),
+        Case("a method made up", 400, "request_malformed", "BREW", "/tasks", None, {}),
         Case("a method for another kind of route", 405, "method_not_allowed", "PATCH", "/tasks", None, {}, needs=("allow",)),
         Case("a Last-Event-ID that is a text", 400, "invalid_header", "GET", f"/tasks/{UNKNOWN_TASK}/events", None,
              {"Accept": "text/event-stream", "Last-Event-ID": "abc"}),

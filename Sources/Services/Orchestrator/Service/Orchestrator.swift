@@ -117,7 +117,6 @@ struct Stores: Sendable {
     /// Writes what was submitted, then closes the connections.
     func shutdown(within limit: Duration) async {
         await tasks.shutdown()
-        await outbox.shutdown()
         await pool.shutdown(within: limit)
     }
 
@@ -138,13 +137,13 @@ struct Work: Sendable {
         let decider = Decider(workflows: WorkflowCatalogue())
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
-        let hub = EventHub(bus: bus, logger: logger)
+        census = ReplicaCensus(bus: bus, logger: logger)
+        let hub = EventHub(bus: bus, census: census, logger: logger)
         var limits = DispatchBook.Limits()
         limits.tenantConcurrency = configuration.tenantConcurrency
         let dispatcher = Dispatcher(
             limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
-            bus: bus,
-            agents: agents, instruments: instruments, logger: logger
+            hub: hub, bus: bus, agents: agents, instruments: instruments, logger: logger
         )
         let reports = ReportApplier(
             bus: bus, tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
@@ -164,7 +163,6 @@ struct Work: Sendable {
             ),
             logger: logger
         )
-        census = ReplicaCensus(bus: bus, logger: logger)
         api = TaskAPI(
             store: stores.tasks,
             submitter: TaskSubmitter(

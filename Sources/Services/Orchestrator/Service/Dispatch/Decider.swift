@@ -11,12 +11,7 @@ struct Decider: Sendable {
     /// A new lease token: 128 random bits in hex.
     func newToken() -> String {
         var generator = SystemRandomNumberGenerator()
-        return hex(generator.next()) + hex(generator.next())
-    }
-
-    private func hex(_ word: UInt64) -> String {
-        let digits = String(word, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return Hexadecimal.text(generator.next()) + Hexadecimal.text(generator.next())
     }
 
     func context(_ task: TaskRecord, now: Date) -> TaskMachine.Context? {

@@ -26,6 +26,7 @@ final class Dispatcher: Sendable {
     private let counts: ReconciliationStore
     private let decider: Decider
     private let publisher: EffectPublisher
+    private let hub: EventHub
     private let bus: MessageBus
     private let agents: AgentDirectory
     private let instruments: Instruments
@@ -33,12 +34,14 @@ final class Dispatcher: Sendable {
 
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
-        publisher: EffectPublisher, bus: MessageBus, agents: AgentDirectory, instruments: Instruments, logger: Logger
+        publisher: EffectPublisher, hub: EventHub, bus: MessageBus, agents: AgentDirectory, instruments: Instruments,
+        logger: Logger
     ) {
         self.tasks = tasks
         self.counts = counts
         self.decider = decider
         self.publisher = publisher
+        self.hub = hub
         self.bus = bus
         self.agents = agents
         self.instruments = instruments
@@ -59,7 +62,7 @@ final class Dispatcher: Sendable {
     /// - Parameter counted: the queued tasks are in the book already (a new task that `startsAtOnce` refused).
     func carryOut(_ outcome: Outcome, counted: Bool = false) {
         publisher.publish(outcome.outbox)
-        publisher.announce(outcome.events)
+        hub.announce(outcome.events)
         publisher.stop(outcome.notices)
         guard !outcome.queued.isEmpty || !outcome.freed.isEmpty else { return }
         let hint = DispatchHint(queued: counted ? [:] : outcome.queued, freed: outcome.freed)

@@ -13,8 +13,10 @@ final class ReplicaCensus: Service {
 
     private let bus: MessageBus
     private let logger: Logger
-    private let me = UUID().uuidString
+    /// This process, for as long as it lives.
+    let me = UUID().uuidString
     private let heard = Mutex<[String: Date]>([:])
+    private let last = Atomic(1)
 
     init(bus: MessageBus, logger: Logger) {
         self.bus = bus
@@ -23,11 +25,16 @@ final class ReplicaCensus: Service {
 
     /// At least 1: oneself.
     func count(at now: Date = Date()) -> Int {
-        heard.withLock { heard in
+        let count = heard.withLock { heard in
             heard = heard.filter { now.timeIntervalSince($0.value) < Self.expirySeconds }
             return max(1, heard.count)
         }
+        last.store(count, ordering: .relaxed)
+        return count
     }
+
+    /// Whether other replicas were there at the last count: at every sign of life, and every two seconds.
+    var hasPeers: Bool { last.load(ordering: .relaxed) > 1 }
 
     func run() async throws {
         try await runUntilShutdown {
@@ -44,6 +51,7 @@ final class ReplicaCensus: Service {
             // Anything else than an id of ours is noise, and noise must not grow the table.
             guard let id = UUID(uuidString: String(decoding: message.payload, as: UTF8.self)) else { continue }
             heard.withLock { $0[id.uuidString] = Date() }
+            _ = count()
         }
     }
 
@@ -53,6 +61,7 @@ final class ReplicaCensus: Service {
                 logger.debug("the census was not told", metadata: ["error": "\(error)"])
             }
             try await Task.sleep(for: Self.interval)
+            _ = count()
         }
     }
 }

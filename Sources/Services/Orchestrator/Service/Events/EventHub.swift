@@ -8,7 +8,9 @@ internal import Synchronization
 
 /// Wakes the event streams of this replica's clients when something happened to their task, on whichever replica.
 ///
-/// Only a doorbell: what a client is sent comes from Postgres or continues it without a gap.
+/// Only a doorbell: what a client is sent comes from Postgres or continues it without a gap. So the news needs no
+/// stream of its own in JetStream, which would store every event a second time, for a fourth of all the work a task
+/// costs; and a replica that is alone tells nobody but itself.
 final class EventHub: Service {
     /// Streams open at once; further clients get 503.
     static let watchersMax = 10_000
@@ -16,6 +18,11 @@ final class EventHub: Service {
     static let bufferMax = 64
     /// Each watcher reads again this often, in case its signal was lost; a fifth of them each second.
     static let rereadSeconds = 5
+    /// Events waiting to be told to other replicas; more are left to their watchers' reading.
+    static let untoldMax = 16_384
+    /// Of events in one message, roughly; their data and what every event brings.
+    static let messageBytesMax = 256 * 1024
+    static let envelopeBytes = 400
 
     /// What a watcher hears.
     enum Signal: Sendable {
@@ -28,21 +35,28 @@ final class EventHub: Service {
         var watchers: [TaskID: [Int: AsyncStream<Signal>.Continuation]] = [:]
         var count = 0
         var nextNumber = 0
+        var untold: [TaskEvent] = []
     }
 
     private let bus: MessageBus
+    private let census: ReplicaCensus
     private let logger: Logger
     private let state = Mutex(State())
+    private let nudges: AsyncStream<Void>
+    private let nudge: AsyncStream<Void>.Continuation
 
-    init(bus: MessageBus, logger: Logger) {
+    init(bus: MessageBus, census: ReplicaCensus, logger: Logger) {
         self.bus = bus
+        self.census = census
         self.logger = logger
+        (nudges, nudge) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     func run() async throws {
         try await runUntilShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
+                group.addTask { for await _ in self.nudges { self.tellPeers() } }
                 group.addTask { for await _ in self.bus.connectionEvents() { self.reread { _ in true } } }
                 group.addTask { try await self.rereadInTurns() }
                 try await group.waitForAll()
@@ -75,18 +89,67 @@ final class EventHub: Service {
         }
     }
 
-    /// Reads only the bodies of events that somebody here waits for.
+    /// Tells the watchers of every replica what was just committed; never waits.
+    func announce(_ events: [TaskEvent]) {
+        if events.isEmpty { return }
+        let hasPeers = census.hasPeers
+        let mine = state.withLock { state in
+            if hasPeers { state.untold += events.prefix(Self.untoldMax - state.untold.count) }
+            return Self.watchers(of: events, in: state)
+        }
+        for (watcher, event) in mine { watcher.yield(.event(event)) }
+        if hasPeers { nudge.yield() }
+    }
+
+    private static func watchers(
+        of events: [TaskEvent], in state: State
+    ) -> [(AsyncStream<Signal>.Continuation, TaskEvent)] {
+        if state.watchers.isEmpty { return [] }
+        return events.flatMap { event in (state.watchers[event.task] ?? [:]).values.map { ($0, event) } }
+    }
+
+    /// One message a tenant for all that has gathered, unless it would grow too large.
+    private func tellPeers() {
+        let untold = state.withLock { state in
+            defer { state.untold = [] }
+            return state.untold
+        }
+        for (tenant, events) in Dictionary(grouping: untold, by: \.tenant) {
+            var rest = events[...]
+            while !rest.isEmpty {
+                var bytes = 0
+                let next = rest.prefix { event in
+                    defer { bytes += event.data.bytes.count + Self.envelopeBytes }
+                    return bytes <= Self.messageBytesMax
+                }
+                rest = rest.dropFirst(next.count)
+                tell(tenant, Array(next))
+            }
+        }
+    }
+
+    private func tell(_ tenant: TenantID, _ events: [TaskEvent]) {
+        do {
+            try bus.send(
+                TaskEventBatch(events: events), on: .events(tenant), headers: [MessageHeader.replica: census.me])
+        } catch {
+            logger.debug("other replicas were not told of events", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Reads what other replicas tell, while somebody here waits for anything.
     private func listen() async throws {
-        for try await message in try bus.subscribeRaw(Channel<TaskEvent>.allEvents, bufferCount: 4096) {
-            guard let task = message.subject.split(separator: ".").last.flatMap({ TaskID($0) }) else { continue }
-            let watchers = state.withLock { $0.watchers[task].map { Array($0.values) } ?? [] }
-            if watchers.isEmpty { continue }
+        for try await message in try bus.subscribeRaw(Channel<TaskEventBatch>.allEvents, bufferCount: 4096) {
+            if message.headers[MessageHeader.replica] == census.me { continue }
+            if state.withLock({ $0.watchers.isEmpty }) { continue }
             do {
-                let event = try TaskEvent(json: JSON(parsing: message.payload))
-                for watcher in watchers { watcher.yield(.event(event)) }
+                let events = try TaskEventBatch(json: JSON(parsing: message.payload)).events
+                for (watcher, event) in state.withLock({ Self.watchers(of: events, in: $0) }) {
+                    watcher.yield(.event(event))
+                }
             } catch {
-                logger.warning("an event could not be read", metadata: ["error": "\(error)"])
-                for watcher in watchers { watcher.yield(.reread) }
+                logger.warning("events could not be read", metadata: ["error": "\(error)"])
+                reread { _ in true }
             }
         }
     }

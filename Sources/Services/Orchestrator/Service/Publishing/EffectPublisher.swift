@@ -3,6 +3,7 @@ internal import Logging
 internal import MessageBus
 internal import ServiceLifecycle
 internal import Storage
+internal import Synchronization
 
 /// The fast path of the outbox: publishes what was just committed, and forgets it when the bus has it.
 ///
@@ -11,24 +12,56 @@ internal import Storage
 final class EffectPublisher: Service {
     /// Committed messages waiting here for the bus; beyond that they wait in the outbox.
     static let queuedMax = 16_384
+    /// Messages forgotten in one statement.
+    static let forgottenMax = 512
 
     private let bus: MessageBus
     private let outbox: OutboxStore
     private let logger: Logger
     private let queue: AsyncStream<[OutboxMessage]>
     private let enqueue: AsyncStream<[OutboxMessage]>.Continuation
+    /// What the bus has and the outbox still holds.
+    private let acknowledged = Mutex<[String]>([])
+    private let nudges: AsyncStream<Void>
+    private let nudge: AsyncStream<Void>.Continuation
 
     init(bus: MessageBus, outbox: OutboxStore, logger: Logger) {
         self.bus = bus
         self.outbox = outbox
         self.logger = logger
         (queue, enqueue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.queuedMax))
+        (nudges, nudge) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
+    /// Publishes until the shutdown begins, then finishes what is under way.
     func run() async throws {
+        async let forgetting: Void = forgetAcknowledged()
         await withDiscardingTaskGroup { group in
             for await messages in queue.cancelOnGracefulShutdown() {
-                for message in messages { group.addTask { await self.publish(message) } }
+                for message in messages { group.addTask { await self.publishAndForget(message) } }
+            }
+        }
+        nudge.finish()
+        await forgetting
+    }
+
+    /// One statement for all that the bus acknowledged while the last one ran. What fails here the relay finds a second
+    /// later, and publishes again under the same id.
+    private func forgetAcknowledged() async {
+        for await _ in nudges { await forgetAll() }
+        await forgetAll()
+    }
+
+    private func forgetAll() async {
+        while true {
+            let batch = acknowledged.withLock { acknowledged in
+                let batch = Array(acknowledged.prefix(Self.forgottenMax))
+                acknowledged.removeFirst(batch.count)
+                return batch
+            }
+            if batch.isEmpty { return }
+            do { try await outbox.forget(batch) } catch {
+                logger.debug("left in the outbox", metadata: ["count": "\(batch.count)", "error": "\(error)"])
             }
         }
     }
@@ -38,22 +71,22 @@ final class EffectPublisher: Service {
         if !messages.isEmpty { enqueue.yield(messages) }
     }
 
-    /// Tells watchers what happened. Lost ones are made up for by the watchers, who count sequences.
-    func announce(_ events: [TaskEvent]) {
-        for event in events { send { try bus.send(event, on: .events(event.tenant, event.task)) } }
-    }
-
     /// Asks agents to stop. Lost ones are made up for by the end of the grace, which fences the attempt.
     func stop(_ notices: [CancelNotice]) {
-        for notice in notices { send { try bus.send(notice, on: .cancel(notice.task)) } }
+        for notice in notices {
+            do { try bus.send(notice, on: .cancel(notice.task)) } catch {
+                logger.debug("a cancel notice was not sent", metadata: ["error": "\(error)"])
+            }
+        }
     }
 
-    private func send(_ body: () throws -> Void) {
-        do { try body() } catch { logger.debug("a notification was not sent", metadata: ["error": "\(error)"]) }
+    private func publishAndForget(_ message: OutboxMessage) async {
+        guard await publish(message) else { return }
+        acknowledged.withLock { $0.append(message.messageID) }
+        nudge.yield()
     }
 
-    /// Publishes one message and forgets it; true when the bus has it.
-    @discardableResult
+    /// Publishes one message; true when the bus has it.
     func publish(_ message: OutboxMessage) async -> Bool {
         do {
             var headers = [MessageHeader.tenant: message.tenant.text]
@@ -62,7 +95,6 @@ final class EffectPublisher: Service {
                 subject: Subject(stored: message.subject), payload: Array(message.payload.bytes), id: message.messageID,
                 headers: headers
             )
-            try await outbox.forget(message.messageID)
             return true
         } catch {
             logger.debug("left in the outbox", metadata: ["id": "\(message.messageID)", "error": "\(error)"])

@@ -30,13 +30,17 @@ struct OutboxRelay: Sendable {
     func sweep() async throws -> Int {
         let messages = try await outbox.overdue(age: Self.age, limit: Self.sweepMax)
         if messages.isEmpty { return 0 }
-        let published = await withTaskGroup(of: Bool.self) { group in
-            for message in messages { group.addTask { await publisher.publish(message) } }
-            return await group.reduce(into: 0) { count, published in count += published ? 1 : 0 }
+        let published = await withTaskGroup(of: String?.self) { group in
+            for message in messages {
+                group.addTask { await publisher.publish(message) ? message.messageID : nil }
+            }
+            return await group.reduce(into: [String]()) { ids, id in if let id { ids.append(id) } }
         }
+        try await outbox.forget(published)
         logger.info(
-            "relayed messages from the outbox", metadata: ["published": "\(published)", "found": "\(messages.count)"]
+            "relayed messages from the outbox",
+            metadata: ["published": "\(published.count)", "found": "\(messages.count)"]
         )
-        return published
+        return published.count
     }
 }
