@@ -25,6 +25,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static let dispatch = Subject("control.dispatch")
     /// Each orchestrator replica's sign of life, for dividing what cannot be counted together.
     package static let replicas = Subject("control.replica")
+    /// Tells every replica that the fleet's state of a circuit breaker changed.
+    package static let breakers = Subject("control.breaker")
     /// Asks all agents to announce themselves now.
     package static let announceNow = Subject("control.announce")
     /// Agents' announcements.

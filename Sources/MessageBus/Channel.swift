@@ -42,3 +42,7 @@ extension Channel where Message == DispatchHint {
 extension Channel where Message == AgentAnnouncement {
     package static var announcements: Channel { Channel(.announcements) }
 }
+
+extension Channel where Message == BreakerNotice {
+    package static var breakers: Channel { Channel(.breakers) }
+}

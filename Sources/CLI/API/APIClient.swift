@@ -37,14 +37,20 @@ struct APIClient: Sendable {
         try await exchange(.POST, path, body: body, idempotencyKey: idempotencyKey)
     }
 
+    /// - Parameter ifMatch: the version that is to be replaced; any when nil.
+    func put(_ path: String, _ body: JSON, ifMatch: String? = nil) async throws -> Answer {
+        try await exchange(.PUT, path, body: body, idempotencyKey: nil, ifMatch: ifMatch)
+    }
+
     private func exchange(
-        _ method: HTTPMethod, _ path: String, body: JSON?, idempotencyKey: String?
+        _ method: HTTPMethod, _ path: String, body: JSON?, idempotencyKey: String?, ifMatch: String? = nil
     ) async throws -> Answer {
         var request = try await request(method, path, accept: "application/json, application/problem+json")
         if let body {
             request.headers.add(name: "content-type", value: "application/json")
             request.body = .bytes(Array(body.bytes))
         }
+        if let ifMatch { request.headers.add(name: "if-match", value: ifMatch) }
         if let idempotencyKey { request.headers.add(name: "idempotency-key", value: idempotencyKey) }
         let response: HTTPClientResponse
         let bytes: [UInt8]

@@ -58,7 +58,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .unauthenticated, .tokenMalformed, .tokenTooLarge, .tokenAlgorithm, .tokenUnknownKey, .tokenSignature,
             .tokenClaims, .tokenIssuer, .tokenAudience, .tokenExpired, .tokenNotYetValid, .loginFailed:
             .unauthorized
-        case .budgetExhausted, .budgetBlocked: HTTPResponse.Status(code: 402)
+        case .budgetExhausted, .budgetBlocked: HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required")
         case .forbidden: .forbidden
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed

@@ -5,7 +5,8 @@ Two variants of what agents do meanwhile:
 - `waiting`: the backlog is for a role that no agent serves; the other tenant's no-op tasks go to idle agents. This
   shows what the backlog itself costs.
 - `busy`: the backlog is for the agents that the other tenant needs too. Every slot works at the backlog, one second a
-  task; the other tenant's task works one second as well, on the idle system and behind the backlog alike.
+  task; the other tenant's task works one second as well, on the idle system and behind the backlog alike. The agents'
+  programs take their share of the cores, so they work while submitting is measured without the backlog, too.
 
 The backlog is submitted through the API. Submitting is measured at 64 connections, with the queue empty and with it
 full.
@@ -34,14 +35,14 @@ SLEEPER = ROOT / "scripts" / "blackbox" / "sleeper.sh"
 QUEUED = "SELECT count(*) FROM tasks WHERE state = 'queued' AND role = :'role'"
 
 
-def fill(stack: Stack, role: str) -> None:
+def fill(stack: Stack, role: str, count: int = TASKS + SPARE) -> None:
     """Queues tenant `heavy`'s tasks at full speed."""
     submitter = Submitter(stack.urls[0], stack.token("heavy"), role, {"sleep_ms": 1000})
-    process = submitter.start(TASKS + SPARE)
+    process = submitter.start(count)
     try:
         limit = time.monotonic() + FILL_SECONDS_MAX
         stored = "SELECT count(*) FROM tasks WHERE name = :'run'"
-        while stack.database.number(stored, run=submitter.run) < TASKS + SPARE:
+        while stack.database.number(stored, run=submitter.run) < count:
             if time.monotonic() > limit:
                 raise RuntimeError(f"the backlog was not queued within {FILL_SECONDS_MAX} s")
             time.sleep(1)
@@ -84,7 +85,9 @@ def busy(tell: Callable[[str], None]) -> list[Row]:
     role = "sleeper"
     with Stack("--agent", f"{role}=sh {SLEEPER}", "--slots", str(SLOTS)) as stack:
         submit_rate(stack)  # To warm up.
-        idle, empty = latency(stack, role, BUSY_TASKS, 1000), submit_rate(stack)
+        idle = latency(stack, role, BUSY_TASKS, 1000)
+        fill(stack, role, SLOTS * (SUBMIT_SECONDS + 2))
+        empty = submit_rate(stack)
         tell(f"backlog, busy: queueing {TASKS + SPARE} tasks, {SLOTS} slots working at them")
         fill(stack, role)
         behind, full = latency(stack, role, BUSY_TASKS, 1000), submit_rate(stack)
