@@ -12,6 +12,7 @@ let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-h
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -61,7 +62,7 @@ let package = Package(
             name: "HTTPEdge",
             dependencies: [
                 "Contracts", hummingbird, hummingbirdCore, httpTypes, nio, nioHTTP1, nioHTTPTypes, lifecycle, jwt,
-                crypto, log,
+                crypto, cryptoExtras, log,
             ]
         ),
         .target(name: "Bootstrap", dependencies: ["Contracts", configuration, lifecycle, signals, log]),

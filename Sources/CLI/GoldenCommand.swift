@@ -19,7 +19,8 @@ struct GoldenCommand: AsyncParsableCommand {
         subcommands: [
             UpCommand.self, DownCommand.self, StatusCommand.self, DoctorCommand.self, MigrateCommand.self,
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
-            VersionCommand.self, CompletionsCommand.self,
+            UsersCommand.self, KeysCommand.self, AuditCommand.self,
+            BreakersCommand.self, BudgetCommand.self, VersionCommand.self, CompletionsCommand.self,
         ]
     )
 }

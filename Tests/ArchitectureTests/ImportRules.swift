@@ -21,8 +21,8 @@ import Testing
         (
             "HTTPEdge",
             [
-                "Contracts", "Hummingbird", "HummingbirdCore", "HTTPTypes", "JWTKit", "Crypto", "Logging", "NIOCore",
-                "NIOHTTP1", "NIOHTTPTypes", "ServiceLifecycle",
+                "Contracts", "Hummingbird", "HummingbirdCore", "HTTPTypes", "JWTKit", "Crypto", "CryptoExtras",
+                "Dispatch", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "ServiceLifecycle",
             ]
         ),
         ("Bootstrap", ["Configuration", "Contracts", "Glibc", "Logging", "ServiceLifecycle", "UnixSignals"]),

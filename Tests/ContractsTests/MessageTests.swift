@@ -42,6 +42,10 @@ import Testing
             { try AgentAnnouncement(json: $0).json }
         ),
         (
+            "breaker notice", #"{"v":1,"name":"external_api","version":1760000000000}"#,
+            { try BreakerNotice(json: $0).json }
+        ),
+        (
             "cancel notice", #"{"v":1,"task_id":"\#(task)","attempt":1,"reason":"r"}"#,
             { try CancelNotice(json: $0).json }
         ),

@@ -6,10 +6,13 @@ import Testing
     @Test func `each role may do what the table says and nothing else`() {
         let expected: [Role: Set<Permission>] = [
             .admin: Set(Permission.allCases),
-            .operator: [.taskCreate, .taskRead, .taskCancel, .agentRead, .dlqReplay, .breakerReset],
-            .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead],
-            .observer: [.taskRead, .agentRead],
-            .agent: [.taskCreate, .taskRead, .agentRead],
+            .operator: [
+                .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .dlqReplay, .breakerRead,
+                .breakerReset, .auditRead,
+            ],
+            .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead],
+            .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead],
+            .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead],
             .anonymous: [],
         ]
         for role in Role.allCases {

@@ -97,6 +97,24 @@ import Testing
         #expect(!book.isWaiting)
     }
 
+    @Test func `a queue counted to its bound only is drained to its end`() {
+        var book = book(slots: 64)
+        book.resync(.init(inFlight: [:], queued: [mine: 100], queuedMax: 100))
+        var left = 130
+        while left > 0 {
+            for grant in book.plan() {
+                let taken = min(grant.count, left)
+                left -= taken
+                book.settle(grant, taken: taken)
+                book.freed(mine, taken)
+            }
+            if !book.isWaiting { break }
+        }
+        #expect(left == 0)
+        _ = book.plan().map { book.settle($0, taken: 0) }
+        #expect(!book.isWaiting)
+    }
+
     @Test func `the book forgets who has nothing going on`() {
         var book = book(slots: 8)
         _ = book.admit(mine)

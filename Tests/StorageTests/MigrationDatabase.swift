@@ -11,7 +11,9 @@ struct MigrationDatabase: Sendable {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..").standardizedFileURL
     /// The project's own migrations.
     static let folder = root.appending(path: "migrations").path
-    static let files = ["001_initial_schema.sql", "002_peer_review.sql", "003_learning_governance.sql"]
+    static let files = [
+        "001_initial_schema.sql", "002_peer_review.sql", "003_learning_governance.sql", "004_accounts.sql",
+    ]
 
     let server: TestPostgres
     let name: String
@@ -132,8 +134,8 @@ struct PsqlRun: Sendable {
 final class MigrationCopy: Sendable {
     let folder: URL
 
-    /// - Parameter files: those of the project's own migrations to copy.
-    init(_ files: [String] = MigrationDatabase.files) throws {
+    /// - Parameter files: those of the project's own migrations to copy; the first three, so that tests add a fourth.
+    init(_ files: [String] = Array(MigrationDatabase.files.prefix(3))) throws {
         folder = try temporaryFolder("migrations")
         let manager = FileManager.default
         try manager.createDirectory(at: folder.appending(path: "down"), withIntermediateDirectories: true)

@@ -8,5 +8,6 @@ PROGRAMS=(golden orchestrator agent-worker)
 build_release() {
     local program
     for program in "${PROGRAMS[@]}"; do swift build -c release --static-swift-stdlib --product "$program"; done
+    # shellcheck disable=SC2034 # For the script that sources this.
     RELEASE=$(swift build -c release --static-swift-stdlib --show-bin-path)
 }

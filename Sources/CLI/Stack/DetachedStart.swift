@@ -66,7 +66,7 @@ struct DetachedStart: Sendable {
             switch event {
             case .ready: return .ready
             case .failed(let error): return .failed(error)
-            case .step, .running, .stopping, .stopped: continue
+            case .step, .firstAdmin, .running, .stopping, .stopped: continue
             }
         }
         return stop.isOpen ? .interrupted : .silent

@@ -20,6 +20,7 @@ extension Supervisor {
                     async let declared: Void = orchestratorTool("jetstream", "setup")
                     async let sealed: Void = plan.postgres().seal(environment: plan.baseEnvironment)
                     _ = try await (migrated, declared, sealed)
+                    try await makeFirstAdmin()
                     await step("starting the orchestrator")
                 }, late: orchestrators
             ),
@@ -54,6 +55,15 @@ extension Supervisor {
             [program, command, verb], environment: try plan.orchestratorEnvironment(index: 0)
         )
         try outcome.check("orchestrator \(command) \(verb)", "The stack cannot start.")
+    }
+
+    private func makeFirstAdmin() async throws(CLIError) {
+        let program = try Sibling.path("orchestrator", environment: plan.caller)
+        let outcome = await Tool.run(
+            [program, "accounts", "init", "--json"], environment: try plan.orchestratorEnvironment(index: 0)
+        )
+        try outcome.check("orchestrator accounts init", "The stack cannot start.")
+        if let event = UpEvent(accounts: outcome.output) { report(event) }
     }
 
     private func step(_ words: String) async {

@@ -3,6 +3,8 @@ internal import Contracts
 /// What the supervisor tells whoever started it; one JSON line each when that is `golden up --detach`.
 enum UpEvent: Sendable {
     case step(String)
+    /// The first admin was made; the password is shown this once and written nowhere.
+    case firstAdmin(user: String, password: String)
     /// A process is ready.
     case running(String)
     case ready(StackRecord)
@@ -14,6 +16,9 @@ enum UpEvent: Sendable {
         JSONWriter.object { writer in
             switch self {
             case .step(let words): writer.field("step", words)
+            case .firstAdmin(let user, let password):
+                writer.field("first_admin", user)
+                writer.field("password", password)
             case .running(let name): writer.field("running", name)
             case .ready(let record): writer.field("ready", record.json)
             case .failed(let error):
@@ -28,11 +33,24 @@ enum UpEvent: Sendable {
         }
     }
 
+    /// Reads what `orchestrator accounts init --json` answers; nil when there were users already.
+    init?(accounts output: String) {
+        do {
+            var reader = try JSONReader(try JSON(parsing: output.utf8))
+            guard let user = try reader.optionalString("user") else { return nil }
+            self = .firstAdmin(user: user, password: try reader.string("password"))
+        } catch {
+            return nil
+        }
+    }
+
     init?(line: some StringProtocol) {
         do {
             var reader = try JSONReader(try JSON(parsing: line.utf8))
             if let words = try reader.optionalString("step") {
                 self = .step(words)
+            } else if let user = try reader.optionalString("first_admin") {
+                self = .firstAdmin(user: user, password: try reader.string("password"))
             } else if let name = try reader.optionalString("running") {
                 self = .running(name)
             } else if let record = reader.optional("ready") {

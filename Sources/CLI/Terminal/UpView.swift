@@ -16,6 +16,8 @@ struct UpView: Sendable {
     func show(_ event: UpEvent, isForeground: Bool) {
         switch event {
         case .step(let words): console.step(words)
+        case .firstAdmin(let user, let password):
+            console.note("The first admin is \(user). The password is shown this once: \(password)")
         case .running(let name): console.step("\(name) is ready")
         case .stopping(let name): console.step("stopping \(name)")
         case .failed: console.clearStatus()

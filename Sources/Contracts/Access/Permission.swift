@@ -5,7 +5,12 @@ package enum Permission: String, Sendable, CaseIterable {
     case taskCancel = "task.cancel"
     case agentRead = "agent.read"
     case dlqReplay = "dlq.replay"
+    case budgetUse = "budget.use"
+    case budgetRead = "budget.read"
     case budgetConfigure = "budget.configure"
     case learningApprove = "learning.approve"
+    case breakerRead = "breaker.read"
     case breakerReset = "breaker.reset"
+    case accountManage = "account.manage"
+    case auditRead = "audit.read"
 }

@@ -23,10 +23,14 @@ package enum Role: String, Sendable, CaseIterable {
     package var permissions: Set<Permission> {
         switch self {
         case .admin: Set(Permission.allCases)
-        case .operator: [.taskCreate, .taskRead, .taskCancel, .agentRead, .dlqReplay, .breakerReset]
-        case .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead]
-        case .observer: [.taskRead, .agentRead]
-        case .agent: [.taskCreate, .taskRead, .agentRead]
+        case .operator:
+            [
+                .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead,
+                .dlqReplay, .breakerRead, .breakerReset, .auditRead,
+            ]
+        case .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead]
+        case .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead]
+        case .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead]
         case .anonymous: []
         }
     }

@@ -203,7 +203,7 @@ package struct OpenAPIDocument: Sendable {
         switch route.access {
         case .open: break
         case .require:
-            codes += ProblemCode.allCases.filter { $0.status == .unauthorized } + [.forbidden]
+            codes += ProblemCode.allCases.filter { $0.status == .unauthorized && $0 != .loginFailed } + [.forbidden]
         }
         if route.rateLimit != .never { codes += [.rateLimited] }
         if route.operation.body != nil {

@@ -74,6 +74,11 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
         answer.fields.withLock { $0[name] = value }
     }
 
+    /// Adds to the audit entry of this request; the last note counts.
+    package func setAuditNote(_ note: AuditNote) {
+        answer.note.withLock { $0 = note }
+    }
+
     /// The caller's address, for limits on those without a token; "unknown" when the socket does not say.
     package var remoteAddress: String { channel.remoteAddress?.ipAddress ?? "unknown" }
 
@@ -90,7 +95,8 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     }
 }
 
-/// Headers collected while a request is answered.
+/// Headers, and words for the audit log, collected while a request is answered.
 final class AnswerHeaders: Sendable {
     let fields = Mutex(HTTPFields())
+    let note = Mutex<AuditNote?>(nil)
 }

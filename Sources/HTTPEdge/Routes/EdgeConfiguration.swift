@@ -12,6 +12,8 @@ package struct EdgeConfiguration: Sendable {
     package var drain: Drain
     /// What the service's own errors mean to a client; nil leaves it at 500.
     package var problem: @Sendable (any Error) -> Problem? = { _ in nil }
+    /// Who writes the audit log; nil for servers without one.
+    package var audit: AuditHook?
 
     /// - Parameter verifier: nil for servers that have open routes only.
     package init(verifier: TokenVerifier?, metrics: EdgeMetrics = .none, drain: Drain = Drain()) {

@@ -25,12 +25,18 @@ package struct EdgeResponder: HTTPResponder {
         var context = context
         prepare(&context, for: request)
         var response: Response
+        var refusal: Problem?
         do {
             response = try await answer(request, &context)
-        } catch let problem as Problem {
-            response = problem.response
         } catch {
-            response = try problem(for: error, context).response
+            let problem = try error as? Problem ?? problem(for: error, context)
+            response = problem.response
+            refusal = problem
+        }
+        if let audit = configuration.audit,
+            let event = AuditEvent(request, context, status: response.status, refusal: refusal)
+        {
+            await audit(event)
         }
         finish(&response, request, context)
         let elapsed = ContinuousClock.now - start

@@ -71,7 +71,7 @@ struct TokenKeys: Sendable {
         }
     }
 
-    private static func key(from entry: JSON) async throws -> Key {
+    static func key(from entry: JSON) async throws -> Key {
         var fields = try JSONReader(entry)
         let id = try fields.bounded("kid", bytesMax: 256)
         let type = try fields.string("kty")

@@ -23,6 +23,7 @@ package struct VerifiedToken: Sendable, Equatable {
 /// remembered by its SHA-256 until it expires, because verifying one takes longer than the rest of a request.
 package final class TokenVerifier: Sendable {
     private let configuration: TokenConfiguration
+    private let issued: SigningKeyring?
     private let cache: TokenCache
     private let now: @Sendable () -> Date
     private let logger: Logger
@@ -34,12 +35,15 @@ package final class TokenVerifier: Sendable {
     }
 
     /// Reads the keys.
+    /// - Parameter issued: the installation's own keys, accepted beside the configured ones.
     /// - Throws: `EdgeError` when a secret is weak, the key file is bad, or there is no key at all.
     package init(
-        _ configuration: TokenConfiguration, logger: Logger, now: @escaping @Sendable () -> Date = { Date() }
+        _ configuration: TokenConfiguration, issued: SigningKeyring? = nil, logger: Logger,
+        now: @escaping @Sendable () -> Date = { Date() }
     ) async throws(EdgeError) {
         try configuration.validate()
         self.configuration = configuration
+        self.issued = issued
         self.now = now
         self.logger = logger
         cache = TokenCache(max: configuration.cacheMax)
@@ -79,6 +83,7 @@ package final class TokenVerifier: Sendable {
     }
 
     private func keys(for token: UnverifiedToken, now: Date) async throws(Problem) -> [TokenKeys.Key] {
+        if let issued, let keys = try await issued.keys(for: token, now: now) { return keys }
         await reread(ifOlderThan: configuration.trustInterval, now: now)
         for attempt in 1...2 {
             switch state.withLock({ $0.keys }).candidates(id: token.keyID, algorithm: token.algorithm) {

@@ -18,7 +18,7 @@ package final class ReconciliationStore: Sendable {
 
     /// Due tasks waiting, by role and tenant, each counted up to `queuedCountMax`.
     package func queued() async throws -> [DispatchHint.Count: Int] {
-        Dictionary(try await pool.execute(CountQueued()).map { ($0.key, $0.count) }) { $0 + $1 }
+        Dictionary(try await pool.execute(CountQueued(max: Self.queuedCountMax)).map { ($0.key, $0.count) }) { $0 + $1 }
     }
 
     /// Tasks whose lease has passed its deadline, oldest first.
@@ -82,6 +82,8 @@ struct CountInFlight: PostgresStatement {
 
 /// Hops from one (role, tenant) to the next in the dispatch index, so that a backlog of 200,000 costs what one costs.
 struct CountQueued: PostgresStatement {
+    let max: Int
+
     static let isReadOnly = true
     static let sql = """
         WITH RECURSIVE pairs AS (
@@ -98,12 +100,12 @@ struct CountQueued: PostgresStatement {
                 SELECT 1 FROM tasks t
                 WHERE t.state = 'queued' AND t.role = p.role AND t.tenant_id = p.tenant_id
                     AND t.run_at <= clock_timestamp()
-                LIMIT 1000
+                LIMIT $1
             ) sample
         ) due WHERE due.count > 0
         """
 
-    func bind(to bindings: inout PostgresBindings) {}
+    func bind(to bindings: inout PostgresBindings) { bindings.int(max) }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
 }

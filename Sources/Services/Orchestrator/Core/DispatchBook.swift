@@ -31,12 +31,14 @@ package struct DispatchBook: Sendable {
     /// What Postgres says.
     package struct Snapshot: Sendable {
         package let inFlight: [Key: Int]
-        /// Queued and due; a lower bound is enough.
+        /// Queued and due, each counted up to `queuedMax` only.
         package let queued: [Key: Int]
+        package let queuedMax: Int
 
-        package init(inFlight: [Key: Int], queued: [Key: Int]) {
+        package init(inFlight: [Key: Int], queued: [Key: Int], queuedMax: Int = .max) {
             self.inFlight = inFlight
             self.queued = queued
+            self.queuedMax = queuedMax
         }
     }
 
@@ -67,9 +69,13 @@ package struct DispatchBook: Sendable {
             shift(key, count)
         }
         for (key, count) in snapshot.queued {
-            roles[key.role, default: [:]][key.tenant, default: Account()].queued = count
+            let isCut = count >= snapshot.queuedMax
+            roles[key.role, default: [:]][key.tenant, default: Account()].queued = isCut ? Self.uncounted : count
         }
     }
+
+    /// Stands for a queue that was not counted to its end; `settle` sets it right when the end is met.
+    private static let uncounted = Int.max / 4
 
     /// The slots agents announced, by role.
     package mutating func announce(slots: [AgentRole: Int]) {

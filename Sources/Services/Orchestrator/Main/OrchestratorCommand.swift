@@ -17,7 +17,9 @@ struct OrchestratorCommand: AsyncParsableCommand {
               orchestrator migrate up
               orchestrator jetstream status
             """,
-        version: Version.current, subcommands: [Serve.self, Migrate.self, JetStream.self], defaultSubcommand: Serve.self
+        version: Version.current,
+        subcommands: [Serve.self, Migrate.self, JetStream.self, Accounts.self, Audit.self],
+        defaultSubcommand: Serve.self
     )
 }
 
@@ -96,5 +98,50 @@ struct JetStream: AsyncParsableCommand {
         func run() async throws {
             if try await !Maintenance(ServiceConfiguration()).jetStreamStatus(json: json) { throw ExitCode(1) }
         }
+    }
+}
+
+struct Accounts: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes the first admin.", subcommands: [Initialise.self], defaultSubcommand: Initialise.self
+    )
+
+    struct Initialise: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "init",
+            abstract: "Adds the user admin and prints its password, this once; does nothing when there are users."
+        )
+
+        @Flag(help: "One JSON object.") var json = false
+
+        func run() async throws { try await AccountMaintenance(ServiceConfiguration()).makeFirstAdmin(json: json) }
+    }
+}
+
+struct Audit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Proves or exports the log of who did what.", subcommands: [Verify.self, Export.self],
+        defaultSubcommand: Verify.self
+    )
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Walks every chain and names the first broken entry; exits 1 when there is one.")
+
+        @Option(help: "Only this tenant's chain; - is the installation's own.") var tenant: String?
+        @Flag(help: "One JSON object a line.") var json = false
+
+        func run() async throws {
+            let isWhole = try await AuditMaintenance(ServiceConfiguration()).verify(tenant: tenant, json: json)
+            if !isWhole { throw ExitCode(1) }
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Prints every entry as one JSON object a line.")
+
+        @Option(help: "Only this tenant's chain; - is the installation's own.") var tenant: String?
+
+        func run() async throws { try await AuditMaintenance(ServiceConfiguration()).export(tenant: tenant) }
     }
 }

@@ -28,18 +28,26 @@ package struct Orchestrator: Sendable {
             connection: wire, configuration: BusConfiguration(replicas: configuration.natsReplicas), logger: logger
         )
         let redis = RedisConnection(configuration.redis, logger: logger)
-        let work = Work(configuration, stores: stores, bus: bus, instruments: Instruments(registry), logger: logger)
+        let accounts = Accounts(configuration, pool: stores.pool, registry: registry, logger: logger)
+        let work = Work(configuration, stores: stores, bus: bus, registry: registry, logger: logger)
+        let breakers = try Breakers(redis: redis, bus: bus, census: work.census, metrics: registry, logger: logger)
         let server = try await Self.server(
-            configuration, work: work, stores: stores, bus: bus, redis: redis, registry: registry, logger: logger,
-            onListening: onListening
+            configuration, work: work, accounts: accounts, breakers: breakers, stores: stores, bus: bus, redis: redis,
+            registry: registry, logger: logger, onListening: onListening
         )
         services =
             [
-                Running("postgres", run: stores.pool.run, stop: { await stores.shutdown(within: $0) }),
+                Running(
+                    "postgres", run: stores.pool.run,
+                    stop: { limit in
+                        await accounts.shutdown()
+                        await stores.shutdown(within: limit)
+                    }),
                 Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
                 Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
                 Running("topology", run: { try await Self.keepTopology(bus, logger) }),
-            ] + work.services + [server]
+                breakers.service,
+            ] + work.services + accounts.services + [server]
     }
 
     /// Declares streams and consumers at start-up, retrying until the bus is there, and repairs them ever after.
@@ -60,10 +68,11 @@ package struct Orchestrator: Sendable {
     }
 
     private static func server(
-        _ configuration: OrchestratorConfiguration, work: Work, stores: Stores, bus: MessageBus, redis: RedisConnection,
-        registry: MetricsRegistry, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void
+        _ configuration: OrchestratorConfiguration, work: Work, accounts: Accounts, breakers: Breakers, stores: Stores,
+        bus: MessageBus, redis: RedisConnection, registry: MetricsRegistry, logger: Logger,
+        onListening: @escaping @Sendable (_ port: Int) -> Void
     ) async throws -> EdgeServer {
-        let verifier = try await TokenVerifier(configuration.tokens, logger: logger)
+        let verifier = try await TokenVerifier(configuration.tokens, issued: accounts.keyring, logger: logger)
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
             record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
@@ -73,6 +82,7 @@ package struct Orchestrator: Sendable {
         let counters = Coordination.RateLimiter(redis: redis, replicas: { work.census.count() }, logger: logger)
         edge.rateLimiter = configuration.rateLimits.limiter(counters)
         edge.problem = ServiceProblems.problem
+        edge.audit = accounts.recorder.record
         let readiness = Readiness(
             [
                 Readiness.Check("postgres") { try await stores.checkSchema() },
@@ -84,8 +94,13 @@ package struct Orchestrator: Sendable {
         let health = HealthRoutes(
             service: "orchestrator", version: Version.current, readiness: readiness, metrics: metrics
         )
-        let document = OpenAPIDocument(title: "Golden", version: Version.current, schemas: TaskAPI.schemas)
-        let routes = work.api.routes + health.routes
+        let document = OpenAPIDocument(
+            title: "Golden", version: Version.current,
+            schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas
+        )
+        let routes =
+            work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
+            + health.routes
         return EdgeServer(
             EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort), edge: edge,
             table: RouteTable(routes + [document.route(describing: routes)]), logger: logger, onListening: onListening
@@ -100,6 +115,7 @@ struct Stores: Sendable {
     let outbox: OutboxStore
     let records: ReconciliationStore
     let agents: AgentStore
+    let budgets: BudgetStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -112,11 +128,13 @@ struct Stores: Sendable {
         outbox = OutboxStore(pool: pool)
         records = ReconciliationStore(pool: pool)
         agents = AgentStore(pool: pool)
+        budgets = BudgetStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.
     func shutdown(within limit: Duration) async {
         await tasks.shutdown()
+        await budgets.shutdown()
         await pool.shutdown(within: limit)
     }
 
@@ -131,9 +149,10 @@ struct Work: Sendable {
     let services: [any Service]
 
     init(
-        _ configuration: OrchestratorConfiguration, stores: Stores, bus: MessageBus, instruments: Instruments,
+        _ configuration: OrchestratorConfiguration, stores: Stores, bus: MessageBus, registry: MetricsRegistry,
         logger: Logger
     ) {
+        let instruments = Instruments(registry)
         let decider = Decider(workflows: WorkflowCatalogue())
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
@@ -173,8 +192,11 @@ struct Work: Sendable {
             ),
             hub: hub, agents: agents, agentStore: stores.agents, bus: bus, workflows: decider.workflows
         )
+        let sweeper = ReservationSweeper(budgets: stores.budgets, logger: logger)
+        let gauges = BudgetGauges(budgets: stores.budgets, registry: registry, logger: logger)
         services = [
             publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, leadership,
+            Running("reservations", run: sweeper.run), Running("budget-gauges", run: gauges.run),
         ]
     }
 }

@@ -124,7 +124,10 @@ final class Dispatcher: Sendable {
     }
 
     private func resync() async throws {
-        let snapshot = DispatchBook.Snapshot(inFlight: try await counts.inFlight(), queued: try await counts.queued())
+        let snapshot = DispatchBook.Snapshot(
+            inFlight: try await counts.inFlight(), queued: try await counts.queued(),
+            queuedMax: ReconciliationStore.queuedCountMax
+        )
         instruments.show(
             active: snapshot.inFlight.values.reduce(0, +), queued: snapshot.queued.values.reduce(0, +)
         )

@@ -1,0 +1,138 @@
+package import Contracts
+package import FoundationEssentials
+internal import Synchronization
+
+/// When keys are made and retired, in seconds.
+package struct SigningSchedule: Sendable {
+    /// How long a key signs.
+    package var signing: TimeInterval = 7 * 86_400
+    /// How long before its time the next key is published, so that whoever keeps a copy of the JWKS has it by then.
+    package var lead: TimeInterval = 86_400
+    /// How long a token may live, and clocks differ: a key is accepted that long after it has signed last.
+    package var grace: TimeInterval = 2 * 3600
+
+    package init() {}
+}
+
+/// The installation's own signing keys: makes them in time, signs with the current one, publishes and verifies all.
+///
+/// The keys themselves are shared through a store, which the service glues on; this is one replica's view of it.
+package final class SigningKeyring: Sendable {
+    /// Reads the keys that are valid at a time.
+    package typealias Load = @Sendable (_ now: Date) async throws -> [SigningKeyRecord]
+    /// The same, and adds the one that the closure makes, if any, with all other replicas held off.
+    package typealias Extend =
+        @Sendable (
+            _ now: Date, _ decide: @escaping @Sendable ([SigningKeyRecord]) throws -> SigningKeyRecord?
+        ) async throws -> [SigningKeyRecord]
+
+    /// An id that this replica does not know makes it look at the store at most this often, in seconds.
+    package static let rereadInterval: TimeInterval = 2
+    /// A key made out of turn signs after this long, when every replica has seen it, in seconds.
+    package static let spread: TimeInterval = 60
+
+    /// Keys valid at once, beyond which none is made out of turn: every replica opens all of them.
+    package static let keysMax = 8
+
+    private struct State {
+        var keys: [SigningKey] = []
+        var readAt = Date.distantPast
+    }
+
+    private let schedule: SigningSchedule
+    private let secrets: [[UInt8]]
+    private let load: Load
+    private let extend: Extend
+    private let state = Mutex(State())
+
+    /// - Parameter secrets: the first seals new keys, each may open old ones; without any no token is issued.
+    package init(
+        secrets: [[UInt8]], schedule: SigningSchedule = SigningSchedule(), load: @escaping Load,
+        extend: @escaping Extend
+    ) {
+        self.secrets = secrets
+        self.schedule = schedule
+        self.load = load
+        self.extend = extend
+    }
+
+    /// Reads the keys, and makes one when none signs now or the current one's time is nearly over.
+    package func keepUp(now: Date = Date()) async throws {
+        let (schedule, secrets) = (schedule, secrets)
+        let found = try await load(now)
+        guard try Self.next(after: found, schedule, secrets, now) != nil else { return try await adopt(found, now) }
+        try await adopt(try await extend(now) { try Self.next(after: $0, schedule, secrets, now) }, now)
+    }
+
+    /// Makes a key out of turn, for when one may have become known. It signs once every replica has seen it; what the
+    /// old ones signed stays valid until it expires.
+    /// - Throws: 409 when there are `keysMax` already.
+    package func rotate(now: Date = Date()) async throws {
+        let (schedule, secrets) = (schedule, secrets)
+        let records = try await extend(now) { records in
+            guard records.count < Self.keysMax else {
+                throw Problem(.conflict, "There are \(Self.keysMax) valid signing keys already; none was made.")
+            }
+            return try secrets.first.map { try Self.make($0, schedule, from: now + Self.spread, now) }
+        }
+        try await adopt(records, now)
+    }
+
+    /// The key a token names; looks at the store when this replica does not know it.
+    func verifier(_ id: String, now: Date) async throws -> TokenKeys.Key? {
+        if let known = known(id, now) { return known }
+        // The time is set first, so that of many requests at once only one reads.
+        let isDue = state.withLock { state in
+            guard now.timeIntervalSince(state.readAt) >= Self.rereadInterval else { return false }
+            state.readAt = now
+            return true
+        }
+        guard isDue else { return nil }
+        try await adopt(try await load(now), now)
+        return known(id, now)
+    }
+
+    private func known(_ id: String, _ now: Date) -> TokenKeys.Key? {
+        state.withLock { $0.keys.first { $0.record.id == id && $0.isValid(at: now) } }?.verifier
+    }
+
+    /// The key that signs now: of several the one whose time began last.
+    func signer(now: Date) -> SigningKey? {
+        state.withLock { $0.keys }.filter { $0.signs(at: now) }.max { $0.record.signsFrom < $1.record.signsFrom }
+    }
+
+    /// The public halves of every key that may have signed, signs, or will (RFC 7517, section 5).
+    package func publicKeys(now: Date = Date()) -> JSON {
+        let keys = state.withLock { $0.keys }.filter { $0.isValid(at: now) }
+        return JSONWriter.object { writer in
+            writer.field("keys", array: { writer in for key in keys { writer.element(SigningKey.jwk(key.record)) } })
+        }
+    }
+
+    private func adopt(_ records: [SigningKeyRecord], _ now: Date) async throws {
+        var keys: [SigningKey] = []
+        for record in records { keys.append(try await SigningKey(record, secrets: secrets)) }
+        state.withLock { $0 = State(keys: keys, readAt: now) }
+    }
+
+    /// The key to add to these, if it is time. Keys that another secret sealed cannot sign here and do not count.
+    private static func next(
+        after records: [SigningKeyRecord], _ schedule: SigningSchedule, _ secrets: [[UInt8]], _ now: Date
+    ) throws -> SigningKeyRecord? {
+        guard let secret = secrets.first else { return nil }
+        let usable = records.filter { SigningKey.open($0, secrets) != nil && now < $0.signsUntil }
+        guard usable.contains(where: { $0.signsFrom <= now }), let last = usable.map(\.signsUntil).max() else {
+            return try make(secret, schedule, from: now, now)
+        }
+        return last - schedule.lead > now ? nil : try make(secret, schedule, from: last, now)
+    }
+
+    private static func make(
+        _ secret: [UInt8], _ schedule: SigningSchedule, from: Date, _ now: Date
+    ) throws -> SigningKeyRecord {
+        let until = from + schedule.signing
+        return try SigningKey.make(
+            sealedWith: secret, now: now, signsFrom: from, signsUntil: until, validUntil: until + schedule.grace
+        )
+    }
+}

@@ -1,0 +1,52 @@
+internal import Bootstrap
+internal import Contracts
+internal import Coordination
+internal import Logging
+internal import MessageBus
+internal import Redis
+internal import ServiceLifecycle
+
+/// The orchestrator's circuit breakers, tied to the bus, the metrics and the API.
+struct Breakers: Sendable {
+    /// What every installation depends on, shown from the start. Others appear with their first call.
+    static let known = ["external_api"]
+
+    let registry: BreakerRegistry
+    let api: BreakerAPI
+    /// Keeps them in step with the other replicas.
+    let service: any Service
+
+    init(
+        redis: RedisConnection, bus: MessageBus, census: ReplicaCensus, metrics: MetricsRegistry, logger: Logger
+    ) throws {
+        let registry = BreakerRegistry(
+            redis: redis, replica: census.me, replicas: { census.count() }, logger: logger,
+            onNews: { name, version in
+                // A notice only saves the others waiting for their next poll.
+                do { try bus.send(BreakerNotice(name: name, version: version), on: .breakers) } catch {
+                    logger.debug("other replicas were not told of a breaker", metadata: ["error": "\(error)"])
+                }
+            }
+        )
+        for name in Self.known { _ = try registry.breaker(name) }
+        let states = metrics.gauge(
+            "circuit_breaker_state", "0 closed, 1 half-open, 2 open, as this replica acts.", labels: ["name"]
+        )
+        metrics.collect { for status in registry.statuses { states[status.name].set(status.state.rawValue) } }
+        self.registry = registry
+        api = BreakerAPI(registry: registry)
+        service = Running("breakers", run: { try await Self.run(registry, bus) })
+    }
+
+    private static func run(_ registry: BreakerRegistry, _ bus: MessageBus) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await registry.run() }
+            group.addTask {
+                for try await notice in try bus.subscribe(.breakers) {
+                    registry.heard(notice.name, version: notice.version)
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+}

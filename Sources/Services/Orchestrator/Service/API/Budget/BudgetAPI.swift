@@ -1,0 +1,205 @@
+internal import Contracts
+internal import HTTPEdge
+internal import HTTPTypes
+internal import Hummingbird
+internal import Storage
+
+/// What the budget routes do. The routes themselves, as data, stand in `BudgetAPI+Routes`.
+///
+/// Everything is the caller's own tenant's: the token says whose money it is, the body never.
+struct BudgetAPI: Sendable {
+    static let listMax = 200
+    static let listDefault = 50
+    /// Bodies hold a few short fields.
+    static let bodyBytesMax = 16 * 1024
+
+    let store: BudgetStore
+
+    func request(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let asked = try BudgetRequests.reservation(
+            try await request.readJSON(limit: Self.bodyBytesMax), by: principal
+        )
+        try await context.countAgainstLimits()
+        switch try await store.reserve(asked) {
+        case .reserved(let reservation): return .json(BudgetView.granted(reservation), status: .created)
+        case .replayed(let reservation):
+            context.setAnswerHeader(.idempotentReplayed, "true")
+            return .json(BudgetView.granted(reservation))
+        case .denied(let reservation, let denial, let isReplay):
+            if isReplay { context.setAnswerHeader(.idempotentReplayed, "true") }
+            throw Self.problem(denial, of: reservation)
+        case .mismatch:
+            throw Problem(
+                .idempotencyMismatch,
+                "This request_id was used for another reservation. Nothing was held; send a new request_id."
+            )
+        }
+    }
+
+    private static func problem(_ denial: BudgetDenial, of reservation: Reservation) -> Problem {
+        let isTenants = denial.project == BudgetAccount.tenantWide
+        let whose = isTenants ? "the tenant's budget" : "the budget of project \(denial.project)"
+        let member = Problem.Member(name: "budget", value: BudgetView.denial(denial, of: reservation))
+        switch denial.reason {
+        case .exhausted:
+            return Problem(
+                .budgetExhausted,
+                "\(reservation.amount) tokens do not fit \(whose): \(denial.used) used and \(denial.reserved) held "
+                    + "of \(denial.totalLimit). Nothing was held; ask again with a new request_id once holds are "
+                    + "settled or the limit is raised.",
+                members: [member]
+            )
+        case .blocked:
+            return Problem(
+                .budgetBlocked,
+                "More was used than had been held, which blocks \(whose) until its limit is raised. Nothing was held.",
+                members: [member]
+            )
+        }
+    }
+
+    func commit(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let (key, actual) = try BudgetRequests.commit(
+            try await request.readJSON(limit: Self.bodyBytesMax), by: principal
+        )
+        let outcome = try await store.commit(key, actual: actual, principal: principal.subject)
+        return try Self.answer(outcome, context) { reservation in
+            switch reservation.state {
+            case .committed, .expired: "it was committed with \(reservation.actual ?? 0) tokens before"
+            case .pending, .released, .denied: "it is \(reservation.state.rawValue)"
+            }
+        }
+    }
+
+    func release(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let key = try BudgetRequests.release(try await request.readJSON(limit: Self.bodyBytesMax), by: principal)
+        let outcome = try await store.release(key, principal: principal.subject)
+        return try Self.answer(outcome, context) { "it is \($0.state.rawValue)" }
+    }
+
+    private static func answer(
+        _ outcome: SettleOutcome, _ context: EdgeRequestContext, conflict: (Reservation) -> String
+    ) throws(Problem) -> Response {
+        switch outcome {
+        case .settled(let reservation): return .json(BudgetView.reservation(reservation))
+        case .replayed(let reservation):
+            context.setAnswerHeader(.idempotentReplayed, "true")
+            return .json(BudgetView.reservation(reservation))
+        case .conflict(let reservation):
+            throw Problem(
+                .conflict, "The reservation cannot be settled so: \(conflict(reservation)). Nothing was changed.",
+                members: [Problem.Member(name: "reservation", value: BudgetView.reservation(reservation))]
+            )
+        case .unknown: throw Problem.notFound("reservation (request_id and project name it)")
+        }
+    }
+
+    func state(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let tenant = try context.requirePrincipal().tenant
+        var query = try QueryReader(request)
+        let project: ProjectID? = try query.name("project")
+        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
+        let cursor = try query.cursor(list: "budget-accounts")
+        try query.refuseUnknown()
+        if let project { return .json(try await state(of: project, tenant)) }
+        let found = try await store.accounts(
+            of: tenant, after: cursor?.keys.first.flatMap { ProjectID($0) }, limit: limit + 1
+        )
+        let page = found.prefix(limit)
+        return .json(
+            JSONWriter.object { writer in
+                writer.field(
+                    "accounts", array: { for account in page { $0.element(BudgetView.account(account)) } })
+                if found.count > limit, let last = page.last {
+                    writer.field("next_cursor", Cursor([last.key.project.text]).text(list: "budget-accounts"))
+                }
+            }
+        )
+    }
+
+    /// The accounts a project's reservations are charged to, and what they leave.
+    private func state(of project: ProjectID, _ tenant: TenantID) async throws -> JSON {
+        var accounts: [BudgetAccount] = []
+        for key in BudgetAccount.keys(tenant: tenant, project: project) {
+            if let account = try await store.account(key) { accounts.append(account) }
+        }
+        return JSONWriter.object { writer in
+            writer.field("project", project.text)
+            writer.field("limited", !accounts.isEmpty)
+            writer.field(ifPresent: "available", accounts.map(\.available).min())
+            writer.field(
+                "accounts", array: { for account in accounts { $0.element(BudgetView.account(account)) } })
+        }
+    }
+
+    func listReservations(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        var query = try QueryReader(request)
+        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
+        let cursor = try query.cursor(list: "reservations")
+        let filter = ReservationFilter(
+            tenant: try context.requirePrincipal().tenant, project: try query.name("project"),
+            state: try query.choice("state"), after: cursor.flatMap(Self.place), limit: limit + 1
+        )
+        try query.refuseUnknown()
+        let found = try await store.reservations(filter)
+        let page = found.prefix(limit)
+        return .json(
+            JSONWriter.object { writer in
+                writer.field(
+                    "reservations",
+                    array: { for reservation in page { $0.element(BudgetView.reservation(reservation)) } })
+                if found.count > limit, let last = page.last {
+                    // A cursor's keys hold no separator, which a request id may: it is cut there, and joined again.
+                    let parts = last.key.request.text.split(separator: "|", omittingEmptySubsequences: false)
+                    let cursor = Cursor([last.key.project.text] + parts.map(String.init))
+                    writer.field("next_cursor", cursor.text(list: "reservations"))
+                }
+            }
+        )
+    }
+
+    private static func place(_ cursor: Cursor) -> (project: ProjectID, request: BudgetRequestID)? {
+        guard let project = cursor.keys.first.flatMap({ ProjectID($0) }),
+            let request = BudgetRequestID(cursor.keys.dropFirst().joined(separator: "|"))
+        else { return nil }
+        return (project, request)
+    }
+
+    func setLimit(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let expected = try request.expectedVersion()
+        let (account, limit) = try BudgetRequests.limit(
+            try await request.readJSON(limit: Self.bodyBytesMax), by: principal
+        )
+        let outcome = try await store.setLimit(
+            account, totalLimit: limit, expectedVersion: expected, principal: principal.subject
+        )
+        switch outcome {
+        case .set(let account):
+            return .json(BudgetView.account(account), headers: [.eTag: "\"\(account.version)\""])
+        case .stale(let account):
+            let found = account.map { "is at version \($0.version)" } ?? "does not exist"
+            throw Problem(
+                .preconditionFailed, "The account \(found). Nothing was changed; look at it and try again.",
+                members: account.map { [Problem.Member(name: "account", value: BudgetView.account($0))] } ?? []
+            )
+        }
+    }
+
+    func verify(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let query = try QueryReader(request)
+        try query.refuseUnknown()
+        let differences = try await store.verify(tenant: try context.requirePrincipal().tenant)
+        return .json(
+            JSONWriter.object { writer in
+                writer.field("consistent", differences.isEmpty)
+                writer.field(
+                    "differences",
+                    array: { for difference in differences { $0.element(BudgetView.difference(difference)) } })
+            }
+        )
+    }
+}

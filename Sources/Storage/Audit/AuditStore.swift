@@ -1,0 +1,121 @@
+package import FoundationEssentials
+package import Postgres
+
+/// Which entries a listing shows.
+package struct AuditFilter: Sendable {
+    package let chain: AuditChain
+    package var actor: String?
+    package var action: String?
+    package var outcome: AuditEntry.Outcome?
+    /// From this time on.
+    package var from: Date?
+    /// Before this time.
+    package var to: Date?
+    /// Only entries before this sequence.
+    package var before: Int?
+    package var limit: Int
+
+    package init(chain: AuditChain, limit: Int) {
+        self.chain = chain
+        self.limit = limit
+    }
+}
+
+/// The audit log: one hash chain per tenant, to which rows are only ever appended.
+///
+/// Whoever appends locks the chain's end in `audit_head`, so that a chain cannot fork; what arrives in the same moment
+/// is written together.
+package final class AuditStore: Sendable {
+    /// Rows read at once when a chain is walked.
+    static let pageMax = 1000
+
+    private let pool: PostgresPool
+    private let writer: CoalescingWriter<AuditEntry, AuditReceipt>
+
+    package init(pool: PostgresPool) {
+        self.pool = pool
+        writer = CoalescingWriter(name: "audit", pool: pool, maxBatch: 256, maxQueued: 8192) { batch, tx in
+            try Self.append(batch, in: tx, commits: true)
+        }
+    }
+
+    /// Commits one entry, together with whatever others arrive meanwhile.
+    @discardableResult
+    package func append(_ entry: AuditEntry) async throws -> AuditReceipt { try await writer.submit(entry) }
+
+    /// Commits entries in their order: all of them or none.
+    package func append(_ entries: [AuditEntry]) async throws {
+        guard !entries.isEmpty else { return }
+        try await pool.transaction { tx in _ = try Self.append(entries, in: tx, commits: true) }
+    }
+
+    /// Appends inside a transaction of the caller's, which keeps the chain's end locked until it commits: take it last.
+    @discardableResult
+    package static func append(
+        _ entries: [AuditEntry], in tx: borrowing PostgresTransaction
+    ) throws -> [AuditReceipt] {
+        try append(entries, in: tx, commits: false)
+    }
+
+    private static func append(
+        _ entries: [AuditEntry], in tx: borrowing PostgresTransaction, commits: Bool
+    ) throws -> [AuditReceipt] {
+        let tenants = Set(entries.map(\.chain.text)).sorted()
+        try tx.enqueue(OpenAuditChains(tenants: tenants))
+        var heads = Dictionary(
+            try tx.execute(LockAuditHeads(tenants: tenants)).map { ($0.tenant, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        var rows: [AuditRow] = []
+        rows.reserveCapacity(entries.count)
+        for entry in entries {
+            guard let head = heads[entry.chain.text] else {
+                throw StoreError(.guardFailed, "The end of an audit chain could not be locked. Nothing was kept.")
+            }
+            let row = AuditRow(entry, sequence: head.sequence + 1, previousHash: head.hash)
+            heads[row.tenant] = AuditHead(tenant: row.tenant, sequence: row.sequence, hash: row.hash)
+            rows.append(row)
+        }
+        let append = AppendAudit(rows: rows, heads: tenants.compactMap { heads[$0] })
+        if commits { try tx.finish(append) } else { try tx.enqueue(append) }
+        return rows.map { AuditReceipt(sequence: $0.sequence, hash: $0.hash) }
+    }
+
+    /// Newest first.
+    package func list(_ filter: AuditFilter) async throws -> [AuditRow] {
+        try await pool.execute(ListAudit(filter: filter))
+    }
+
+    /// Every chain there is, by the name it is stored under, those of rows without an end included.
+    package func chains() async throws -> [String] { try await pool.execute(ListAuditChains()) }
+
+    /// Hands out one chain from its first row on, a page at a time.
+    package func read(
+        chain: String, from first: Int = 1, _ page: ([AuditRow]) async throws -> Void
+    ) async throws {
+        var after = first - 1
+        while true {
+            let rows = try await pool.execute(ReadAuditChain(tenant: chain, after: after, limit: Self.pageMax))
+            guard let last = rows.last else { return }
+            try await page(rows)
+            after = last.sequence
+        }
+    }
+
+    /// Walks one chain and says whether every row is what was once appended, and none is missing.
+    ///
+    /// Others may append meanwhile: the walk is over when it has seen the row that the chain's end names.
+    package func verify(chain: String) async throws -> AuditVerdict {
+        var walk = AuditWalk(chain: chain)
+        while true {
+            try await read(chain: chain, from: walk.rows + 1) { rows in for row in rows { walk.take(row) } }
+            if let broken = walk.broken { return walk.verdict(broken) }
+            guard let end = try await pool.execute(ReadAuditEnd(tenant: chain)).first else {
+                throw StoreError(.unreadableRow, "The end of an audit chain could not be read.")
+            }
+            if end.lastSequence <= walk.rows { return walk.verdict(walk.judge(end.head)) }
+        }
+    }
+
+    package func shutdown() async { await writer.shutdown() }
+}

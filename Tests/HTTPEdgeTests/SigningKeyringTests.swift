@@ -1,0 +1,214 @@
+import Contracts
+import Crypto
+import Foundation
+import HTTPEdge
+import HTTPTypes
+import Synchronization
+import Testing
+
+/// Keys that all replicas of a test share, as Postgres would hold them.
+final class SharedKeys: Sendable {
+    private let records = Mutex<[SigningKeyRecord]>([])
+    private let reads = Mutex(0)
+
+    var all: [SigningKeyRecord] { records.withLock { $0 } }
+    var readCount: Int { reads.withLock { $0 } }
+
+    func replica(secret: [UInt8] = TestEdge.secret, older: [[UInt8]] = []) -> SigningKeyring {
+        SigningKeyring(
+            secrets: [secret] + older,
+            load: { now in
+                self.reads.withLock { $0 += 1 }
+                return self.all.filter { now < $0.validUntil }
+            },
+            extend: { now, decide in
+                try self.records.withLock { records in
+                    if let new = try decide(records.filter { now < $0.validUntil }) { records.append(new) }
+                    return records.filter { now < $0.validUntil }
+                }
+            }
+        )
+    }
+}
+
+@Suite struct `Signing keys` {
+    private let start = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded())
+    private let ada = Principal(subject: "ada", role: .operator, tenant: TenantID(literal: "acme"))
+    private let day: TimeInterval = 86_400
+
+    private func issuer(_ keyring: SigningKeyring) -> TokenIssuer {
+        TokenIssuer(keyring: keyring, issuer: "golden", audience: "golden-api")
+    }
+
+    private func verifier(_ keyring: SigningKeyring, at now: Date) async throws -> TokenVerifier {
+        try await TokenVerifier(
+            TokenConfiguration(secrets: [TestEdge.secret]), issued: keyring, logger: TestEdge.silence, now: { now }
+        )
+    }
+
+    private func ids(_ keyring: SigningKeyring, at now: Date) throws -> [String] {
+        var set = try JSONReader(keyring.publicKeys(now: now))
+        return try (set.optionalArray("keys") ?? []).map { entry in
+            var fields = try JSONReader(entry)
+            #expect(entry.fields?.map(\.name) == ["kty", "crv", "alg", "use", "kid", "x", "y"])
+            return try fields.string("kid")
+        }
+    }
+
+    @Test func `a token of one replica is accepted by another, beside those of the secret`() async throws {
+        let shared = SharedKeys()
+        let (one, two) = (shared.replica(), shared.replica())
+        let issued = try await issuer(one).issue(to: ada, now: start)
+        #expect(issued.expiresInSeconds == 900)
+        let verifier = try await verifier(two, at: start)
+        let verified = try await verifier.verify(token: issued.token)
+        #expect(verified == VerifiedToken(principal: ada, expiresAt: start + 900))
+        #expect(try await verifier.verify(token: Mint.hs256()).principal.subject == "ada")
+        #expect(shared.all.count == 1)
+    }
+
+    @Test func `keys follow each other, two at a time, and old tokens stay good`() async throws {
+        let shared = SharedKeys()
+        let keyring = shared.replica()
+        try await keyring.keepUp(now: start)
+        let first = try ids(keyring, at: start)
+        #expect(first.count == 1)
+        try await keyring.keepUp(now: start + 5.9 * day)
+        #expect(try ids(keyring, at: start) == first)
+        // A day before its time the next one is published and does not sign yet.
+        try await keyring.keepUp(now: start + 6 * day)
+        let both = try ids(keyring, at: start + 6 * day)
+        #expect(both.count == 2 && both[0] == first[0])
+        let last = try await issuer(keyring).issue(to: ada, now: start + 7 * day - 1)
+        #expect(try kid(last.token) == both[0])
+        let next = try await issuer(keyring).issue(to: ada, now: start + 7 * day)
+        #expect(try kid(next.token) == both[1])
+        // The last token of the old key is good until it expires; the key goes two hours after it signed last.
+        let late = start + 7 * day + 899
+        #expect(try await verifier(keyring, at: late).verify(token: last.token).principal == ada)
+        try await keyring.keepUp(now: start + 7 * day + 7201)
+        #expect(try ids(keyring, at: start + 7 * day + 7201) == [both[1]])
+    }
+
+    @Test func `a key made out of turn signs after a minute`() async throws {
+        let shared = SharedKeys()
+        let keyring = shared.replica()
+        try await keyring.keepUp(now: start)
+        try await keyring.rotate(now: start + 10)
+        let keys = try ids(keyring, at: start + 10)
+        #expect(keys.count == 2)
+        #expect(try kid(try await issuer(keyring).issue(to: ada, now: start + 69).token) == keys[0])
+        let token = try await issuer(keyring).issue(to: ada, now: start + 70).token
+        #expect(try kid(token) == keys[1])
+        #expect(try await verifier(shared.replica(), at: start + 70).verify(token: token).principal == ada)
+        for _ in 3...SigningKeyring.keysMax { try await keyring.rotate(now: start + 80) }
+        await #expect(throws: Problem.self) { try await keyring.rotate(now: start + 90) }
+        #expect(shared.all.count == SigningKeyring.keysMax)
+    }
+
+    @Test func `another secret opens no key; the older one still does`() async throws {
+        let shared = SharedKeys()
+        let old = shared.replica()
+        let token = try await issuer(old).issue(to: ada, now: start).token
+        let secret = Array("another-Secret-0f-thirty-two-bytes!".utf8)
+        let stranger = shared.replica(secret: secret)
+        // It verifies what others sign, and makes a key of its own to sign with.
+        #expect(try await verifier(stranger, at: start).verify(token: token).principal == ada)
+        #expect(try kid(try await issuer(stranger).issue(to: ada, now: start).token) != kid(token))
+        #expect(shared.all.count == 2)
+        let both = SharedKeys()
+        _ = try await issuer(both.replica()).issue(to: ada, now: start)
+        _ = try await issuer(both.replica(secret: secret, older: [TestEdge.secret])).issue(to: ada, now: start)
+        #expect(both.all.count == 1)
+    }
+
+    @Test func `unknown key ids do not make it read the store each time`() async throws {
+        let shared = SharedKeys()
+        let keyring = shared.replica()
+        let token = try await issuer(keyring).issue(to: ada, now: start).token
+        let verifier = try await verifier(keyring, at: start + 5)
+        let before = shared.readCount
+        for number in 0..<50 {
+            let forged = try forge(token, header: #"{"alg":"ES256","kid":"golden-00000000000000\#(10 + number)"}"#)
+            await #expect(throws: Problem.self) { try await verifier.verify(token: forged) }
+        }
+        #expect(shared.readCount == before + 1)
+    }
+
+    @Test func `no forged, mutated or outlived token is accepted`() async throws {
+        let shared = SharedKeys()
+        let keyring = shared.replica()
+        let good = try await issuer(keyring).issue(to: ada, now: start).token
+        let verifier = try await verifier(keyring, at: start)
+        #expect(try await verifier.verify(token: good).principal == ada)
+        let attacks = try await attacks(on: good, keyring: keyring, key: try #require(shared.all.first))
+        #expect(attacks.count >= 25)
+        for (name, token) in attacks {
+            do {
+                let accepted = try await verifier.verify(token: token)
+                Issue.record("\(name) was accepted as \(accepted)")
+            } catch {
+                #expect(error.code.status == .unauthorized, "\(name): \(error.code)")
+            }
+        }
+    }
+
+    private func attacks(
+        on good: String, keyring: SigningKeyring, key: SigningKeyRecord
+    ) async throws -> [(String, String)] {
+        let parts = good.split(separator: ".").map(String.init)
+        let point = Array("\u{4}".utf8) + key.publicKey
+        let kid = try self.kid(good)
+        var list: [(String, String)] = [
+            ("no signature", "\(parts[0]).\(parts[1])."), ("two parts", "\(parts[0]).\(parts[1])"),
+            ("four parts", good + ".x"), ("empty", ""), ("padding", good + "="),
+            ("signature of another length", good + "AAAA"),
+            ("signature cut", String(good.dropLast(4))),
+            ("zero signature", "\(parts[0]).\(parts[1]).\(String(repeating: "A", count: 86))"),
+            ("parts exchanged", "\(parts[1]).\(parts[0]).\(parts[2])"), ("a token as its own kid", good + good),
+        ]
+        for header in [
+            #"{"alg":"none","kid":"\#(kid)"}"#, #"{"alg":"None"}"#, #"{"alg":"HS256","kid":"\#(kid)"}"#,
+            #"{"alg":"ES384","kid":"\#(kid)"}"#, #"{"alg":"RS256","kid":"\#(kid)"}"#, #"{"alg":"ES256"}"#,
+            #"{"alg":"ES256","kid":"golden-0000000000000000"}"#, #"{"alg":"ES256","kid":"../../dev/null"}"#,
+            #"{"alg":"ES256","kid":"\#(kid)","crit":["b64"],"b64":false}"#, #"{"alg":"ES256","kid":["\#(kid)"]}"#,
+            #"{"alg":"ES256","alg":"none","kid":"\#(kid)"}"#, #"{"kid":"\#(kid)"}"#,
+            #"{"alg":"ES256","kid":"golden-"}"#, #"{"alg":"ES256","kid":"\#(kid)","jku":"http://evil.test/keys"}"#,
+        ] {
+            list.append(("header \(header)", try forge(good, header: header)))
+        }
+        for change in [("\"operator\"", "\"admin\""), ("\"acme\"", "\"beta\""), ("\"ada\"", "\"eve\"")] {
+            list.append(("claims \(change)", try forge(good, replacing: change.0, with: change.1)))
+        }
+        let header = #"{"alg":"HS256","kid":"\#(kid)"}"#
+        list.append(("public point as secret", Mint.hs256(header: header, secret: point)))
+        list.append(("public key as secret", Mint.hs256(header: header, secret: key.publicKey)))
+        list.append(("the right secret under the kid", Mint.hs256(header: header)))
+        list.append(("expired", try await issuer(keyring).issue(to: ada, now: start - 961).token))
+        list.append(("not yet issued", try await issuer(keyring).issue(to: ada, now: start + 61).token))
+        list.append(("a stranger's key", try await issuer(SharedKeys().replica()).issue(to: ada, now: start).token))
+        let foreign = TokenIssuer(keyring: keyring, issuer: "elsewhere", audience: "golden-api")
+        list.append(("another issuer", try await foreign.issue(to: ada, now: start).token))
+        let elsewhere = TokenIssuer(keyring: keyring, issuer: "golden", audience: "other-api")
+        list.append(("another audience", try await elsewhere.issue(to: ada, now: start).token))
+        return list
+    }
+
+    private func kid(_ token: String) throws -> String {
+        let header = try #require(token.split(separator: ".").first)
+        var fields = try JSONReader(JSON(parsing: try #require(Base64URL.decode(header.utf8))))
+        return try fields.string("kid")
+    }
+
+    private func forge(_ token: String, header: String) throws -> String {
+        let parts = token.split(separator: ".")
+        return "\(Base64URL.encode(header.utf8)).\(parts[1]).\(parts[2])"
+    }
+
+    private func forge(_ token: String, replacing old: String, with new: String) throws -> String {
+        let parts = token.split(separator: ".")
+        let claims = String(decoding: try #require(Base64URL.decode(parts[1].utf8)), as: UTF8.self)
+        try #require(claims.contains(old))
+        return "\(parts[0]).\(Base64URL.encode(claims.replacing(old, with: new).utf8)).\(parts[2])"
+    }
+}

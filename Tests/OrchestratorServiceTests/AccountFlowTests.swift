@@ -1,0 +1,188 @@
+import Contracts
+import Foundation
+import TestSupport
+import Testing
+
+/// Users, keys and tokens through the API, over real stores.
+@Suite(.serialized) struct `Accounts` {
+    static let environment = [
+        "GOLDEN_RATE_LIMITS":
+            "admin=100000,operator=100000,developer=100000,observer=100000,agent=100000,anonymous=100000"
+    ]
+    static let password = "correct horse battery"
+
+    @Test func `a user logs in, on any replica, until disabled`() async throws {
+        try await OrchestratorUnderTest.run(replicas: 2, environment: Self.environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "acme", subject: "root")
+            let added = try await stack.post(
+                "/users", #"{"name":"Ada","role":"developer","password":"\#(Self.password)"}"#, token: admin)
+            #expect(added.status == 201 && added["name"] == "ada" && added["password"] == nil, "\(added.body)")
+            let login = try await login(stack, "ADA", Self.password)
+            #expect(login.status == 200 && login["role"] == "developer" && login["tenant"] == "acme", "\(login.body)")
+            let token = try #require(login["access_token"])
+            #expect(try await stack.get("/tasks", replica: 1, token: token).status == 200)
+            #expect(try await stack.get("/users", replica: 1, token: token).status == 403)
+            let task = try await stack.post("/tasks", "{}", replica: 1, token: token)
+            #expect(task.status == 202 && task["tenant"] == "acme")
+            #expect(try await self.login(stack, "ada", Self.password, tenant: "beta").status == 401)
+            #expect(try await stack.post("/users/ada/disable", "{}", token: admin).status == 200)
+            let refused = try await self.login(stack, "ada", Self.password)
+            #expect(refused.status == 401 && refused["code"] == "login_failed", "\(refused.body)")
+            #expect(try await stack.post("/users/ada/enable", "{}", token: admin).status == 200)
+            #expect(try await self.login(stack, "ada", Self.password).status == 200)
+            let other = try await stack.token(role: "admin", tenant: "beta")
+            #expect(try await stack.post("/users/ada/disable", "{}", token: other).status == 404)
+            #expect(try await stack.get("/users", token: other).body.contains("ada") == false)
+            let replaced = try await stack.post("/users/ada/password", "{}", token: admin)
+            let generated = try #require(replaced["password"])
+            #expect(try await self.login(stack, "ada", Self.password).status == 401)
+            #expect(try await self.login(stack, "ada", generated).status == 200)
+            try await expectNoSecrets(stack, [Self.password, generated, token])
+        }
+    }
+
+    @Test func `five failures lock a user's address, known or not, and no other`() async throws {
+        try await OrchestratorUnderTest.run(replicas: 2, environment: Self.environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "default", subject: "root")
+            for name in ["ada", "bob"] {
+                let body = #"{"name":"\#(name)","role":"observer","password":"\#(Self.password)"}"#
+                #expect(try await stack.post("/users", body, token: admin).status == 201)
+            }
+            for name in ["ada", "nobody", "No Name; DROP TABLE users;"] {
+                for attempt in 1...5 {
+                    let answer = try await login(
+                        stack, name, "wrong password \(attempt)", tenant: nil, replica: attempt % 2)
+                    #expect(
+                        answer.status == 401 && answer["code"] == "login_failed", "\(name) \(attempt): \(answer.body)")
+                }
+                let locked = try await login(stack, name, Self.password, tenant: nil)
+                #expect(locked.status == 429 && locked["code"] == "login_locked", "\(name): \(locked.body)")
+                let seconds = try #require(locked.headers["retry-after"].flatMap { Int($0) })
+                #expect((880...900).contains(seconds))
+            }
+            // A success forgets the failures before it.
+            for _ in 1...4 { #expect(try await login(stack, "bob", "wrong", tenant: nil).status == 401) }
+            #expect(try await login(stack, "bob", Self.password, tenant: nil).status == 200)
+            for _ in 1...4 { #expect(try await login(stack, "bob", "wrong", tenant: nil).status == 401) }
+            #expect(try await login(stack, "bob", Self.password, tenant: nil).status == 200)
+        }
+    }
+
+    @Test func `of a hundred guesses at once five are looked at`() async throws {
+        try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for number in 0..<100 {
+                    group.addTask { try await self.login(stack, "ada", "guess \(number)", tenant: nil).status }
+                }
+                return try await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+            }
+            #expect(statuses == [401: 5, 429: 95])
+        }
+    }
+
+    @Test func `a key is exchanged for tokens until it is revoked`() async throws {
+        try await OrchestratorUnderTest.run(replicas: 2, environment: Self.environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "acme", subject: "root")
+            let made = try await stack.post("/api-keys", #"{"label":"bot","role":"agent"}"#, token: admin)
+            let (id, key) = (try #require(made["id"]), try #require(made["key"]))
+            #expect(made.status == 201 && key.hasPrefix(id + "_"))
+            let exchanged = try await exchange(stack, key)
+            #expect(exchanged.status == 200 && exchanged["subject"] == "key:\(id)" && exchanged["role"] == "agent")
+            let token = try #require(exchanged["access_token"])
+            #expect(try await stack.get("/tasks", replica: 1, token: token).status == 200)
+            let listed = try await stack.get("/api-keys", token: admin)
+            #expect(listed.body.contains(id) && !listed.body.contains(key) && listed.body.contains("last_used_at"))
+            #expect(
+                try await stack.get("/api-keys", token: stack.token(role: "admin", tenant: "beta")).body.contains(id)
+                    == false)
+            for wrong in [
+                id, id + "_" + String(repeating: "A", count: 43), "gk_00000000" + key.dropFirst(11), key + "A",
+            ] {
+                #expect(try await exchange(stack, wrong).status == 401)
+            }
+            let other = try await stack.token(role: "admin", tenant: "beta")
+            #expect(try await stack.post("/api-keys/\(id)/revoke", "{}", token: other).status == 404)
+            #expect(try await stack.post("/api-keys/\(id)/revoke", "{}", token: admin)["state"] == "revoked")
+            #expect(try await exchange(stack, key, replica: 1).status == 401)
+            let expiring = try await stack.post(
+                "/api-keys", #"{"label":"x","role":"agent","expires_in_seconds":59}"#, token: admin)
+            #expect(expiring.status == 422)
+            try await expectNoSecrets(stack, [key, token])
+        }
+    }
+
+    @Test func `the published keys grow by a rotation and hold nothing private`() async throws {
+        try await OrchestratorUnderTest.run(replicas: 2, environment: Self.environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "acme")
+            try await eventually { try await keys(stack, replica: 0).count == 1 }
+            try await eventually { try await keys(stack, replica: 1) == keys(stack, replica: 0) }
+            let rotated = try await stack.post("/admin/signing-keys/rotate", nil, token: admin)
+            #expect(rotated.status == 201)
+            #expect(try await keys(stack, replica: 0).count == 2)
+            let text = try await stack.get("/.well-known/jwks.json", token: nil).body
+            #expect(!text.contains("\"d\""))
+        }
+    }
+
+    static let routes = [
+        ("GET", "/users"), ("POST", "/users"), ("POST", "/users/x/password"), ("POST", "/users/x/disable"),
+        ("POST", "/users/x/enable"), ("GET", "/api-keys"), ("POST", "/api-keys"), ("POST", "/api-keys/gk_x/revoke"),
+        ("POST", "/admin/signing-keys/rotate"), ("GET", "/audit"),
+    ]
+
+    @Test func `each role is let in or refused exactly as the table says`() async throws {
+        try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
+            for (method, path) in Self.routes { try await walk(stack, method, path) }
+        }
+    }
+
+    private func walk(_ stack: OrchestratorUnderTest, _ method: String, _ path: String) async throws {
+        let permission: Permission = path == "/audit" ? .auditRead : .accountManage
+        let body = method == "POST" ? Array("{}".utf8) : nil
+        func status(_ token: String?) async throws -> Int {
+            try await stack.send(method, path, token: token, body: body).status
+        }
+        for role in Role.allCases where role != .anonymous {
+            let own = try await status(stack.token(role: role.rawValue))
+            let isRight = role.may(permission) ? ![401, 403, 500].contains(own) : own == 403
+            #expect(isRight, "\(method) \(path) as \(role): \(own)")
+        }
+        #expect(try await status(nil) == 401)
+        #expect(try await status(stack.token(role: "admin", expiresIn: -120)) == 401)
+        #expect(try await status(stack.token(role: "admin", audience: "elsewhere")) == 401)
+        #expect(try await status(stack.token(role: "admin", secret: "Zq3xP0vN8tY5wB2mZ7rL4cJ9hG6dF1sB")) == 401)
+    }
+
+    // MARK: Calls
+
+    private func login(
+        _ stack: OrchestratorUnderTest, _ user: String, _ password: String, tenant: String? = "acme", replica: Int = 0
+    ) async throws -> OrchestratorUnderTest.Answer {
+        let body = JSONWriter.object { writer in
+            writer.field("user", user)
+            writer.field("password", password)
+            writer.field(ifPresent: "tenant", tenant)
+        }
+        return try await stack.post("/auth/login", body.text, replica: replica, token: nil)
+    }
+
+    private func exchange(
+        _ stack: OrchestratorUnderTest, _ key: String, replica: Int = 0
+    ) async throws -> OrchestratorUnderTest.Answer {
+        try await stack.post("/auth/token", #"{"api_key":"\#(key)"}"#, replica: replica, token: nil)
+    }
+
+    private func keys(_ stack: OrchestratorUnderTest, replica: Int) async throws -> [String] {
+        let answer = try await stack.get("/.well-known/jwks.json", replica: replica, token: nil)
+        var set = try JSONReader(answer.json)
+        return try (set.optionalArray("keys") ?? []).map(\.text)
+    }
+
+    /// No table holds any of these in clear.
+    private func expectNoSecrets(_ stack: OrchestratorUnderTest, _ secrets: [String]) async throws {
+        for table in ["users", "api_keys", "signing_keys", "login_attempts", "audit_log"] {
+            let text = try await stack.postgres.sql("SELECT t::text FROM \(table) t", database: stack.database)
+            for secret in secrets { #expect(!text.contains(secret), "\(table) holds a secret") }
+        }
+    }
+}
