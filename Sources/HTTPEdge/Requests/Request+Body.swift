@@ -49,9 +49,13 @@ extension Request {
         return collected
     }
 
+    /// What a bare `curl -d '{…}'`, as runbooks have it, says of its JSON. Nothing but a token in a header gives
+    /// access, so no foreign page can send such a form in a user's name.
+    private static let unlabelledByCurl = "application/x-www-form-urlencoded"
+
     private func requireJSONType() throws(Problem) {
         let type = headers[.contentType] ?? ""
-        if type == "application/json" { return }
+        if type == "application/json" || type == Self.unlabelledByCurl { return }
         let parts = type.split(separator: ";").map { $0.trimmingPrefix(while: { $0 == " " }).lowercased() }
         let name = parts.first.map { $0.split(separator: " ").first.map(String.init) ?? "" }
         let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }.map { $0.dropFirst(8) }

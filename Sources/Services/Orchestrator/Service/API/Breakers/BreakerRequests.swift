@@ -14,7 +14,7 @@ enum BreakerRequests {
     static func command(
         _ mode: BreakerMode, _ request: Request, by principal: Principal, version: Int?
     ) async throws -> BreakerCommand {
-        var body = try JSONReader(try await labelled(request).readJSON(limit: bodyBytesMax))
+        var body = try JSONReader(try await request.readJSON(limit: bodyBytesMax))
         let name = try body.string("name")
         guard BreakerRegistry.isName(name) else {
             throw body.error(
@@ -57,15 +57,5 @@ enum BreakerRequests {
             )
         }
         return version
-    }
-
-    /// The runbook's command is a bare `curl -d '{"name": …}'`, which curl labels as a form; here it is JSON all the
-    /// same. Nothing but a token in a header gives access, so no foreign page can send such a form in a user's name.
-    private static func labelled(_ request: Request) -> Request {
-        let type = request.headers[.contentType]
-        guard type == nil || type == "application/x-www-form-urlencoded" else { return request }
-        var head = request.head
-        head.headerFields[.contentType] = "application/json"
-        return Request(head: head, body: request.body)
     }
 }
