@@ -22,6 +22,8 @@ WARM_TASKS = 2_000
 SLOTS = 256
 SECONDS_MAX = 240
 POLL_SECONDS = 0.5
+#: wrk counts connections that idle for ten seconds as timed out, so it is stopped before.
+QUIET_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,14 @@ def send(stack: Stack, count: int, role: str = ROLE) -> Flow:
     process = submitter.start(count)
     try:
         limit = time.monotonic() + SECONDS_MAX
-        while ended(stack, submitter.run) < count and time.monotonic() < limit and process.poll() is None:
+        done, moved = 0.0, time.monotonic()
+        # wrk sends a few more or less than asked for: each of its connections decides alone whether to send one more.
+        while done < count and time.monotonic() < min(limit, moved + QUIET_SECONDS) and process.poll() is None:
             time.sleep(POLL_SECONDS)
+            if (now := ended(stack, submitter.run)) > done:
+                done, moved = now, time.monotonic()
     finally:
         load = submitter.finish(process)
-    # Each of wrk's connections decides alone whether to send one more, so a few more than asked for are sent.
     while ended(stack, submitter.run) < load.answers and time.monotonic() < limit:
         time.sleep(POLL_SECONDS)
     stored, completed, seconds = stack.database.rows(
