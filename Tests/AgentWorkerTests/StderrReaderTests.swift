@@ -45,6 +45,14 @@ struct StderrReaderTests {
         #expect(reader.tail == "{\"usage\": {\"tokens\": -1}}\n")
     }
 
+    @Test func `usage travels with progress, and at once when it passes the budget`() {
+        var reader = StderrReader(budgetLeft: 10)
+        let lines = ["{\"usage\": {\"tokens\": 10}}", "{\"progress\": \"half\"}", "{\"usage\": {\"tokens\": 11}}"]
+        let found = reader.read(Array(lines.map { $0 + "\n" }.joined().utf8))
+        #expect(found.map(\.usage?.tokens) == [10, 11])
+        #expect(found.map(\.message) == ["half", "used 11 tokens, 10 were left"])
+    }
+
     @Test func `a line without end is bounded, and its end is what is kept`() {
         var reader = StderrReader()
         let line = "{\"progress\": \"" + String(repeating: "x", count: 1 << 20) + "THE END"

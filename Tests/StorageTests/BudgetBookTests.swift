@@ -205,6 +205,28 @@ import Testing
         #expect(book.entries[Self.key("s")]?.reservation.denial?.reason == .blocked)
     }
 
+    @Test func `a hold that is split moves tokens and no sum`() {
+        var book = BudgetBook()
+        book.add([
+            Self.entry("whole"), Self.entry("part", amount: 15, accounts: [], isUndecided: true),
+            Self.entry("rest", amount: 25, isUndecided: true), Self.entry("alone", amount: 7, isUndecided: true),
+        ])
+        book.add([Self.account(Self.project, limit: 50, reserved: 40)])
+        let whole = Self.key("whole")
+        #expect(book.decide(.split(whole, Self.request("part", amount: 15))) == .reserved(Self.key("part")))
+        #expect(book.accountChanges.values.allSatisfy { $0 == .init() })
+        #expect(book.bookings.map(\.reserved) == [-15, 15])
+        #expect(book.entries[whole]?.reservation.amount == 25)
+        #expect(book.entries[Self.key("part")]?.reservation.accounts == [Self.project])
+        #expect(book.decide(.split(whole, Self.request("rest", amount: 25))) == .mismatch, "Something must stay.")
+        let orphan = BudgetBook.Operation.split(Self.key("nobody"), Self.request("alone", amount: 7))
+        #expect(book.decide(orphan) == .reserved(Self.key("alone")))
+        #expect(book.accountChanges.values.first == .init(reserved: 7))
+        #expect(book.decide(.commit(Self.key("part"), actual: 10, principal: "u")) == .settled(Self.key("part")))
+        #expect(book.decide(.commit(whole, actual: 25, principal: "u")) == .settled(whole))
+        #expect(book.accountChanges.values.first == .init(used: 35, reserved: 7 - 40))
+    }
+
     // MARK: Fixtures
 
     static func key(_ request: String) -> Reservation.Key {

@@ -77,7 +77,8 @@ import Testing
         let again = try await database.run(file: files[0])
         #expect(again.output.contains("Migration 001 is applied already; nothing was changed."))
         let early = try await database.run(file: "down/\(files[0])")
-        #expect(early.status != 0 && early.output.contains("Migration 004 is still applied"), "\(early.output)")
+        let last = "Migration \(files.last?.prefix(3) ?? "") is still applied"
+        #expect(early.status != 0 && early.output.contains(last), "\(early.output)")
         for file in files.reversed().flatMap({ [$0, $0] }) {
             let run = try await database.run(file: "down/\(file)")
             #expect(run.status == 0, "\(run.output)")

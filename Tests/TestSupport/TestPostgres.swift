@@ -72,7 +72,7 @@ public final class TestPostgres: @unchecked Sendable {
 
     private static let settings = [
         "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "full_page_writes": "off",
-        "max_connections": "200", "shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "10min",
+        "max_connections": "800", "shared_buffers": "64MB", "max_wal_size": "256MB", "autovacuum_naptime": "10min",
         "log_min_messages": "warning", "restart_after_crash": "on",
     ]
 

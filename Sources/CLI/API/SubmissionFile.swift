@@ -9,10 +9,10 @@ struct SubmissionFile {
     let path: String
 
     /// - Throws: `usage` with the name of the field that is wrong.
-    func body(role: String?, name: String?) throws(CLIError) -> JSON {
+    func body(role: String?, name: String?, budget: Int? = nil) throws(CLIError) -> JSON {
         let bytes = try read()
         do throws(JSONError) {
-            let body = try Self.overridden(try JSON(parsing: bytes), ["role": role, "name": name])
+            let body = try Self.overridden(try JSON(parsing: bytes), role, name, budget)
             _ = try TaskSubmission(json: body)
             return body
         } catch {
@@ -24,14 +24,18 @@ struct SubmissionFile {
         }
     }
 
-    private static func overridden(_ json: JSON, _ given: [String: String?]) throws(JSONError) -> JSON {
-        let given = given.compactMapValues(\.self)
+    private static func overridden(
+        _ json: JSON, _ role: String?, _ name: String?, _ budget: Int?
+    ) throws(JSONError) -> JSON {
+        let given = [role.map { _ in "role" }, name.map { _ in "name" }, budget.map { _ in "budget_tokens" }]
         guard let fields = json.fields else {
             throw JSONError(.wrongShape, "expected an object such as {\"input\": {…}}")
         }
         return JSONWriter.object { writer in
-            for field in fields where given[field.name] == nil { writer.field(field.name, field.value) }
-            for (name, value) in given.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
+            for field in fields where !given.contains(field.name) { writer.field(field.name, field.value) }
+            writer.field(ifPresent: "role", role)
+            writer.field(ifPresent: "name", name)
+            writer.field(ifPresent: "budget_tokens", budget)
         }
     }
 

@@ -14,7 +14,7 @@ struct SubmitCommand: AsyncParsableCommand {
         discussion: """
             The file holds the body of POST /tasks; only input is worth giving, the rest has defaults:
               {"name": "nightly logs", "role": "log-analyst", "priority": 7, "timeout_seconds": 120,
-               "max_attempts": 3, "labels": {"team": "web"}, "input": {"path": "access.log"}}
+               "max_attempts": 3, "budget_tokens": 5000, "labels": {"team": "web"}, "input": {"path": "access.log"}}
 
             EXAMPLES:
               golden submit task.json                      print the task and return
@@ -47,6 +47,9 @@ struct SubmitCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Name the task.", valueName: "name"))
     var name: String?
 
+    @Option(help: ArgumentHelp("What its agents may use, in tokens.", valueName: "tokens"))
+    var budget: Int?
+
     @Option(help: ArgumentHelp("Your own Idempotency-Key; one is made otherwise.", valueName: "key"))
     var key: String?
 
@@ -60,7 +63,7 @@ struct SubmitCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = Caller.environment
         let console = Console(environment: environment)
-        let body = try SubmissionFile(path: file).body(role: role, name: name)
+        let body = try SubmissionFile(path: file).body(role: role, name: name, budget: budget)
         let endpoint = try connection.endpoint(environment)
         let key = key ?? "\(UUID())".lowercased()
         let status = try await APIClient.with(endpoint) { client in

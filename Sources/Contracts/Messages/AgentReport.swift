@@ -24,11 +24,11 @@ package struct AgentReport: Sendable, Equatable {
 
     package enum Body: Sendable, Equatable {
         /// Shown to people; `number` counts from 1 within the attempt and makes a repeated report recognisable.
-        case progress(number: Int, message: String, data: JSON?)
+        case progress(number: Int, message: String, data: JSON?, usage: Usage? = nil)
         case completed(output: JSON, usage: Usage?)
         case failed(Failure)
         /// The agent will not do this, and no other agent of its role should try: the task ends.
-        case rejected(reason: String)
+        case rejected(reason: String, usage: Usage? = nil)
 
         package var word: String {
             switch self {
@@ -36,6 +36,14 @@ package struct AgentReport: Sendable, Equatable {
             case .completed: "completed"
             case .failed: "failed"
             case .rejected: "rejected"
+            }
+        }
+
+        /// What the attempt has consumed by now, where the agent says so.
+        package var usage: Usage? {
+            switch self {
+            case .progress(_, _, _, let usage), .completed(_, let usage), .rejected(_, let usage): usage
+            case .failed(let failure): failure.usage
             }
         }
     }
@@ -47,17 +55,24 @@ package struct AgentReport: Sendable, Equatable {
         package let isRetryable: Bool
         /// The agent's wish for the wait before the next attempt, honoured when longer than the backoff.
         package let retryAfterSeconds: Int?
+        package let usage: Usage?
 
-        package init(code: String, message: String, isRetryable: Bool, retryAfterSeconds: Int? = nil) {
+        package init(
+            code: String, message: String, isRetryable: Bool, retryAfterSeconds: Int? = nil, usage: Usage? = nil
+        ) {
             self.code = code
             self.message = message
             self.isRetryable = isRetryable
             self.retryAfterSeconds = retryAfterSeconds
+            self.usage = usage
         }
     }
 
-    /// What the attempt consumed, for budgets.
+    /// What one attempt has consumed since its beginning, for budgets: each report's replaces the one before.
     package struct Usage: Sendable, Equatable {
+        /// More than this is no usage of one attempt.
+        package static let tokensMax = 1_000_000_000_000
+
         package let tokens: Int
 
         package init(tokens: Int) {
@@ -78,7 +93,7 @@ extension AgentReport: WireMessage {
         case "progress":
             body = .progress(
                 number: try reader.int("number"), message: try reader.bounded("message", bytesMax: 4096),
-                data: reader.optional("data")
+                data: reader.optional("data"), usage: try Self.usage(&reader)
             )
         case "completed":
             body = .completed(output: reader.optional("output") ?? .null, usage: try Self.usage(&reader))
@@ -88,10 +103,13 @@ extension AgentReport: WireMessage {
                     code: try reader.bounded("code", bytesMax: 100),
                     message: try reader.bounded("message", bytesMax: 4096),
                     isRetryable: try reader.optionalBool("retryable") ?? true,
-                    retryAfterSeconds: try reader.optionalInt("retry_after_seconds")
+                    retryAfterSeconds: try reader.optionalInt("retry_after_seconds"), usage: try Self.usage(&reader)
                 )
             )
-        case "rejected": body = .rejected(reason: try reader.bounded("reason", bytesMax: 4096))
+        case "rejected":
+            body = .rejected(
+                reason: try reader.bounded("reason", bytesMax: 4096), usage: try Self.usage(&reader)
+            )
         case let other: throw reader.error("outcome", "is \"\(other)\", which this build does not know")
         }
     }
@@ -99,7 +117,9 @@ extension AgentReport: WireMessage {
     private static func usage(_ reader: inout JSONReader) throws(JSONError) -> Usage? {
         guard var usage = try reader.optionalObject("usage") else { return nil }
         let tokens = try usage.int("tokens")
-        guard tokens >= 0 else { throw usage.error("tokens", "must not be negative") }
+        guard (0...Usage.tokensMax).contains(tokens) else {
+            throw usage.error("tokens", "must be from 0 to \(Usage.tokensMax)")
+        }
         return Usage(tokens: tokens)
     }
 
@@ -110,20 +130,19 @@ extension AgentReport: WireMessage {
         writer.field("agent", agent.text)
         writer.field("outcome", body.word)
         switch body {
-        case .progress(let number, let message, let data):
+        case .progress(let number, let message, let data, _):
             writer.field("number", number)
             writer.field("message", message)
             writer.field(ifPresent: "data", data)
-        case .completed(let output, let usage):
-            writer.field("output", output)
-            if let usage { writer.field("usage", object: { $0.field("tokens", usage.tokens) }) }
+        case .completed(let output, _): writer.field("output", output)
         case .failed(let failure):
             writer.field("code", failure.code)
             writer.field("message", failure.message)
             writer.field("retryable", failure.isRetryable)
             writer.field(ifPresent: "retry_after_seconds", failure.retryAfterSeconds)
-        case .rejected(let reason): writer.field("reason", reason)
+        case .rejected(let reason, _): writer.field("reason", reason)
         }
+        if let usage = body.usage { writer.field("usage", object: { $0.field("tokens", usage.tokens) }) }
     }
 }
 

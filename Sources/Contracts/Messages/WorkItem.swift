@@ -15,11 +15,13 @@ package struct WorkItem: Sendable, Equatable {
     package let leaseToken: String
     /// A result after this is too late.
     package let deadline: Date
+    /// Tokens the task may still use; nil when nobody limits it. The attempt is stopped when it reports more.
+    package let budgetLeft: Int?
     package let input: JSON
 
     package init(
         task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
-        attempt: Int, leaseToken: String, deadline: Date, input: JSON
+        attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, input: JSON
     ) {
         self.task = task
         self.tenant = tenant
@@ -30,6 +32,7 @@ package struct WorkItem: Sendable, Equatable {
         self.attempt = attempt
         self.leaseToken = leaseToken
         self.deadline = deadline
+        self.budgetLeft = budgetLeft
         self.input = input
     }
 }
@@ -47,6 +50,7 @@ extension WorkItem: WireMessage {
         attempt = try body.int("attempt")
         leaseToken = try body.string("lease_token")
         deadline = try body.timestamp("deadline")
+        budgetLeft = try body.optionalInt("budget_left")
         input = body.optional("input") ?? .null
     }
 
@@ -60,6 +64,7 @@ extension WorkItem: WireMessage {
         writer.field("attempt", attempt)
         writer.field("lease_token", leaseToken)
         writer.field("deadline", Timestamp.text(deadline))
+        writer.field(ifPresent: "budget_left", budgetLeft)
         writer.field("input", input)
     }
 }

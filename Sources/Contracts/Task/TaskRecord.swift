@@ -16,6 +16,10 @@ package struct TaskRecord: Sendable, Equatable {
     package let createdAt: Date
     /// What the submission asked for instead of the stages' own timeout and attempts.
     package let overrides: Overrides
+    /// The task on whose behalf an agent submitted this one; its budget is part of that one's.
+    package let parent: TaskID?
+    /// Tokens its agents may use, all attempts together; nil when nobody limits it.
+    package let budgetTokens: Int?
 
     /// Index into the workflow's stages.
     package var stage: Int
@@ -30,7 +34,10 @@ package struct TaskRecord: Sendable, Equatable {
     package var eventSequence: Int
     /// The number of the last progress report of this attempt.
     package var progressSeen: Int
+    /// Tokens used by all attempts, the current one's included as far as it has reported.
     package var usageTokens: Int
+    /// The current attempt's part of `usageTokens`.
+    package var attemptTokens: Int
     /// The agent that last reported.
     package var agent: AgentID?
     package var updatedAt: Date
@@ -38,8 +45,9 @@ package struct TaskRecord: Sendable, Equatable {
     package init(
         id: TaskID, tenant: TenantID, project: ProjectID, principal: String, name: String?, workflow: WorkflowName,
         workflowVersion: Int, priority: Int, labels: [String: String], traceparent: String?, createdAt: Date,
-        overrides: Overrides, stage: Int, role: AgentRole, phase: Phase, attempt: Int = 0, stageAttempt: Int = 0,
-        eventSequence: Int = 0, progressSeen: Int = 0, usageTokens: Int = 0, agent: AgentID? = nil, updatedAt: Date
+        overrides: Overrides, parent: TaskID? = nil, budgetTokens: Int? = nil, stage: Int, role: AgentRole,
+        phase: Phase, attempt: Int = 0, stageAttempt: Int = 0, eventSequence: Int = 0, progressSeen: Int = 0,
+        usageTokens: Int = 0, attemptTokens: Int = 0, agent: AgentID? = nil, updatedAt: Date
     ) {
         self.id = id
         self.tenant = tenant
@@ -53,6 +61,8 @@ package struct TaskRecord: Sendable, Equatable {
         self.traceparent = traceparent
         self.createdAt = createdAt
         self.overrides = overrides
+        self.parent = parent
+        self.budgetTokens = budgetTokens
         self.stage = stage
         self.role = role
         self.phase = phase
@@ -61,6 +71,7 @@ package struct TaskRecord: Sendable, Equatable {
         self.eventSequence = eventSequence
         self.progressSeen = progressSeen
         self.usageTokens = usageTokens
+        self.attemptTokens = attemptTokens
         self.agent = agent
         self.updatedAt = updatedAt
     }
@@ -120,6 +131,9 @@ package struct TaskRecord: Sendable, Equatable {
         case .ended(.rejected, _): .rejected
         }
     }
+
+    /// Tokens not used yet; below zero when more was used than allowed, nil when nobody limits it.
+    package var budgetLeft: Int? { budgetTokens.map { $0 - usageTokens } }
 
     package var lease: Lease? {
         switch phase {

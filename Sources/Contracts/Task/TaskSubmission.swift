@@ -6,6 +6,7 @@ package struct TaskSubmission: Sendable, Equatable {
     package static let attemptsRange: ClosedRange<Int> = 1...20
     package static let priorityRange: ClosedRange<Int> = 0...9
     package static let labelsMax = 16
+    package static let budgetRange: ClosedRange<Int> = 1...1_000_000_000_000
 
     /// A label for people: printable ASCII letters, digits, space and `._/:-`, at most 120 characters.
     package var name: String?
@@ -20,13 +21,17 @@ package struct TaskSubmission: Sendable, Equatable {
     /// Overrides each stage's number of attempts.
     package var attemptMax: Int?
     package var labels: [String: String]
+    /// Tokens its agents may use, held on the project's and the tenant's budgets until the task ends.
+    package var budgetTokens: Int?
+    /// The task on whose behalf this one is submitted.
+    package var parent: TaskID?
     /// Handed to agents byte for byte.
     package var input: JSON
 
     package init(
         name: String? = nil, workflow: WorkflowName = workflowDefault, project: ProjectID = projectDefault,
         role: AgentRole? = nil, priority: Int = 5, timeoutSeconds: Int? = nil, attemptMax: Int? = nil,
-        labels: [String: String] = [:], input: JSON
+        labels: [String: String] = [:], budgetTokens: Int? = nil, parent: TaskID? = nil, input: JSON
     ) {
         self.name = name
         self.workflow = workflow
@@ -36,6 +41,8 @@ package struct TaskSubmission: Sendable, Equatable {
         self.timeoutSeconds = timeoutSeconds
         self.attemptMax = attemptMax
         self.labels = labels
+        self.budgetTokens = budgetTokens
+        self.parent = parent
         self.input = input
     }
 
@@ -49,6 +56,8 @@ package struct TaskSubmission: Sendable, Equatable {
         timeoutSeconds = try Self.bounded("timeout_seconds", Self.timeoutRange, in: &body)
         attemptMax = try Self.bounded("max_attempts", Self.attemptsRange, in: &body)
         labels = try Self.labels(from: &body)
+        budgetTokens = try Self.bounded("budget_tokens", Self.budgetRange, in: &body)
+        parent = try Self.parent(from: &body)
         input = body.raw("input") ?? .emptyObject
         try body.refuseUnknown()
     }
@@ -68,6 +77,12 @@ package struct TaskSubmission: Sendable, Equatable {
             throw body.error("name", "must be 1 to 120 of A-Z a-z 0-9 space . _ / : - (put free text into input)")
         }
         return name
+    }
+
+    private static func parent(from body: inout JSONReader) throws(JSONError) -> TaskID? {
+        guard let text = try body.optionalString("parent_id") else { return nil }
+        guard let id = TaskID(text) else { throw body.error("parent_id", "must be a task's id") }
+        return id
     }
 
     private static func bounded(

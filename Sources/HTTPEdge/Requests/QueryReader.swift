@@ -45,6 +45,12 @@ package struct QueryReader {
         return value
     }
 
+    package mutating func taskID(_ name: String) throws(Problem) -> TaskID? {
+        guard let text = string(name) else { return nil }
+        guard let id = TaskID(text) else { throw Self.error(name, "must be a task's id") }
+        return id
+    }
+
     /// One of an enum's raw values.
     package mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ name: String, _ type: Choice.Type = Choice.self

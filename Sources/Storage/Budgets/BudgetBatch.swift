@@ -16,12 +16,23 @@ struct BudgetBatch {
 
     /// Decides and commits; one answer an operation, in order.
     mutating func run(in tx: borrowing PostgresTransaction) throws -> [BudgetAnswer] {
+        let verdicts = try prepare(in: tx)
+        if !book.isUnchanged { try tx.finish(WriteBudget(book)) }
+        return verdicts.map(answer)
+    }
+
+    /// The same within a transaction that has more to do; what is to be written travels with its next statement.
+    mutating func apply(in tx: borrowing PostgresTransaction) throws -> [BudgetAnswer] {
+        let verdicts = try prepare(in: tx)
+        if !book.isUnchanged { try tx.enqueue(WriteBudget(book)) }
+        return verdicts.map(answer)
+    }
+
+    private mutating func prepare(in tx: borrowing PostgresTransaction) throws -> [BudgetBook.Verdict] {
         try tx.enqueue(PrepareBatch())
         try insertNew(in: tx)
         try readExisting(in: tx)
-        let verdicts = try decide(in: tx)
-        if !book.isUnchanged { try tx.finish(WriteBudget(book)) }
-        return verdicts.map(answer)
+        return try decide(in: tx)
     }
 
     /// Ends holds whose time is over, at most `limit`, skipping those somebody is settling; answers how many.
@@ -42,7 +53,9 @@ struct BudgetBatch {
     /// Inserts every reservation that is not there yet; waits for those that another transaction is inserting.
     private mutating func insertNew(in tx: borrowing PostgresTransaction) throws {
         var first: [Reservation.Key: ReservationRequest] = [:]
-        for case .reserve(let request) in operations where first[request.key] == nil { first[request.key] = request }
+        for request in operations.compactMap(\.reserving) where first[request.key] == nil {
+            first[request.key] = request
+        }
         if first.isEmpty { return }
         book.add(try tx.execute(InsertReservations(requests: first.values.sorted { $0.key < $1.key })))
     }
@@ -54,6 +67,9 @@ struct BudgetBatch {
         for operation in operations {
             switch operation {
             case .reserve(let request): asked.insert(request.key)
+            case .split(let parent, let request):
+                asked.insert(request.key)
+                settled.insert(parent)
             case .commit(let key, _, _), .release(let key, _), .expire(let key, _): settled.insert(key)
             }
         }
@@ -83,7 +99,7 @@ struct BudgetBatch {
         for operation in operations {
             let key: Reservation.Key
             switch operation {
-            case .reserve(let request):
+            case .reserve(let request), .split(_, let request):
                 guard book.entries[request.key]?.isUndecided == true else { continue }
                 key = request.key
             case .commit(let settled, _, _), .release(let settled, _), .expire(let settled, _):
@@ -141,6 +157,16 @@ struct BudgetAnswer: Sendable {
 extension Reservation {
     /// True while a commit or release could still change something.
     fileprivate var canChange: Bool { state == .pending || (state == .expired && actual == nil) }
+}
+
+extension BudgetBook.Operation {
+    /// The new hold it asks for.
+    fileprivate var reserving: ReservationRequest? {
+        switch self {
+        case .reserve(let request), .split(_, let request): request
+        case .commit, .release, .expire: nil
+        }
+    }
 }
 
 extension Reservation.Key: Comparable {

@@ -8,6 +8,8 @@ internal import FoundationEssentials
 struct BudgetBook {
     enum Operation: Sendable {
         case reserve(ReservationRequest)
+        /// Holds tokens by taking them over from another hold; as `reserve` where that one does not exist.
+        case split(Reservation.Key, ReservationRequest)
         case commit(Reservation.Key, actual: Int, principal: String)
         case release(Reservation.Key, principal: String)
         /// Ends a hold whose time is over; any other is left alone.
@@ -82,6 +84,7 @@ struct BudgetBook {
     mutating func decide(_ operation: Operation) -> Verdict {
         switch operation {
         case .reserve(let request): return reserve(request)
+        case .split(let parent, let request): return split(parent, request)
         case .commit(let key, let actual, let principal):
             guard let entry = settleable(key) else { return .unknown }
             return commit(entry, actual: actual, by: principal)
@@ -125,10 +128,34 @@ struct BudgetBook {
         return .reserved(key)
     }
 
+    /// Moves tokens from one hold to a new one; the accounts' sums stay as they are.
+    ///
+    /// The new hold is charged to the accounts the other one is charged to, whatever accounts were opened since.
+    private mutating func split(_ key: Reservation.Key, _ request: ReservationRequest) -> Verdict {
+        guard var parent = settleable(key), parent.reservation.state == .pending, var part = entries[request.key],
+            part.isUndecided
+        else { return reserve(request) }
+        guard parent.reservation.amount > request.amount else { return .mismatch }
+        let charged = charged(parent.reservation).map(\.key)
+        part.isUndecided = false
+        part.reservation.accounts = charged.map(\.project)
+        parent.reservation.amount -= request.amount
+        for account in charged {
+            book(.reserve, on: account, parent, AccountChange(reserved: -request.amount), by: request.principal)
+            book(.reserve, on: account, part, AccountChange(reserved: request.amount), by: request.principal)
+        }
+        rewrite(parent)
+        rewrite(part)
+        return .reserved(request.key)
+    }
+
     // MARK: Settling
 
     /// A reservation that exists by now; one decided later in this batch does not yet.
-    private func settleable(_ key: Reservation.Key) -> Entry? { entries[key].flatMap { $0.isUndecided ? nil : $0 } }
+    private func settleable(_ key: Reservation.Key) -> Entry? {
+        guard let entry = entries[key], !entry.isUndecided else { return nil }
+        return entry
+    }
 
     private mutating func commit(_ entry: Entry, actual: Int, by principal: String) -> Verdict {
         var entry = entry

@@ -1,8 +1,12 @@
+internal import Contracts
+
 /// A caller's name for one reservation, unique within tenant and project: it makes every budget call safe to repeat.
 ///
 /// 1 to 200 visible ASCII characters.
 package struct BudgetRequestID: Hashable, Sendable, CustomStringConvertible {
     package static let lengthMax = 200
+    /// How the ids of the holds begin that belong to tasks. Callers may not settle those.
+    private static let taskPrefix = "task:"
 
     package let text: String
 
@@ -12,6 +16,14 @@ package struct BudgetRequestID: Hashable, Sendable, CustomStringConvertible {
         else { return nil }
         self.text = text
     }
+
+    /// Names the hold of a task.
+    init(of task: TaskID) {
+        text = Self.taskPrefix + task.description
+    }
+
+    /// True for the hold of a task, which the task's end settles.
+    package var isTasks: Bool { text.hasPrefix(Self.taskPrefix) }
 
     package var description: String { text }
 }

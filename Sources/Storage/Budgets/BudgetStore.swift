@@ -31,8 +31,6 @@ package final class BudgetStore: Sendable {
     static let shardCount = 4
     /// Tries of one operation whose outcome is unknown or that lost a race; it is safe to repeat by its request id.
     static let attemptsMax = 6
-    /// The SQLSTATE of a lock that was not to be had within half a second.
-    private static let lockNotAvailable = "55P03"
     /// Accounts that `verify` names at most.
     package static let differencesMax = 1000
 
@@ -125,7 +123,7 @@ package final class BudgetStore: Sendable {
     private static func mayBeRepeated(_ error: PostgresError) -> Bool {
         switch error.code {
         case .outcomeUnknown, .connectionLost, .deadlock, .serializationFailure: true
-        case .timeout: error.sqlState == lockNotAvailable
+        case .timeout: error.isLockTimeout
         case .connectFailed, .authenticationFailed, .cancelled, .poolExhausted, .overloaded,
             .constraintViolation, .invalidData, .sql, .decoding, .closed:
             false
@@ -184,4 +182,9 @@ package final class BudgetStore: Sendable {
     package func shutdown() async {
         for writer in writers { await writer.shutdown() }
     }
+}
+
+extension PostgresError {
+    /// A lock was not to be had within the half second that `PrepareBatch` allows; nothing was kept.
+    var isLockTimeout: Bool { sqlState == "55P03" }
 }

@@ -16,6 +16,11 @@ package struct Reservation: Sendable, Equatable {
             self.project = project
             self.request = request
         }
+
+        /// The hold of a task.
+        init(of task: TaskRecord) {
+            self.init(tenant: task.tenant, project: task.project, request: BudgetRequestID(of: task.id))
+        }
     }
 
     package enum State: String, Sendable, CaseIterable {
@@ -26,7 +31,7 @@ package struct Reservation: Sendable, Equatable {
     package let principal: String
     package let task: TaskID?
     /// Tokens held while pending.
-    package let amount: Int
+    package internal(set) var amount: Int
     package internal(set) var state: State
     /// Tokens used, once a commit said so.
     package internal(set) var actual: Int?
@@ -34,7 +39,7 @@ package struct Reservation: Sendable, Equatable {
     package let expiresAt: Date
     package internal(set) var settledAt: Date?
     /// The accounts it is charged to, by their projects.
-    package let accounts: [ProjectID]
+    package internal(set) var accounts: [ProjectID]
     /// Why it was denied, as it stood then.
     package internal(set) var denial: BudgetDenial?
 
@@ -52,6 +57,8 @@ package struct Reservation: Sendable, Equatable {
 package struct ReservationRequest: Sendable, Equatable {
     package static let secondsDefault = 600
     package static let secondsRange: ClosedRange<Int> = 1...86_400
+    /// Ten years.
+    private static let secondsForTasks = 10 * 366 * 86_400
 
     package let key: Reservation.Key
     /// Tokens, 1 to `BudgetAccount.tokensMax`.
@@ -73,6 +80,18 @@ package struct ReservationRequest: Sendable, Equatable {
         self.timeToLiveSeconds = timeToLiveSeconds
         self.task = task
         self.principal = principal
+    }
+
+    /// Tokens for a task, held until its end settles them: there is no time after which a task's hold is abandoned.
+    ///
+    /// - Precondition: the task has a budget.
+    package init(for record: TaskRecord) {
+        guard let amount = record.budgetTokens else { preconditionFailure("A hold is for a task with a budget.") }
+        key = Reservation.Key(of: record)
+        self.amount = amount
+        timeToLiveSeconds = Self.secondsForTasks
+        task = record.id
+        principal = record.principal
     }
 
     /// SHA-256 of what is asked for, so that a request id used for something else is noticed.

@@ -26,11 +26,11 @@ struct WriteBudget: PostgresStatement {
             WHERE l.tenant_id = c.tenant_id AND l.project_id = c.project_id
         ), reservation AS (
             UPDATE budget_reservations r
-            SET state = c.state, actual = c.actual, settled_at = c.settled_at,
-                response = coalesce(c.response, r.response)
+            SET state = c.state, amount = c.amount, actual = c.actual, settled_at = c.settled_at, response = c.response
             FROM unnest(
-                $7::text[], $8::text[], $9::text[], $10::text[], $11::int8[], $12::timestamptz[], $13::json[]
-            ) AS c(tenant_id, project_id, request_id, state, actual, settled_at, response)
+                $7::text[], $8::text[], $9::text[], $10::text[], $11::int8[], $12::int8[], $13::timestamptz[],
+                $14::json[]
+            ) AS c(tenant_id, project_id, request_id, state, amount, actual, settled_at, response)
             WHERE r.tenant_id = c.tenant_id AND r.project_id = c.project_id AND r.request_id = c.request_id
         )
         INSERT INTO budget_transactions (
@@ -38,7 +38,7 @@ struct WriteBudget: PostgresStatement {
         )
         SELECT tenant_id, project_id, kind, request_id, task_id, used, reserved, principal
         FROM unnest(
-            $14::text[], $15::text[], $16::text[], $17::text[], $18::uuid[], $19::int8[], $20::int8[], $21::text[]
+            $15::text[], $16::text[], $17::text[], $18::text[], $19::uuid[], $20::int8[], $21::int8[], $22::text[]
         ) WITH ORDINALITY
             AS b(tenant_id, project_id, kind, request_id, task_id, used, reserved, principal, place)
         ORDER BY place
@@ -52,9 +52,10 @@ struct WriteBudget: PostgresStatement {
         bindings.bools(accounts.map(\.change.blocks))
         bindings.reservationKeys(reservations.map(\.key))
         bindings.texts(reservations.map(\.state.rawValue))
+        bindings.ints(reservations.map(\.amount))
         bindings.ints(reservations.map(\.actual))
         bindings.timestamps(reservations.map(\.settledAt))
-        bindings.jsons(reservations.map { $0.denial == nil ? nil : Array(ReservationResponse.json($0).bytes) })
+        bindings.jsons(reservations.map { Array(ReservationResponse.json($0).bytes) })
         bindings.accountKeys(bookings.map(\.account))
         bindings.texts(bookings.map(\.kind.rawValue))
         bindings.texts(bookings.map(\.request.text))

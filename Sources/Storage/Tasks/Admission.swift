@@ -7,19 +7,22 @@ package struct Admission: Sendable {
     package let events: [TaskEvent]
     package let outbox: [OutboxMessage]
     package let key: IdempotencyKey?
+    /// Tokens to hold for it; nil while nobody limits what its tenant and project may use.
+    package let hold: ReservationRequest?
     /// What the caller gets, and gets again under the same key.
     package let response: JSON
     package let location: String
 
     package init(
         task: TaskRecord, input: JSON, events: [TaskEvent], outbox: [OutboxMessage], key: IdempotencyKey?,
-        response: JSON, location: String
+        hold: ReservationRequest?, response: JSON, location: String
     ) {
         self.task = task
         self.input = input
         self.events = events
         self.outbox = outbox
         self.key = key
+        self.hold = hold
         self.response = response
         self.location = location
     }
@@ -54,6 +57,21 @@ package enum AdmissionOutcome: Sendable, Equatable {
     case replayed(StoredResponse)
     /// The key was used before for another request: nothing was accepted.
     case keyReused
+    /// A budget stands over its tenant or project, and nothing was to be held for it: nothing was accepted.
+    case needsHold
+    /// A budget has no room for it: nothing was accepted.
+    case denied(Reservation, BudgetDenial)
+    /// What it was to be a part of does not allow it: nothing was accepted.
+    case orphaned(OrphanReason)
+}
+
+/// Why a task cannot be a part of the one it names.
+package enum OrphanReason: Sendable, Equatable {
+    case unknown
+    case ended(TaskState)
+    case otherProject(ProjectID)
+    /// The parent's budget has only that much left, and keeps at least one token.
+    case tooLittleLeft(Int)
 }
 
 /// A message that commits with the decision that caused it, and is published after.

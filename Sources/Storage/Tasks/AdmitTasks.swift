@@ -4,6 +4,9 @@ internal import Postgres
 
 /// Inserts new tasks with their idempotency keys, first events and outbox rows; answers the ids that were inserted.
 ///
+/// A task for which nothing is held is inserted only while its tenant and project have no budget: so nobody need ask
+/// for budgets first, and none is passed by.
+///
 /// One statement, so that an admission is one round trip, COMMIT included. A key that exists already (another
 /// replica's too: the insert waits for it) keeps its task, and all that belongs to it, from being inserted. Keys are
 /// inserted in order, so that two batches can never wait for each other in a circle.
@@ -16,12 +19,16 @@ struct AdmitTasks: PostgresStatement {
                 $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[],
                 $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[],
                 $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::int8[], $20::json[], $21::json[],
-                $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[]
+                $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[], $27::uuid[], $28::int8[], $29::bool[]
             ) AS u(
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role,
                 state, priority, attempt, stage_attempt, attempt_max, timeout_seconds, lease_token,
                 created_at, deadline, dispatched_at, event_seq, labels, input,
-                traceparent, key, fingerprint, response, location
+                traceparent, key, fingerprint, response, location, parent_id, budget_tokens, is_held
+            )
+            WHERE is_held OR NOT EXISTS (
+                SELECT FROM budget_limits l
+                WHERE l.tenant_id = u.tenant_id AND l.project_id IN (u.project_id, 'all-projects')
             )
         ), keyed AS (
             INSERT INTO idempotency_keys (
@@ -36,23 +43,23 @@ struct AdmitTasks: PostgresStatement {
             INSERT INTO tasks (
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
                 stage_attempt, attempt_max, timeout_seconds, lease_token, run_at, deadline, dispatched_at, event_seq,
-                labels, input, traceparent, created_at, updated_at
+                labels, input, traceparent, created_at, updated_at, parent_id, budget_tokens
             )
             SELECT id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority,
                 attempt, stage_attempt, attempt_max, timeout_seconds, lease_token, created_at, deadline, dispatched_at,
-                event_seq, labels::jsonb, input, traceparent, created_at, created_at
+                event_seq, labels::jsonb, input, traceparent, created_at, created_at, parent_id, budget_tokens
             FROM input WHERE key IS NULL OR location IN (SELECT location FROM keyed)
             RETURNING id
         ), history AS (
             INSERT INTO task_events (task_id, sequence, tenant_id, kind, attempt, at, data)
             SELECT * FROM unnest(
-                $27::uuid[], $28::int8[], $29::text[], $30::text[], $31::int8[], $32::timestamptz[], $33::json[]
+                $30::uuid[], $31::int8[], $32::text[], $33::text[], $34::int8[], $35::timestamptz[], $36::json[]
             ) AS e(task_id)
             WHERE task_id IN (SELECT id FROM admitted)
         ), waiting AS (
             INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
             SELECT *, clock_timestamp()
-            FROM unnest($34::text[], $35::text[], $36::json[], $37::text[], $38::uuid[], $39::text[])
+            FROM unnest($37::text[], $38::text[], $39::json[], $40::text[], $41::uuid[], $42::text[])
                 AS o(message_id, subject, payload, tenant_id, task_id)
             WHERE task_id IN (SELECT id FROM admitted)
         )
@@ -88,6 +95,9 @@ struct AdmitTasks: PostgresStatement {
         bindings.bytesArray(admissions.map { $0.key?.fingerprint })
         bindings.jsons(admissions.map { $0.key == nil ? nil : Array($0.response.bytes) })
         bindings.texts(admissions.map(\.location))
+        bindings.uuids(tasks.map { $0.parent?.uuid })
+        bindings.ints(tasks.map(\.budgetTokens))
+        bindings.bools(admissions.map { $0.hold != nil })
         bindings.events(admissions.flatMap(\.events))
         bindings.outbox(admissions.flatMap(\.outbox))
     }
@@ -100,6 +110,26 @@ struct AdmitTasks: PostgresStatement {
             for (name, value) in labels.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
         }
     }
+}
+
+/// Which of some idempotency keys are taken, by their places.
+struct FindTakenKeys: PostgresStatement {
+    let admissions: [Admission]
+
+    static let sql = """
+        SELECT a.place FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY
+            AS a(tenant_id, principal, key, place)
+        JOIN idempotency_keys i USING (tenant_id, principal, key) WHERE i.route = 'POST /tasks'
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.texts(admissions.map { $0.task.tenant.text })
+        bindings.texts(admissions.map { $0.task.principal })
+        bindings.texts(admissions.map { $0.key?.text })
+    }
+
+    /// The index into the admissions.
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) - 1 }
 }
 
 /// What is stored under an idempotency key.

@@ -14,6 +14,13 @@ package struct TaskChange: Sendable {
         self.events = events
         self.outbox = outbox
     }
+
+    /// Ends what is held for a task, with what it used, in the transaction that ends the task: so it is charged once.
+    var settlement: BudgetBook.Operation? {
+        guard task.state.isTerminal, task.budgetTokens != nil else { return nil }
+        let actual = min(task.usageTokens, BudgetAccount.tokensMax)
+        return .commit(Reservation.Key(of: task), actual: actual, principal: task.principal)
+    }
 }
 
 /// A queued task as the dispatcher takes it.

@@ -48,6 +48,28 @@ struct ListTasks: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord { try TaskRow.read(row) }
 }
 
+/// A page of a task's parts, newest first. Apart from `ListTasks`, since only so every plan can use the parts' index.
+struct ListParts: PostgresStatement {
+    let parent: TaskID
+    let filter: TaskFilter
+
+    static let isReadOnly = true
+    static let sql =
+        "SELECT " + TaskRow.columns + """
+             FROM tasks t
+            WHERE t.parent_id = $6 AND t.tenant_id = $1 AND ($2::uuid IS NULL OR t.id < $2)
+                AND ($3::text IS NULL OR t.state = $3) AND ($4::text IS NULL OR t.workflow = $4)
+            ORDER BY t.id DESC LIMIT $5
+            """
+
+    func bind(to bindings: inout PostgresBindings) {
+        ListTasks(filter: filter).bind(to: &bindings)
+        bindings.uuid(parent.uuid)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord { try TaskRow.read(row) }
+}
+
 /// A stretch of a task's history.
 struct ListEvents: PostgresStatement {
     let task: TaskID

@@ -10,10 +10,11 @@ enum TaskRow {
         t.labels::json, t.traceparent, t.created_at, t.timeout_seconds, t.attempt_max, \
         t.stage, t.role, t.attempt, t.stage_attempt, \
         t.event_seq, t.progress_seen, t.usage_tokens, t.agent, t.updated_at, t.state, t.run_at, t.lease_token, \
-        t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at
+        t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at, \
+        t.parent_id, t.budget_tokens, t.attempt_tokens
         """
     /// The first column after `columns`.
-    static let count: Int = 31
+    static let count: Int = 34
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord {
         TaskRecord(
@@ -22,10 +23,11 @@ enum TaskRow {
             workflow: try row.name(5), workflowVersion: try row.int(6), priority: try row.int(7),
             labels: try labels(row), traceparent: try row.textOrNil(9), createdAt: try row.timestamp(10),
             overrides: TaskRecord.Overrides(timeoutSeconds: try row.int(11), attemptMax: try row.int(12)),
+            parent: try row.uuidOrNil(31).map { TaskID($0) }, budgetTokens: try row.intOrNil(32),
             stage: try row.int(13), role: try row.name(14), phase: try phase(row), attempt: try row.int(15),
             stageAttempt: try row.int(16), eventSequence: try row.int(17), progressSeen: try row.int(18),
-            usageTokens: try row.int(19), agent: try row.textOrNil(20).flatMap { AgentID($0) },
-            updatedAt: try row.timestamp(21)
+            usageTokens: try row.int(19), attemptTokens: try row.int(33),
+            agent: try row.textOrNil(20).flatMap { AgentID($0) }, updatedAt: try row.timestamp(21)
         )
     }
 

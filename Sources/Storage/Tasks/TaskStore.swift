@@ -7,16 +7,20 @@ package struct TaskFilter: Sendable {
     package let tenant: TenantID
     package var state: TaskState?
     package var workflow: WorkflowName?
+    /// Only parts of this task.
+    package var parent: TaskID?
     /// Only tasks older than this one.
     package var before: TaskID?
     package var limit: Int
 
     package init(
-        tenant: TenantID, state: TaskState? = nil, workflow: WorkflowName? = nil, before: TaskID? = nil, limit: Int
+        tenant: TenantID, state: TaskState? = nil, workflow: WorkflowName? = nil, parent: TaskID? = nil,
+        before: TaskID? = nil, limit: Int
     ) {
         self.tenant = tenant
         self.state = state
         self.workflow = workflow
+        self.parent = parent
         self.before = before
         self.limit = limit
     }
@@ -25,26 +29,52 @@ package struct TaskFilter: Sendable {
 /// The tasks, their histories and their idempotency keys.
 package final class TaskStore: Sendable {
     private let pool: PostgresPool
-    private let admissions: CoalescingWriter<Admission, Bool>
+    private let admissions: CoalescingWriter<Admission, BudgetedAdmissions.Verdict>
 
     package init(pool: PostgresPool) {
         self.pool = pool
         admissions = CoalescingWriter(name: "admit-tasks", pool: pool, maxBatch: 256, maxQueued: 8192) { batch, tx in
+            if BudgetedAdmissions.isNeeded(for: batch) {
+                var budgeted = BudgetedAdmissions(batch)
+                return try budgeted.run(in: tx)
+            }
             let admitted = Set(try tx.finish(AdmitTasks(admissions: batch)))
-            return batch.map { admitted.contains($0.task.id) }
+            return batch.map { admitted.contains($0.task.id) ? .admitted : .notInserted }
         }
     }
 
     /// Commits one admission, together with whatever others arrive meanwhile.
     package func admit(_ admission: Admission) async throws -> AdmissionOutcome {
-        if try await admissions.submit(admission) { return .admitted }
+        let verdict = try await Self.againAfterLockTimeouts { try await admissions.submit(admission) }
+        if case .admitted = verdict { return .admitted }
+        // Asked before a refusal is believed, too: the room may have gone to the same request at another replica.
         let task = admission.task
-        let statement = FindIdempotencyKey(
-            route: "POST /tasks", tenant: task.tenant, principal: task.principal, key: admission.key?.text ?? "")
-        guard let found = try await pool.execute(statement).first else {
+        if let key = admission.key {
+            let statement = FindIdempotencyKey(
+                route: "POST /tasks", tenant: task.tenant, principal: task.principal, key: key.text)
+            if let found = try await pool.execute(statement).first {
+                return found.fingerprint == key.fingerprint ? .replayed(found.response) : .keyReused
+            }
+        }
+        switch verdict {
+        case .denied(let reservation, let denial): return .denied(reservation, denial)
+        case .orphaned(let reason): return .orphaned(reason)
+        case .notInserted where admission.hold == nil: return .needsHold
+        case .admitted, .notInserted:
             throw StoreError(.guardFailed, "An idempotency key vanished while it was read. Nothing was accepted.")
         }
-        return found.fingerprint == admission.key?.fingerprint ? .replayed(found.response) : .keyReused
+    }
+
+    /// What had to wait too long for somebody's lock on an account has kept nothing, and is done again.
+    private static func againAfterLockTimeouts<Result>(_ body: () async throws -> Result) async throws -> Result {
+        for _ in 1..<BudgetStore.attemptsMax {
+            do {
+                return try await body()
+            } catch let error as PostgresError where error.isLockTimeout {
+                continue
+            }
+        }
+        return try await body()
     }
 
     /// Locks the tasks, lets `decide` look at those that exist, and writes what it answers: one transaction.
@@ -54,10 +84,12 @@ package final class TaskStore: Sendable {
     package func change<Result: Sendable>(
         _ ids: [TaskID], decide: @escaping @Sendable ([TaskRecord]) -> (changes: [TaskChange], result: Result)
     ) async throws -> Result {
-        try await pool.transaction { tx in
-            let decision = decide(try tx.execute(LockTasks(ids: ids)))
-            try Self.finish(decision.changes, in: tx)
-            return decision.result
+        try await Self.againAfterLockTimeouts {
+            try await pool.transaction { tx in
+                let decision = decide(try tx.execute(LockTasks(ids: ids)))
+                try Self.finish(decision.changes, in: tx)
+                return decision.result
+            }
         }
     }
 
@@ -78,7 +110,8 @@ package final class TaskStore: Sendable {
     }
 
     package func list(_ filter: TaskFilter) async throws -> [TaskRecord] {
-        try await pool.execute(ListTasks(filter: filter))
+        if let parent = filter.parent { return try await pool.execute(ListParts(parent: parent, filter: filter)) }
+        return try await pool.execute(ListTasks(filter: filter))
     }
 
     package func events(
@@ -97,6 +130,11 @@ package final class TaskStore: Sendable {
     /// The transaction's last word: it is committed with this.
     private static func finish(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
         guard !changes.isEmpty else { return }
+        let settlements = changes.compactMap(\.settlement)
+        if !settlements.isEmpty {
+            var batch = BudgetBatch(settlements)
+            _ = try batch.apply(in: tx)
+        }
         try tx.enqueue(UpdateTasks(changes: changes))
         try tx.finish(AppendEffects(events: changes.flatMap(\.events), outbox: changes.flatMap(\.outbox)))
     }

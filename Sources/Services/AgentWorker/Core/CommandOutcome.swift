@@ -29,33 +29,37 @@ package enum CommandOutcome {
         _ end: End, output: [UInt8], stderr: String, usage: AgentReport.Usage? = nil
     ) -> AgentReport.Body {
         switch end {
-        case .outputTooLarge: return outputTooLarge
+        case .outputTooLarge: return outputTooLarge(usage)
         case .exited(0): return completed(output, stderr, usage)
         case .exited(rejectedCode):
-            return .rejected(reason: message("The program refused the input", stderr))
+            return .rejected(reason: message("The program refused the input", stderr), usage: usage)
         case .exited(temporaryCode):
-            return failed("temporary_failure", "The program asked to be tried again", stderr, isRetryable: true)
+            return failed("temporary_failure", "The program asked to be tried again", stderr, usage, isRetryable: true)
         case .exited(let code):
-            return failed("exit_\(code)", "The program ended with code \(code)", stderr, isRetryable: false)
+            return failed("exit_\(code)", "The program ended with code \(code)", stderr, usage, isRetryable: false)
         case .signaled(let number):
-            return failed("signal_\(number)", "The program was killed by signal \(number)", stderr, isRetryable: true)
+            return failed(
+                "signal_\(number)", "The program was killed by signal \(number)", stderr, usage, isRetryable: true
+            )
         }
     }
 
     /// Larger results belong into a store of the tenant's own, with the result naming the place.
-    package static let outputTooLarge = AgentReport.Body.failed(
-        AgentReport.Failure(
-            code: "output_too_large",
-            message: "The output is larger than \(AgentReport.outputBytesMax) bytes. Store it elsewhere and return its "
-                + "address.",
-            isRetryable: false
+    package static func outputTooLarge(_ usage: AgentReport.Usage?) -> AgentReport.Body {
+        .failed(
+            AgentReport.Failure(
+                code: "output_too_large",
+                message: "The output is larger than \(AgentReport.outputBytesMax) bytes. Store it elsewhere and return "
+                    + "its address.",
+                isRetryable: false, usage: usage
+            )
         )
-    )
+    }
 
     private static func completed(
         _ output: [UInt8], _ stderr: String, _ usage: AgentReport.Usage?
     ) -> AgentReport.Body {
-        guard output.count <= AgentReport.outputBytesMax else { return outputTooLarge }
+        guard output.count <= AgentReport.outputBytesMax else { return outputTooLarge(usage) }
         do throws(JSONError) {
             return .completed(output: try JSON(parsing: output), usage: usage)
         } catch {
@@ -63,14 +67,16 @@ package enum CommandOutcome {
                 output.isEmpty
                 ? "The program ended well but wrote no result to standard output"
                 : "The program's standard output is not one JSON value (\(error))"
-            return failed("bad_output", what, stderr, isRetryable: false)
+            return failed("bad_output", what, stderr, usage, isRetryable: false)
         }
     }
 
     private static func failed(
-        _ code: String, _ what: String, _ stderr: String, isRetryable: Bool
+        _ code: String, _ what: String, _ stderr: String, _ usage: AgentReport.Usage?, isRetryable: Bool
     ) -> AgentReport.Body {
-        .failed(AgentReport.Failure(code: code, message: message(what, stderr), isRetryable: isRetryable))
+        .failed(
+            AgentReport.Failure(code: code, message: message(what, stderr), isRetryable: isRetryable, usage: usage)
+        )
     }
 
     /// The end of what the program said is what usually explains its failure.

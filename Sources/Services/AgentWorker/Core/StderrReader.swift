@@ -4,8 +4,10 @@ package import Contracts
 ///
 /// ```
 /// {"progress": "text", "data": …}      progress of the attempt
-/// {"usage": {"tokens": 1234}}          what it consumed so far; the last one counts
+/// {"usage": {"tokens": 1234}}          what it consumed since its start; the last one counts
 /// ```
+///
+/// Usage travels with the next progress and with the outcome; what passes the task's budget is reported at once.
 package struct StderrReader: Sendable {
     /// A line longer than this is never ours; its beginning is dropped, its end is kept as text.
     package static let lineBytesMax = 64 << 10
@@ -17,10 +19,13 @@ package struct StderrReader: Sendable {
     package struct Progress: Sendable, Equatable {
         package let message: String
         package let data: JSON?
+        /// What the attempt has consumed by now.
+        package let usage: AgentReport.Usage?
 
-        package init(message: String, data: JSON?) {
+        package init(message: String, data: JSON? = nil, usage: AgentReport.Usage? = nil) {
             self.message = message
             self.data = data
+            self.usage = usage
         }
     }
 
@@ -28,8 +33,12 @@ package struct StderrReader: Sendable {
     private var isLineTooLong = false
     private var tailBytes: [UInt8] = []
     package private(set) var usage: AgentReport.Usage?
+    private let budgetLeft: Int?
 
-    package init() {}
+    /// - Parameter budgetLeft: the work item's.
+    package init(budgetLeft: Int? = nil) {
+        self.budgetLeft = budgetLeft
+    }
 
     /// The progress reports that `bytes` completed.
     package mutating func read(_ bytes: some Sequence<UInt8>) -> [Progress] {
@@ -65,11 +74,13 @@ package struct StderrReader: Sendable {
         if line.last == UInt8(ascii: "\r") { line.removeLast() }
         if !isLineTooLong, line.first == UInt8(ascii: "{"), let object = parsed(line) {
             if let message = object["progress"]?.string {
-                return Progress(message: Self.cut(message, Self.progressBytesMax), data: object["data"])
+                return Progress(message: Self.cut(message, Self.progressBytesMax), data: object["data"], usage: usage)
             }
             if let tokens = object["usage"].flatMap(Self.tokens) {
-                usage = AgentReport.Usage(tokens: tokens)
-                return nil
+                let usage = AgentReport.Usage(tokens: tokens)
+                self.usage = usage
+                guard let budgetLeft, tokens > budgetLeft else { return nil }
+                return Progress(message: "used \(tokens) tokens, \(budgetLeft) were left", usage: usage)
             }
         }
         keep(line + [UInt8(ascii: "\n")])
@@ -98,9 +109,9 @@ package struct StderrReader: Sendable {
     }
 
     private static func tokens(_ usage: JSON) -> Int? {
-        guard let tokens = usage.fields?.first(where: { $0.name == "tokens" })?.value.int, tokens >= 0 else {
-            return nil
-        }
+        guard let tokens = usage.fields?.first(where: { $0.name == "tokens" })?.value.int,
+            (0...AgentReport.Usage.tokensMax).contains(tokens)
+        else { return nil }
         return tokens
     }
 

@@ -33,7 +33,7 @@ struct EchoBackend: Backend {
         let input = assignment.item.input
         guard let orders = Self.orders(in: input) else { return .completed(output: input, usage: nil) }
         for number in 0..<min(orders["progress"]?.int ?? 0, Self.progressMax) {
-            await assignment.progress(StderrReader.Progress(message: "echo \(number + 1)", data: nil))
+            await assignment.progress(StderrReader.Progress(message: "echo \(number + 1)"))
         }
         if let milliseconds = orders["sleep_ms"]?.int, milliseconds > 0 {
             await sleep(min(milliseconds, Self.sleepMillisecondsMax), unless: assignment.stop)

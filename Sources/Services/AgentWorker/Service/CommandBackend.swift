@@ -161,7 +161,7 @@ struct CommandBackend: Backend {
     private static func errors(
         of execution: Running, _ assignment: Assignment
     ) async throws -> Piece {
-        var reader = StderrReader()
+        var reader = StderrReader(budgetLeft: assignment.item.budgetLeft)
         for try await buffer in execution.standardError {
             let found = buffer.withUnsafeBytes { reader.read($0) }
             for progress in found { await assignment.progress(progress) }

@@ -36,7 +36,9 @@ struct Reporter: Sendable {
         guard number <= AgentReport.progressMax else { return }
         let data = progress.data.flatMap { $0.bytes.count <= Self.progressDataBytesMax ? $0 : nil }
         let id = "\(lease.message.task).\(lease.message.attempt).p\(number)"
-        let body = AgentReport.Body.progress(number: number, message: progress.message, data: data)
+        let body = AgentReport.Body.progress(
+            number: number, message: progress.message, data: data, usage: progress.usage
+        )
         _ = await publish(body, id: id, on: lease, stop: stop)
     }
 
@@ -61,7 +63,7 @@ struct Reporter: Sendable {
                     // The server's own bound is lower than ours.
                     report = AgentReport(
                         task: item.task, attempt: item.attempt, leaseToken: item.leaseToken, agent: agent,
-                        body: CommandOutcome.outputTooLarge
+                        body: CommandOutcome.outputTooLarge(body.usage)
                     )
                     continue
                 case _ where error.isTransient: break

@@ -129,7 +129,8 @@ package enum TaskMachine {
     static func workItem(_ task: TaskRecord, _ lease: TaskRecord.Lease, stage: Stage, input: JSON) -> WorkItem {
         WorkItem(
             task: task.id, tenant: task.tenant, workflow: task.workflow, stage: stage.name, kind: stage.kind.word,
-            role: task.role, attempt: task.attempt, leaseToken: lease.token, deadline: lease.deadline, input: input
+            role: task.role, attempt: task.attempt, leaseToken: lease.token, deadline: lease.deadline,
+            budgetLeft: task.budgetLeft, input: input
         )
     }
 
@@ -137,7 +138,7 @@ package enum TaskMachine {
     private static func fence(_ report: AgentReport, _ task: TaskRecord, _ lease: TaskRecord.Lease) -> Reason? {
         guard report.attempt == task.attempt else { return .lost }
         guard report.leaseToken == lease.token else { return .wrongLease }
-        if case .progress(let number, _, _) = report.body, number <= task.progressSeen { return .repeated }
+        if case .progress(let number, _, _, _) = report.body, number <= task.progressSeen { return .repeated }
         return nil
     }
 }

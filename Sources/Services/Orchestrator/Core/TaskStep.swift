@@ -29,6 +29,7 @@ struct TaskStep {
         task.attempt += 1
         task.stageAttempt += 1
         task.progressSeen = 0
+        task.attemptTokens = 0
         let deadline = context.now.addingTimeInterval(TimeInterval(task.overrides.timeoutSeconds))
         let lease = TaskRecord.Lease(token: token, dispatchedAt: context.now, deadline: deadline)
         task.phase = .running(stage.kind.state, lease)
@@ -42,15 +43,37 @@ struct TaskStep {
 
     mutating func apply(_ report: AgentReport) {
         task.agent = report.agent
+        count(report.body.usage)
         switch report.body {
-        case .progress(let number, let message, let data): progress(number, message, data, by: report.agent)
-        case .completed(let output, let usage):
-            task.usageTokens += usage?.tokens ?? 0
-            completeStage(output)
+        case .progress(let number, let message, let data, _):
+            progress(number, message, data, by: report.agent)
+            if let left = task.budgetLeft, left < 0 {
+                effects.append(.stop(notice("The task's budget is used up.")))
+                end(budgetExhausted)
+            }
+        case .completed(let output, _): completeStage(output)
         case .failed(let failure): fail(failure)
-        case .rejected(let reason): end(.rejected(reason: reason))
+        case .rejected(let reason, _): end(.rejected(reason: reason))
         }
     }
+
+    /// Agents report what the attempt has used since its beginning, so that a report lost or seen twice does no harm.
+    private mutating func count(_ usage: AgentReport.Usage?) {
+        guard let tokens = usage?.tokens, tokens > task.attemptTokens else { return }
+        task.usageTokens += tokens - task.attemptTokens
+        task.attemptTokens = tokens
+    }
+
+    /// How a task ends that may not go on for want of tokens.
+    private var budgetExhausted: TaskRecord.Ending {
+        .failed(
+            code: "budget_exhausted",
+            message: "The task's budget of \(task.budgetTokens ?? 0) tokens is used up: \(task.usageTokens) were "
+                + "used. Submit it again with more budget_tokens."
+        )
+    }
+
+    private var isBudgetUsedUp: Bool { task.budgetLeft.map { $0 <= 0 } ?? false }
 
     private mutating func progress(_ number: Int, _ message: String, _ data: JSON?, by agent: AgentID) {
         task.progressSeen = number
@@ -64,6 +87,7 @@ struct TaskStep {
     private mutating func completeStage(_ output: JSON) {
         guard task.stage + 1 < context.workflow.stages.count else { return end(.completed(output: output)) }
         record(.stageCompleted) { [stage] in $0.field("stage", stage.name) }
+        if isBudgetUsedUp { return end(budgetExhausted) }
         effects.append(.free(task.role))
         task.stage += 1
         task.stageAttempt = 0
@@ -77,6 +101,7 @@ struct TaskStep {
             let after = failure.isRetryable ? " (after \(task.stageAttempt) attempts)" : ""
             return end(.failed(code: failure.code, message: failure.message + after))
         }
+        if isBudgetUsedUp { return end(budgetExhausted) }
         let wait = max(backoff(), TimeInterval(failure.retryAfterSeconds ?? 0))
         let runAt = context.now.addingTimeInterval(wait)
         record(.retrying) { [task] in
@@ -125,12 +150,10 @@ struct TaskStep {
 
     /// Progress changes nothing any more; any outcome ends the task as canceled.
     mutating func finishCanceling(_ report: AgentReport, _ reason: String) {
+        count(report.body.usage)
         switch report.body {
-        case .progress(let number, let message, let data): progress(number, message, data, by: report.agent)
-        case .completed(_, let usage):
-            task.usageTokens += usage?.tokens ?? 0
-            end(.canceled(reason: reason))
-        case .failed, .rejected: end(.canceled(reason: reason))
+        case .progress(let number, let message, let data, _): progress(number, message, data, by: report.agent)
+        case .completed, .failed, .rejected: end(.canceled(reason: reason))
         }
     }
 
@@ -144,9 +167,10 @@ struct TaskStep {
                 $0.field("output_bytes", output?.bytes.count ?? 0)
             }
         case .failed(let code, let message):
-            record(.failed) {
+            record(.failed) { [task] in
                 $0.field("code", code)
                 $0.field("message", message)
+                if task.usageTokens > 0 { $0.field("usage_tokens", task.usageTokens) }
             }
         case .canceled(let reason): record(.canceled) { $0.field("reason", reason) }
         case .rejected(let reason): record(.rejected) { $0.field("reason", reason) }

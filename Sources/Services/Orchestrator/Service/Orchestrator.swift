@@ -185,7 +185,8 @@ struct Work: Sendable {
         api = TaskAPI(
             store: stores.tasks,
             submitter: TaskSubmitter(
-                tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments
+                tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
+                budgetDefault: configuration.taskBudgetTokens
             ),
             canceler: TaskCanceler(
                 tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments

@@ -12,7 +12,8 @@ package import Redis
 /// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`,
 /// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
 /// `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`, `GOLDEN_JWT_ISSUER`,
-/// `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
+/// `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`,
+/// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
 /// Each may be given as `<KEY>_FILE` instead.
 package struct OrchestratorConfiguration: Sendable {
     package var postgres: PostgresConfiguration
@@ -24,6 +25,8 @@ package struct OrchestratorConfiguration: Sendable {
     var tokens: TokenConfiguration
     var rateLimits: RateLimits
     var tenantConcurrency: Int
+    /// Tokens held for a task that names no budget of its own, where its tenant or project has one.
+    var taskBudgetTokens: Int
     package var migrations: String
 
     package init(_ settings: ServiceConfiguration) throws {
@@ -44,6 +47,8 @@ package struct OrchestratorConfiguration: Sendable {
         )
         rateLimits = try Self.rateLimits(settings)
         tenantConcurrency = try settings.int("GOLDEN_TENANT_CONCURRENCY", default: 100_000, in: 1...1_000_000)
+        taskBudgetTokens = try settings.int(
+            "GOLDEN_TASK_BUDGET_TOKENS", default: 10_000, in: TaskSubmission.budgetRange)
         migrations = try settings.string("GOLDEN_MIGRATIONS", default: "migrations")
     }
 

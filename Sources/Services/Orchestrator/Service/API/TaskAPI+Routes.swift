@@ -63,6 +63,7 @@ extension TaskAPI {
         parameters: [
             Parameter(.query, "state", .choice(TaskState.allCases.map(\.rawValue)), "Only tasks in this state."),
             Parameter(.query, "workflow", .name, "Only tasks of this workflow."),
+            Parameter(.query, "parent", .uuid, "Only parts of this task."),
             Parameter(.query, "limit", .integer(1...listMax), "Tasks on one page, \(listDefault) when absent."),
             Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
         ],

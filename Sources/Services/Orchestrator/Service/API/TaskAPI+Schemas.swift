@@ -18,6 +18,11 @@ extension TaskAPI {
             ),
             "Texts of at most 200 characters."
         ),
+        .optional(
+            "budget_tokens", .nullable(.integer(TaskSubmission.budgetRange)),
+            "What its agents may use, all attempts together; held on the budgets until it ends."
+        ),
+        .optional("parent_id", .nullable(.uuid), "The task that this one is a part of; its budget pays."),
         .optional("input", .anything, "Handed to agents byte for byte."),
     ])
 
@@ -30,6 +35,7 @@ extension TaskAPI {
         .required("max_attempts", .integer(), "Attempts allowed at one stage."),
         .required("timeout_seconds", .integer(), "For one attempt."),
         .required("labels", .map(of: .text())),
+        .optional("parent_id", .uuid), .optional("budget_tokens", .integer(), "What agents may use."),
         .required("usage_tokens", .integer(), "What agents reported to have used."),
         .optional("agent", .text(), "The agent that reported last."),
         .required("created_at", .time), .required("updated_at", .time),

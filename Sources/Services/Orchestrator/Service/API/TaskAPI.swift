@@ -55,7 +55,7 @@ struct TaskAPI: Sendable {
         let cursor = try query.cursor(list: "tasks")
         let filter = TaskFilter(
             tenant: principal.tenant, state: try query.choice("state"), workflow: try query.name("workflow"),
-            before: cursor?.keys.first.flatMap { TaskID($0) }, limit: limit + 1
+            parent: try query.taskID("parent"), before: cursor?.keys.first.flatMap { TaskID($0) }, limit: limit + 1
         )
         try query.refuseUnknown()
         let found = try await store.list(filter)

@@ -11,6 +11,9 @@ struct TaskSubmitter: Sendable {
     let decider: Decider
     let dispatcher: Dispatcher
     let instruments: Instruments
+    /// Tokens held for a task that does not say how many it may use, where a budget stands over it.
+    let budgetDefault: Int
+    private let budgeted = BudgetedProjects()
 
     enum Result: Sendable {
         case accepted(StoredResponse)
@@ -18,16 +21,59 @@ struct TaskSubmitter: Sendable {
         case keyReused
     }
 
+    init(tasks: TaskStore, decider: Decider, dispatcher: Dispatcher, instruments: Instruments, budgetDefault: Int) {
+        self.tasks = tasks
+        self.decider = decider
+        self.dispatcher = dispatcher
+        self.instruments = instruments
+        self.budgetDefault = budgetDefault
+    }
+
+    private struct Attempt {
+        let submission: TaskSubmission
+        let key: IdempotencyKey?
+        let principal: Principal
+        let traceparent: String
+    }
+
     /// - Parameter key: the caller's idempotency key; the body it was sent with becomes its fingerprint.
     func submit(
         _ submission: TaskSubmission, body: JSON, key: String?, principal: Principal, traceparent: String
     ) async throws -> Result {
+        var submission = submission
+        if let parent = submission.parent { try await adopt(&submission, parent, principal) }
+        let attempt = Attempt(
+            submission: submission, key: key.map { fingerprinted($0, body) }, principal: principal,
+            traceparent: traceparent
+        )
+        let account = BudgetAccount.Key(tenant: principal.tenant, project: submission.project)
+        if !budgeted.contains(account) {
+            if let result = try await submit(attempt, isHeld: false) { return result }
+            budgeted.insert(account)
+        }
+        guard let result = try await submit(attempt, isHeld: true) else {
+            throw Problem(.internalError, "A task's budget was neither held nor refused. Nothing was accepted.")
+        }
+        return result
+    }
+
+    /// A part of another task belongs to its project, and takes what it may use out of that one's budget.
+    private func adopt(_ submission: inout TaskSubmission, _ parent: TaskID, _ principal: Principal) async throws {
+        guard let parent = try await tasks.find(parent, tenant: principal.tenant)?.task else {
+            throw Self.refusal(.unknown)
+        }
+        guard let left = parent.budgetLeft else { return }
+        submission.budgetTokens = submission.budgetTokens ?? max(1, min(budgetDefault, left - 1))
+    }
+
+    /// Nil when a budget stands over the task, and nothing was to be held: then nothing was accepted.
+    private func submit(_ attempt: Attempt, isHeld: Bool) async throws -> Result? {
         let now = Date()
-        let task = try newTask(submission, principal: principal, traceparent: traceparent, now: now)
+        let task = try newTask(attempt, isHeld: isHeld, now: now)
         let queue = DispatchHint.Count(role: task.role, tenant: task.tenant)
         let startsAtOnce = dispatcher.startsAtOnce(queue)
         let (admission, outcome) = try admission(
-            task, submission.input, startsAtOnce: startsAtOnce, key: key.map { fingerprinted($0, body) }, now: now
+            task, attempt, startsAtOnce: startsAtOnce, isHeld: isHeld, now: now
         )
         let result: AdmissionOutcome
         do {
@@ -37,23 +83,38 @@ struct TaskSubmitter: Sendable {
             if startsAtOnce { dispatcher.withdraw(queue) }
             throw error
         }
-        switch result {
-        case .admitted:
+        if case .admitted = result {
             dispatcher.carryOut(outcome, counted: true)
             instruments.count(outcome.events, of: outcome.changes)
             return .accepted(StoredResponse(status: 202, location: admission.location, body: admission.response))
-        case .replayed(let response):
-            if startsAtOnce { dispatcher.withdraw(queue) }
-            return .replayed(response)
-        case .keyReused:
-            if startsAtOnce { dispatcher.withdraw(queue) }
-            return .keyReused
+        }
+        if startsAtOnce { dispatcher.withdraw(queue) }
+        switch result {
+        case .admitted, .needsHold: return nil
+        case .replayed(let response): return .replayed(response)
+        case .keyReused: return .keyReused
+        case .denied(let reservation, let denial): throw BudgetProblem.denied(denial, task: reservation)
+        case .orphaned(let reason): throw Self.refusal(reason)
         }
     }
 
-    private func newTask(
-        _ submission: TaskSubmission, principal: Principal, traceparent: String, now: Date
-    ) throws(Problem) -> TaskRecord {
+    private static func refusal(_ reason: OrphanReason) -> Problem {
+        switch reason {
+        case .unknown: .invalid("parent_id", "names no task of yours")
+        case .otherProject(let project): .invalid("project", "must be \(project), as the parent's")
+        case .ended(let state):
+            Problem(.taskEnded, "The parent is \(state.rawValue) already, so nothing can become a part of it.")
+        case .tooLittleLeft(let left):
+            Problem(
+                .budgetExhausted,
+                "The parent has \(max(0, left)) tokens left and keeps at least one. Nothing was accepted; submit it "
+                    + "with fewer budget_tokens."
+            )
+        }
+    }
+
+    private func newTask(_ attempt: Attempt, isHeld: Bool, now: Date) throws(Problem) -> TaskRecord {
+        let submission = attempt.submission
         guard let workflow = decider.workflows.newest(submission.workflow) else {
             let known = decider.workflows.names.map(\.text).joined(separator: ", ")
             throw .invalid("workflow", "is not one this installation knows (\(known))")
@@ -61,28 +122,31 @@ struct TaskSubmitter: Sendable {
         let stage = workflow.stages[0]
         var random = SystemRandomNumberGenerator()
         return TaskRecord(
-            id: TaskID(at: now, random: (random.next(), random.next())), tenant: principal.tenant,
-            project: submission.project, principal: principal.subject, name: submission.name, workflow: workflow.name,
-            workflowVersion: workflow.version, priority: submission.priority, labels: submission.labels,
-            traceparent: traceparent, createdAt: now,
+            id: TaskID(at: now, random: (random.next(), random.next())), tenant: attempt.principal.tenant,
+            project: submission.project, principal: attempt.principal.subject, name: submission.name,
+            workflow: workflow.name, workflowVersion: workflow.version, priority: submission.priority,
+            labels: submission.labels, traceparent: attempt.traceparent, createdAt: now,
             overrides: TaskRecord.Overrides(
                 timeoutSeconds: submission.timeoutSeconds ?? Int(stage.timeout.components.seconds),
                 attemptMax: submission.attemptMax ?? stage.attemptMax
             ),
+            parent: submission.parent, budgetTokens: submission.budgetTokens ?? (isHeld ? budgetDefault : nil),
             stage: 0, role: submission.role ?? stage.role, phase: .queued(runAt: now), updatedAt: now
         )
     }
 
     private func admission(
-        _ task: TaskRecord, _ input: JSON, startsAtOnce: Bool, key: IdempotencyKey?, now: Date
+        _ task: TaskRecord, _ attempt: Attempt, startsAtOnce: Bool, isHeld: Bool, now: Date
     ) throws(Problem) -> (Admission, Outcome) {
         guard let context = decider.context(task, now: now) else { throw .notFound("workflow") }
+        let input = attempt.submission.input
         let lease = startsAtOnce ? (token: decider.newToken(), input: input) : nil
         let (admitted, effects) = TaskMachine.admit(task, lease: lease, context: context)
         var outcome = Outcome()
         outcome.add(admitted, effects, previousSequence: 0)
         let admission = Admission(
-            task: admitted, input: input, events: outcome.events, outbox: outcome.outbox, key: key,
+            task: admitted, input: input, events: outcome.events, outbox: outcome.outbox, key: attempt.key,
+            hold: isHeld ? ReservationRequest(for: task) : nil,
             response: TaskView.summary(admitted, workflow: context.workflow), location: "/tasks/\(task.id)"
         )
         return (admission, outcome)

@@ -36,6 +36,8 @@ enum TaskView {
             object: { writer in
                 for (name, value) in task.labels.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
             })
+        writer.field(ifPresent: "parent_id", task.parent?.description)
+        writer.field(ifPresent: "budget_tokens", task.budgetTokens)
         writer.field("usage_tokens", task.usageTokens)
         writer.field(ifPresent: "agent", task.agent?.text)
         writer.field("created_at", Timestamp.text(task.createdAt))

@@ -28,33 +28,11 @@ struct BudgetAPI: Sendable {
             return .json(BudgetView.granted(reservation))
         case .denied(let reservation, let denial, let isReplay):
             if isReplay { context.setAnswerHeader(.idempotentReplayed, "true") }
-            throw Self.problem(denial, of: reservation)
+            throw BudgetProblem.denied(denial, request: reservation)
         case .mismatch:
             throw Problem(
                 .idempotencyMismatch,
                 "This request_id was used for another reservation. Nothing was held; send a new request_id."
-            )
-        }
-    }
-
-    private static func problem(_ denial: BudgetDenial, of reservation: Reservation) -> Problem {
-        let isTenants = denial.project == BudgetAccount.tenantWide
-        let whose = isTenants ? "the tenant's budget" : "the budget of project \(denial.project)"
-        let member = Problem.Member(name: "budget", value: BudgetView.denial(denial, of: reservation))
-        switch denial.reason {
-        case .exhausted:
-            return Problem(
-                .budgetExhausted,
-                "\(reservation.amount) tokens do not fit \(whose): \(denial.used) used and \(denial.reserved) held "
-                    + "of \(denial.totalLimit). Nothing was held; ask again with a new request_id once holds are "
-                    + "settled or the limit is raised.",
-                members: [member]
-            )
-        case .blocked:
-            return Problem(
-                .budgetBlocked,
-                "More was used than had been held, which blocks \(whose) until its limit is raised. Nothing was held.",
-                members: [member]
             )
         }
     }

@@ -70,6 +70,9 @@ enum BudgetRequests {
         guard let request = BudgetRequestID(text) else {
             throw body.error("request_id", "must be 1 to \(BudgetRequestID.lengthMax) visible ASCII characters")
         }
+        guard !request.isTasks else {
+            throw body.error("request_id", "must not begin with \"task:\": the end of the task settles that hold")
+        }
         let project: ProjectID? = try body.optionalName("project")
         return Reservation.Key(
             tenant: tenant, project: project ?? TaskSubmission.projectDefault, request: request)
