@@ -15,8 +15,11 @@ from .checker import RULES, EventRow, Evidence, Finding, TaskRow, check
 from .disturb import FAULTS, disturb
 from .followers import Followers
 from .load import ROLE, Load
+from .money import WINDOW, MoneyStorm
 
 TASKS = 2_000
+#: Looks at the accounts while everything is killed.
+SAMPLES = 100
 #: The whole test ends by itself before this.
 SECONDS_MAX = 590
 #: How long the load may go on after the last fault to reach TASKS, and how long the tasks may take to end.
@@ -47,7 +50,9 @@ def run(stack: Stack, seed: int) -> int:
     print(f"Two orchestrators, two agent-workers, {stack.folder}; seed {seed}.", flush=True)
     load = Load(stack.urls, stack.token(), seed)
     followers = Followers(stack.urls, stack.token(), load.fresh, seed)
+    storm = MoneyStorm(stack.urls, stack.token(), stack.client(role="admin"), stack.database, seed)
     start = time.monotonic()
+    storm.start()
     load.start()
     followers.start()
     for name, fault in FAULTS:
@@ -60,15 +65,16 @@ def run(stack: Stack, seed: int) -> int:
         )
     wait(lambda: load.count >= TASKS, LOAD_SECONDS_MAX)
     load.stop()
+    storm.stop()
     print(f"{time.monotonic() - start:6.1f} s  the load ends: {load.count} tasks accepted", flush=True)
     # Whatever was accepted, whether or not its client heard of it.
     wait(lambda: stack.database.number("SELECT count(*) FROM tasks WHERE ended_at IS NULL") == 0, END_SECONDS_MAX)
     followers.stop(30)
     print(f"{time.monotonic() - start:6.1f} s  all has ended, or had the time to", flush=True)
 
-    evidence = gather(stack, load, followers)
-    findings = check(evidence) + shortfalls(load, followers)
-    report(evidence, load, findings)
+    evidence = gather(stack, load, followers, storm)
+    findings = check(evidence) + shortfalls(evidence, load, storm)
+    report(evidence, load, storm, findings)
     if findings:
         print(stack.logs())
     return 1 if findings else 0
@@ -81,7 +87,7 @@ def wait(until: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.5)
 
 
-def gather(stack: Stack, load: Load, followers: Followers) -> Evidence:
+def gather(stack: Stack, load: Load, followers: Followers, storm: MoneyStorm) -> Evidence:
     tasks = {
         row[0]: TaskRow(row[0], row[1], row[2], int(row[3]), int(row[4]), row[5] == "t", row[6] == "t")
         for row in stack.database.rows(
@@ -93,33 +99,39 @@ def gather(stack: Stack, load: Load, followers: Followers) -> Evidence:
         "SELECT task_id, sequence, kind, attempt, data FROM task_events ORDER BY task_id, sequence"
     ):
         events[task].append(EventRow(int(sequence), kind, int(attempt), json.loads(data)))
-    return Evidence(load.accepted, tasks, events, followers.followed)
+    return Evidence(load.accepted, tasks, events, followers.followed, storm.evidence())
 
 
-def shortfalls(load: Load, followers: Followers) -> list[Finding]:
+def shortfalls(evidence: Evidence, load: Load, storm: MoneyStorm) -> list[Finding]:
     """A run that tested too little, or met answers it should not have, is no proof."""
     found = []
     if load.count < TASKS:
         found.append(Finding(ENOUGH, "", f"only {load.count} tasks were accepted"))
     if load.abandoned:
         found.append(Finding(ENOUGH, "", f"{len(load.abandoned)} submissions never succeeded: {load.abandoned[:5]}"))
-    if len({seen.client for seen in followers.followed}) < 50:
-        found.append(Finding(ENOUGH, "", f"only {len({seen.client for seen in followers.followed})} clients followed"))
-    found += [Finding(ANSWERS, "", f"clients were answered {what}") for what in load.unexpected]
+    clients = len({seen.client for seen in evidence.followed})
+    if clients < 50:
+        found.append(Finding(ENOUGH, "", f"only {clients} clients followed"))
+    money = evidence.money
+    both = {verdict for verdicts in money.verdicts.values() for verdict in verdicts}
+    if money.samples < SAMPLES or len(money.verdicts) < 2 * WINDOW or len(both) < 2:
+        found.append(Finding(ENOUGH, "", f"{money.samples} samples, {len(money.verdicts)} budget ids, {both}"))
+    found += [Finding(ANSWERS, "", f"clients were answered {what}") for what in load.unexpected + storm.unexpected]
     return found
 
 
-ENOUGH = f"at least {TASKS} tasks, all submissions succeeded, 50 clients followed"
-ANSWERS = "clients met only 202, 409, 429, 503 and broken connections"
+ENOUGH = f"{TASKS} tasks, all submissions succeeded, 50 clients followed, {SAMPLES} looks at the accounts"
+ANSWERS = "clients met only success, 402, 404, 409, 429, 503 and broken connections"
 
 
-def report(evidence: Evidence, load: Load, findings: list[Finding]) -> None:
+def report(evidence: Evidence, load: Load, storm: MoneyStorm, findings: list[Finding]) -> None:
     states = collections.Counter(evidence.tasks[task].state for ids in evidence.accepted.values() for task in ids
                                  if task in evidence.tasks)
     retried = sum(row.attempt > 1 for row in evidence.stored())
     connections = sum(seen.connections for seen in evidence.followed)
     print(f"\nAccepted: {dict(states)}; {retried} needed more than one attempt.")
     print(f"Answers to submissions: {dict(load.answers)}.")
+    print(f"Answers about budgets: {dict(storm.answers)}; {evidence.money.samples} looks at the accounts.")
     print(f"Streams: {len(evidence.followed)} followed over {connections} connections.\n")
     rows = [["rule", "verdict"]]
     for rule in [*RULES, ENOUGH, ANSWERS]:

@@ -43,6 +43,20 @@ class Followed:
 
 
 @dataclass(frozen=True)
+class Money:
+    #: How often the accounts were looked at, and where more was used and held than the limit.
+    samples: int
+    excesses: Sequence[str]
+    #: Request id -> every verdict clients heard: reserved, denied.
+    verdicts: Mapping[str, set[str]]
+    #: What the ledger's own verification names.
+    differences: Sequence[str]
+    #: Task -> its reported usage, its hold's state, and what the hold was committed with.
+    charges: Mapping[str, tuple[int, str, int]]
+    used_by_tasks: int
+
+
+@dataclass(frozen=True)
 class Finding:
     rule: str
     task: str
@@ -56,6 +70,7 @@ class Evidence:
     tasks: Mapping[str, TaskRow]
     events: Mapping[str, Sequence[EventRow]]
     followed: Sequence[Followed]
+    money: Money
 
     def stored(self) -> Iterable[TaskRow]:
         """Accepted tasks that the database knows; the others are one rule's finding, not every rule's."""
@@ -151,6 +166,32 @@ def work_survives(evidence: Evidence) -> Iterable[tuple[str, str]]:
             yield row.id, f"ended {row.state}, though its work always succeeds"
 
 
+def never_above_limit(evidence: Evidence) -> Iterable[tuple[str, str]]:
+    for excess in evidence.money.excesses:
+        yield "", f"an account showed {excess}"
+
+
+def one_verdict(evidence: Evidence) -> Iterable[tuple[str, str]]:
+    for request, verdicts in evidence.money.verdicts.items():
+        if len(verdicts) > 1:
+            yield "", f"{request} was answered {' and '.join(sorted(verdicts))}"
+
+
+def ledger_adds_up(evidence: Evidence) -> Iterable[tuple[str, str]]:
+    for difference in evidence.money.differences:
+        yield "", difference
+
+
+def charged_once(evidence: Evidence) -> Iterable[tuple[str, str]]:
+    charges = evidence.money.charges
+    for task, (usage, state, actual) in charges.items():
+        if state != "committed" or actual != usage:
+            yield task, f"used {usage} tokens, its hold is {state} with {actual}"
+    whole = sum(usage for usage, _, _ in charges.values())
+    if whole != evidence.money.used_by_tasks:
+        yield "", f"tasks used {whole} tokens, their account says {evidence.money.used_by_tasks}"
+
+
 #: Every rule with what it says when it holds.
 RULES: dict[str, Callable[[Evidence], Iterable[tuple[str, str]]]] = {
     "every accepted task is stored": accepted_exists,
@@ -162,6 +203,10 @@ RULES: dict[str, Callable[[Evidence], Iterable[tuple[str, str]]]] = {
     "sequences run from 1 to n without gaps": gap_free,
     "streams followed through the faults equal the database": streams_match,
     "no task failed because of a fault": work_survives,
+    "no account ever had more used and held than its limit": never_above_limit,
+    "each budget request has one verdict": one_verdict,
+    "the ledger adds up to every account": ledger_adds_up,
+    "each task is charged once, with what its agents reported": charged_once,
 }
 
 

@@ -73,7 +73,7 @@ class Load:
         while (task := self._next()) is not None:
             key = f"fault-{self._seed}-{task}"
             body = {
-                "name": key, "role": ROLE, "timeout_seconds": 60, "max_attempts": 5,
+                "name": key, "role": ROLE, "timeout_seconds": 60, "max_attempts": 5, "budget_tokens": 50,
                 "input": {"number": task, "sleep_ms": chance.randint(50, 200)},
             }
             chance.shuffle(clients)

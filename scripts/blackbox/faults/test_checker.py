@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 from dataclasses import replace
 
-from .checker import RULES, EventRow, Evidence, Followed, TaskRow, check
+from .checker import RULES, EventRow, Evidence, Followed, Money, TaskRow, check
 
 
 def history() -> list[EventRow]:
@@ -22,11 +22,19 @@ def row(task: str = "a", **changes: object) -> TaskRow:
     return replace(sound, **changes)  # type: ignore[arg-type]
 
 
+def money(**changes: object) -> Money:
+    sound = Money(
+        samples=200, excesses=[], verdicts={"r1": {"reserved"}, "r2": {"denied"}}, differences=[],
+        charges={"a": (7, "committed", 7)}, used_by_tasks=7,
+    )
+    return replace(sound, **changes)  # type: ignore[arg-type]
+
+
 def evidence(task: TaskRow | None = None, events: list[EventRow] | None = None, **changes: object) -> Evidence:
     """One sound task, or one with the defect given."""
     sound = Evidence(
         accepted={"key-a": {"a"}}, tasks={"a": task or row()}, events={"a": history() if events is None else events},
-        followed=[Followed("a", 1, history(), connections=3, ended=True)],
+        followed=[Followed("a", 1, history(), connections=3, ended=True)], money=money(),
     )
     return replace(sound, **changes)  # type: ignore[arg-type]
 
@@ -119,6 +127,26 @@ class CheckerTests(unittest.TestCase):
         events[5] = replace(events[5], kind="task.failed")
         failed = row(state="failed", has_output=False)
         self.assert_found("no task failed because of a fault", evidence(failed, events))
+
+    def test_an_account_beyond_its_limit(self) -> None:
+        beyond = money(excesses=["storm 400 110 500"])
+        self.assert_found("no account ever had more used and held than its limit", evidence(money=beyond))
+
+    def test_a_request_with_two_verdicts(self) -> None:
+        torn = money(verdicts={"r1": {"reserved", "denied"}})
+        self.assert_found("each budget request has one verdict", evidence(money=torn))
+
+    def test_a_ledger_that_does_not_add_up(self) -> None:
+        self.assert_found("the ledger adds up to every account", evidence(money=money(differences=["{}"])))
+
+    def test_a_task_charged_for_something_else(self) -> None:
+        for charge in ((7, "committed", 14), (7, "pending", -1), (7, "missing", -1)):
+            wrong = money(charges={"a": charge})
+            self.assert_found("each task is charged once, with what its agents reported", evidence(money=wrong))
+
+    def test_an_account_charged_twice(self) -> None:
+        twice = evidence(money=money(used_by_tasks=14))
+        self.assert_found("each task is charged once, with what its agents reported", twice)
 
 
 if __name__ == "__main__":
