@@ -98,7 +98,13 @@ let package = Package(
             path: "Sources/CLI"
         ),
 
-        // 7. Tests.
+        // 7. What scripts/bench measures below the API. Not shipped.
+        .executableTarget(
+            name: "budget-load", dependencies: ["Contracts", "Postgres", "Storage", arguments, log],
+            path: "Sources/Benchmarks/BudgetLoad"
+        ),
+
+        // 8. Tests.
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts"]),

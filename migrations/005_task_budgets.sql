@@ -30,6 +30,9 @@ COMMENT ON COLUMN tasks.budget_tokens IS 'Tokens that agents may use, all attemp
 COMMENT ON COLUMN tasks.attempt_tokens IS 'The part of usage_tokens that the current attempt has reported.';
 CREATE INDEX tasks_parts ON tasks (parent_id, id DESC) WHERE parent_id IS NOT NULL;
 
+-- For forgetting what was settled long ago.
+CREATE INDEX budget_reservations_settled ON budget_reservations (settled_at) WHERE state <> 'pending';
+
 INSERT INTO schema_migrations (version, name) VALUES (5, 'task_budgets');
 END
 $migration$;

@@ -44,6 +44,7 @@ import Testing
         ),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
+        ("Benchmarks/BudgetLoad", ["Contracts", "Postgres", "Storage", "ArgumentParser", "Foundation", "Logging"]),
         (
             "CLI",
             [

@@ -27,9 +27,11 @@ final class OrchestratorUnderTest: Sendable {
     /// Starts everything, runs `body`, and takes everything down again.
     static func run(
         replicas: Int = 1, environment: [String: String] = [:],
+        before: (OrchestratorUnderTest) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (OrchestratorUnderTest) async throws -> Void
     ) async throws {
         let stack = try await OrchestratorUnderTest()
+        try await before(stack)
         try await withThrowingTaskGroup(of: Void.self) { group in
             var groups: [ServiceGroup] = []
             for _ in 0..<replicas {

@@ -164,6 +164,23 @@ import Testing
         }
     }
 
+    @Test func `what was settled a month ago is forgotten, and the ledger is not`() async throws {
+        try await BudgetHarness.with { budget, database in
+            try await budget.setLimit(100)
+            for request in ["old", "recent", "held"] { _ = try await budget.reserve(request, 10) }
+            for request in ["old", "recent"] { _ = try await budget.commit(request, 10) }
+            try await database.sql(
+                """
+                UPDATE budget_reservations SET settled_at = settled_at - interval '31 days' WHERE request_id = 'old'
+                """)
+            #expect(try await budget.store.purgeSettled(limit: 10) == 1)
+            #expect(try await budget.store.purgeSettled(limit: 10) == 0)
+            let left = "SELECT string_agg(request_id, ' ' ORDER BY request_id) FROM budget_reservations"
+            #expect(try await database.sql(left) == "held recent")
+            #expect(try await budget.store.verify(tenant: nil).isEmpty)
+        }
+    }
+
     @Test func `reservations are listed page by page`() async throws {
         try await BudgetHarness.with { budget, _ in
             for number in 0..<7 { _ = try await budget.reserve("r|\(number)", 1, project: "p\(number % 2)") }

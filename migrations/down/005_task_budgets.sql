@@ -25,6 +25,7 @@ END IF;
 
 -- The orchestrator's sweeper books them as expired.
 UPDATE budget_reservations SET expires_at = clock_timestamp() WHERE state = 'pending' AND request_id LIKE 'task:%';
+DROP INDEX budget_reservations_settled;
 ALTER TABLE tasks DROP COLUMN parent_id, DROP COLUMN budget_tokens, DROP COLUMN attempt_tokens;
 DELETE FROM schema_migrations WHERE version = 5;
 END

@@ -1,6 +1,28 @@
 internal import Contracts
 internal import Postgres
 
+/// Drops reservations that were settled 30 days ago.
+struct PurgeReservations: PostgresStatement {
+    let limit: Int
+
+    static let sql = """
+        WITH purged AS (
+            DELETE FROM budget_reservations r USING (
+                SELECT tenant_id, project_id, request_id FROM budget_reservations
+                WHERE state <> 'pending' AND settled_at < clock_timestamp() - interval '30 days'
+                ORDER BY settled_at LIMIT $1 FOR UPDATE SKIP LOCKED
+            ) old
+            WHERE r.tenant_id = old.tenant_id AND r.project_id = old.project_id AND r.request_id = old.request_id
+            RETURNING 1
+        )
+        SELECT count(*) FROM purged
+        """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
+}
+
 /// Accounts: one tenant's, in the order of their projects, or everybody's.
 struct ListAccounts: PostgresStatement {
     var tenant: TenantID?

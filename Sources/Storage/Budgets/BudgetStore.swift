@@ -27,8 +27,11 @@ package struct ReservationFilter: Sendable {
 /// Reserving and settling go through one writer a shard of tenants, so that a hot account costs one locked row a batch
 /// and not one a request. Nothing is cached: a limit changed by anybody, in SQL too, counts for the next batch.
 package final class BudgetStore: Sendable {
-    /// Writers, each for the tenants whose hash falls to it; each occupies at most one connection.
-    static let shardCount = 4
+    /// Writers, each for the tenants whose hash falls to it.
+    static let shardCount = 2
+    /// Batches of one writer at a time: while one holds the account, the next inserts its reservations. Twice the rate
+    /// of one at a time; each occupies a connection.
+    static let batchesInFlight = 2
     /// Tries of one operation whose outcome is unknown or that lost a race; it is safe to repeat by its request id.
     static let attemptsMax = 6
     /// Accounts that `verify` names at most.
@@ -40,7 +43,9 @@ package final class BudgetStore: Sendable {
     package init(pool: PostgresPool) {
         self.pool = pool
         writers = (0..<Self.shardCount).map { shard in
-            CoalescingWriter(name: "budget-\(shard)", pool: pool, maxBatch: 256, maxQueued: 8192) { operations, tx in
+            CoalescingWriter(
+                name: "budget-\(shard)", pool: pool, maxBatch: 256, maxInFlight: Self.batchesInFlight
+            ) { operations, tx in
                 var batch = BudgetBatch(operations)
                 return try batch.run(in: tx)
             }
@@ -86,6 +91,12 @@ package final class BudgetStore: Sendable {
     /// Ends holds whose time is over, in one transaction; answers how many.
     package func sweepExpired(limit: Int, principal: String) async throws -> Int {
         try await pool.transaction { tx in try BudgetBatch.sweep(limit: limit, by: principal, in: tx) }
+    }
+
+    /// Forgets reservations settled longer ago than their request ids are remembered; answers how many. The ledger
+    /// keeps what they were.
+    package func purgeSettled(limit: Int) async throws -> Int {
+        try await pool.execute(PurgeReservations(limit: limit)).first ?? 0
     }
 
     private func settled(_ answer: BudgetAnswer) throws(StoreError) -> SettleOutcome {

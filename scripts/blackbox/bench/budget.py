@@ -1,7 +1,7 @@
-"""POST /budget/request on one hot account at 64 connections, beside pgbench updating one hot row with 64 clients.
+"""Reservations on one hot account, through the store and by POST /budget/request, beside pgbench on one hot row.
 
-Runs: one orchestrator, the three stores, and wrk, all on the same cores; before and after it pgbench on the same
-Postgres, as durable. Every reservation is a new one and changes the same account.
+Runs: one orchestrator, the three stores, and wrk with 64 connections or the store with 256 callers, all on the same
+cores; before and after pgbench with 64 clients on the same Postgres, as durable. Every reservation is a new one and changes the same account.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, quantiles
 
 from ..database import Database
-from ..stack import Stack
+from ..stack import Stack, binaries
 from ..wrk import CONNECTIONS, THREADS, Load
 from .report import Row, exactly, note, ratio_at_least, ratio_at_most
 
@@ -73,6 +73,20 @@ def reserve(stack: Stack, seconds: int) -> tuple[str, Load]:
     )
 
 
+def reserve_through_store(stack: Stack, seconds: int) -> dict[str, int]:
+    """What the store alone does for as many callers as it writes in one batch, in a process of its own."""
+    done = subprocess.run(
+        [str(binaries() / "budget-load"), "--seconds", str(seconds), "--project", PROJECT,
+         "--run", f"store-{uuid.uuid4().hex[:12]}"],
+        capture_output=True, text=True, timeout=seconds + 60,
+        env=os.environ | {"GOLDEN_POSTGRES_URL": stack.database.url},
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"budget-load ended with {done.returncode}: {done.stdout}{done.stderr}")
+    numbers: dict[str, int] = json.loads(done.stdout)
+    return numbers
+
+
 def lost(stack: Stack, run: str, answers: int) -> float:
     """Answers without a hold in the database. wrk hangs up on what is under way at the end, so more are fine."""
     held = stack.database.number(
@@ -99,13 +113,20 @@ def bench(tell: Callable[[str], None] = note) -> list[Row]:
     with Stack() as stack:
         check_one(stack)
         reserve(stack, WARM_SECONDS)
-        tell("budget: pgbench on one hot row, then 64 connections on one account, then pgbench again")
+        reserve_through_store(stack, WARM_SECONDS)
+        tell("budget: pgbench on one hot row, then the store, then 64 connections on one account, then pgbench again")
         before = hot_row(stack.database)
+        store = reserve_through_store(stack, SECONDS)
         run, load = reserve(stack, SECONDS)
         after = hot_row(stack.database)
         rate, p99 = mean((before[0], after[0])), mean((before[1], after[1]))
         verified = stack.client(role="admin").request("GET", "/budget/verification").json
         return [
+            ratio_at_least(
+                10, NAME, "reservations on one account through the store",
+                store["reserved"] * 1000 / store["seconds_thousandths"], "1/s", rate,
+            ),
+            ratio_at_most(1, NAME, "p99 through the store", store["p99_microseconds"] / 1000, "ms", p99),
             ratio_at_least(2, NAME, "POST /budget/request on one account", load.rate, "1/s", rate),
             ratio_at_most(1, NAME, "p99", load.p99, "ms", p99),
             Row(NAME, "p50", load.p50, "ms"),

@@ -172,8 +172,9 @@ struct Work: Sendable {
             election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
             dispatcher: dispatcher, relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, logger: logger),
             reconciler: Reconciler(
-                tasks: stores.tasks, records: stores.records, agentStore: stores.agents, agents: agents,
-                decider: decider,
+                tasks: stores.tasks, records: stores.records, budgets: stores.budgets,
+                ledger: LedgerCheck(budgets: stores.budgets, registry: registry, logger: logger),
+                agentStore: stores.agents, agents: agents, decider: decider,
                 dispatcher: dispatcher, instruments: instruments, logger: logger
             ),
             lostWork: LostWork(

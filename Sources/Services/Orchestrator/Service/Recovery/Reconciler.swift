@@ -5,7 +5,7 @@ internal import MessageBus
 internal import OrchestratorCore
 internal import Storage
 
-/// Comes back to what nobody else would: leases past their deadlines, keys and agents past their time.
+/// Comes back to what nobody else would: leases past their deadlines, keys, holds and agents past their time.
 ///
 /// Runs on the leading replica. Every correction is compared-and-set on the task's row, so that a late second leader
 /// changes nothing twice.
@@ -14,10 +14,14 @@ struct Reconciler: Sendable {
     /// Tasks corrected in one transaction.
     static let batchMax = 500
     static let purgeInterval: Duration = .seconds(60)
+    /// Rows dropped in one statement; a full one is followed by the next at once.
+    static let purgeMax = 5000
     static let agentsInterval: Duration = .seconds(15)
 
     let tasks: TaskStore
     let records: ReconciliationStore
+    let budgets: BudgetStore
+    let ledger: LedgerCheck
     let agentStore: AgentStore
     let agents: AgentDirectory
     let decider: Decider
@@ -29,6 +33,7 @@ struct Reconciler: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await repeated("deadlines", every: Self.interval) { try await enforceDeadlines() } }
             group.addTask { try await repeated("expired keys", every: Self.purgeInterval) { try await purge() } }
+            group.addTask { try await repeated("ledger", every: LedgerCheck.interval) { try await ledger.check() } }
             group.addTask { try await repeated("agents", every: Self.agentsInterval) { try await saveAgents() } }
             try await group.waitForAll()
         }
@@ -68,7 +73,8 @@ struct Reconciler: Sendable {
     }
 
     private func purge() async throws {
-        while try await records.purgeIdempotencyKeys(limit: 5000) == 5000 {}
+        while try await records.purgeIdempotencyKeys(limit: Self.purgeMax) == Self.purgeMax {}
+        while try await budgets.purgeSettled(limit: Self.purgeMax) == Self.purgeMax {}
     }
 
     private func saveAgents() async throws {
