@@ -16,7 +16,8 @@ prepare() {
         # shellcheck source=scripts/lib/build.sh
         source scripts/lib/build.sh
         # What only benchmarks run.
-        build_release budget-load >&2
+        PROGRAMS+=(budget-load)
+        build_release >&2
         GOLDEN_BIN=$RELEASE
     fi
     export GOLDEN_BIN
