@@ -41,35 +41,24 @@ struct SigningKey: Sendable {
     ) throws -> SigningKeyRecord {
         let key = P256.Signing.PrivateKey()
         let id = idPrefix + Hexadecimal.text(UInt64.random(in: .min ... .max))
-        let sealed = try AES.GCM.seal(
-            key.rawRepresentation, using: sealingKey(secret), authenticating: Array(id.utf8)
-        )
-        guard let box = sealed.combined else { preconditionFailure("A nonce of 12 bytes makes a combined box.") }
+        let sealed = try seal([secret]).seal(Array(key.rawRepresentation), label: id)
         return SigningKeyRecord(
-            id: id, publicKey: Array(key.publicKey.rawRepresentation), privateKeySealed: Array(box), createdAt: now,
+            id: id, publicKey: Array(key.publicKey.rawRepresentation), privateKeySealed: sealed, createdAt: now,
             signsFrom: signsFrom, signsUntil: signsUntil, validUntil: validUntil
         )
     }
 
     /// Nil when none of the secrets sealed it, or its halves do not belong together.
     static func open(_ record: SigningKeyRecord, _ secrets: [[UInt8]]) -> P256.Signing.PrivateKey? {
-        for secret in secrets {
-            do {
-                let box = try AES.GCM.SealedBox(combined: record.privateKeySealed)
-                let raw = try AES.GCM.open(box, using: sealingKey(secret), authenticating: Array(record.id.utf8))
-                let key = try P256.Signing.PrivateKey(rawRepresentation: raw)
-                // A public half put beside a foreign private one would have tokens signed that nobody accepts.
-                if Array(key.publicKey.rawRepresentation) == record.publicKey { return key }
-            } catch {
-                continue
-            }
+        guard let raw = seal(secrets).open(record.privateKeySealed, label: record.id) else { return nil }
+        do {
+            let key = try P256.Signing.PrivateKey(rawRepresentation: raw)
+            // A public half put beside a foreign private one would have tokens signed that nobody accepts.
+            return Array(key.publicKey.rawRepresentation) == record.publicKey ? key : nil
+        } catch {
+            return nil
         }
-        return nil
     }
 
-    private static func sealingKey(_ secret: [UInt8]) -> SymmetricKey {
-        HKDF<SHA256>.deriveKey(
-            inputKeyMaterial: SymmetricKey(data: secret), info: Array("golden-signing-key-1".utf8), outputByteCount: 32
-        )
-    }
+    private static func seal(_ secrets: [[UInt8]]) -> Seal { Seal(secrets: secrets, purpose: "golden-signing-key-1") }
 }
