@@ -13,6 +13,8 @@ package struct TaskRecord: Sendable, Equatable {
     package let priority: Int
     package let labels: [String: String]
     package let traceparent: String?
+    /// Where the last event is sent.
+    package let callback: WebhookURL?
     package let createdAt: Date
     /// What the submission asked for instead of the stages' own timeout and attempts.
     package let overrides: Overrides
@@ -44,10 +46,11 @@ package struct TaskRecord: Sendable, Equatable {
 
     package init(
         id: TaskID, tenant: TenantID, project: ProjectID, principal: String, name: String?, workflow: WorkflowName,
-        workflowVersion: Int, priority: Int, labels: [String: String], traceparent: String?, createdAt: Date,
-        overrides: Overrides, parent: TaskID? = nil, budgetTokens: Int? = nil, stage: Int, role: AgentRole,
-        phase: Phase, attempt: Int = 0, stageAttempt: Int = 0, eventSequence: Int = 0, progressSeen: Int = 0,
-        usageTokens: Int = 0, attemptTokens: Int = 0, agent: AgentID? = nil, updatedAt: Date
+        workflowVersion: Int, priority: Int, labels: [String: String], traceparent: String?,
+        callback: WebhookURL? = nil, createdAt: Date, overrides: Overrides, parent: TaskID? = nil,
+        budgetTokens: Int? = nil, stage: Int, role: AgentRole, phase: Phase, attempt: Int = 0, stageAttempt: Int = 0,
+        eventSequence: Int = 0, progressSeen: Int = 0, usageTokens: Int = 0, attemptTokens: Int = 0,
+        agent: AgentID? = nil, updatedAt: Date
     ) {
         self.id = id
         self.tenant = tenant
@@ -59,6 +62,7 @@ package struct TaskRecord: Sendable, Equatable {
         self.priority = priority
         self.labels = labels
         self.traceparent = traceparent
+        self.callback = callback
         self.createdAt = createdAt
         self.overrides = overrides
         self.parent = parent

@@ -25,13 +25,16 @@ package struct TaskSubmission: Sendable, Equatable {
     package var budgetTokens: Int?
     /// The task on whose behalf this one is submitted.
     package var parent: TaskID?
+    /// Where the task's last event is sent.
+    package var callback: WebhookURL?
     /// Handed to agents byte for byte.
     package var input: JSON
 
     package init(
         name: String? = nil, workflow: WorkflowName = workflowDefault, project: ProjectID = projectDefault,
         role: AgentRole? = nil, priority: Int = 5, timeoutSeconds: Int? = nil, attemptMax: Int? = nil,
-        labels: [String: String] = [:], budgetTokens: Int? = nil, parent: TaskID? = nil, input: JSON
+        labels: [String: String] = [:], budgetTokens: Int? = nil, parent: TaskID? = nil,
+        callback: WebhookURL? = nil, input: JSON
     ) {
         self.name = name
         self.workflow = workflow
@@ -43,6 +46,7 @@ package struct TaskSubmission: Sendable, Equatable {
         self.labels = labels
         self.budgetTokens = budgetTokens
         self.parent = parent
+        self.callback = callback
         self.input = input
     }
 
@@ -58,6 +62,7 @@ package struct TaskSubmission: Sendable, Equatable {
         labels = try Self.labels(from: &body)
         budgetTokens = try Self.bounded("budget_tokens", Self.budgetRange, in: &body)
         parent = try Self.parent(from: &body)
+        callback = try body.optionalWebhookURL("callback_url")
         input = body.raw("input") ?? .emptyObject
         try body.refuseUnknown()
     }

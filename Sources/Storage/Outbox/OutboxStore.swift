@@ -20,7 +20,7 @@ package final class OutboxStore: Sendable {
 
     /// Puts messages back that a wiped bus has lost; those still waiting are left alone.
     package func refill(from work: [OutboxMessage]) async throws {
-        _ = try await pool.execute(AppendEffects(events: [], outbox: work))
+        _ = try await pool.execute(AppendEffects(events: [], outbox: work, callbacks: []))
     }
 }
 

@@ -13,18 +13,21 @@ internal import Postgres
 struct AdmitTasks: PostgresStatement {
     let admissions: [Admission]
 
-    static let sql = """
+    static let sql =
+        """
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[],
                 $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[],
                 $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::int8[], $20::json[], $21::json[],
-                $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[], $27::uuid[], $28::int8[], $29::bool[]
+                $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[], $27::uuid[], $28::int8[], $29::bool[],
+                $43::text[]
             ) AS u(
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role,
                 state, priority, attempt, stage_attempt, attempt_max, timeout_seconds, lease_token,
                 created_at, deadline, dispatched_at, event_seq, labels, input,
-                traceparent, key, fingerprint, response, location, parent_id, budget_tokens, is_held
+                traceparent, key, fingerprint, response, location, parent_id, budget_tokens, is_held,
+                callback_url
             )
             WHERE is_held OR NOT EXISTS (
                 SELECT FROM budget_limits l
@@ -43,11 +46,12 @@ struct AdmitTasks: PostgresStatement {
             INSERT INTO tasks (
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
                 stage_attempt, attempt_max, timeout_seconds, lease_token, run_at, deadline, dispatched_at, event_seq,
-                labels, input, traceparent, created_at, updated_at, parent_id, budget_tokens
+                labels, input, traceparent, created_at, updated_at, parent_id, budget_tokens, callback_url
             )
             SELECT id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority,
                 attempt, stage_attempt, attempt_max, timeout_seconds, lease_token, created_at, deadline, dispatched_at,
-                event_seq, labels::jsonb, input, traceparent, created_at, created_at, parent_id, budget_tokens
+                event_seq, labels::jsonb, input, traceparent, created_at, created_at, parent_id, budget_tokens,
+                callback_url
             FROM input WHERE key IS NULL OR location IN (SELECT location FROM keyed)
             RETURNING id
         ), history AS (
@@ -56,15 +60,18 @@ struct AdmitTasks: PostgresStatement {
                 $30::uuid[], $31::int8[], $32::text[], $33::text[], $34::int8[], $35::timestamptz[], $36::json[]
             ) AS e(task_id)
             WHERE task_id IN (SELECT id FROM admitted)
-        ), waiting AS (
-            INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
-            SELECT *, clock_timestamp()
-            FROM unnest($37::text[], $38::text[], $39::json[], $40::text[], $41::uuid[], $42::text[])
-                AS o(message_id, subject, payload, tenant_id, task_id)
-            WHERE task_id IN (SELECT id FROM admitted)
-        )
-        SELECT id FROM admitted
-        """
+            RETURNING task_id, sequence, tenant_id, kind
+        ),
+        """ + WebhookFanOut.ofSubscriptions + """
+            , waiting AS (
+                INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
+                SELECT *, clock_timestamp()
+                FROM unnest($37::text[], $38::text[], $39::json[], $40::text[], $41::uuid[], $42::text[])
+                    AS o(message_id, subject, payload, tenant_id, task_id)
+                WHERE task_id IN (SELECT id FROM admitted)
+            )
+            SELECT id FROM admitted
+            """
 
     func bind(to bindings: inout PostgresBindings) {
         let tasks = admissions.map(\.task)
@@ -100,6 +107,7 @@ struct AdmitTasks: PostgresStatement {
         bindings.bools(admissions.map { $0.hold != nil })
         bindings.events(admissions.flatMap(\.events))
         bindings.outbox(admissions.flatMap(\.outbox))
+        bindings.texts(tasks.map { $0.callback?.description })
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }

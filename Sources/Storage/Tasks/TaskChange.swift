@@ -21,6 +21,12 @@ package struct TaskChange: Sendable {
         let actual = min(task.usageTokens, BudgetAccount.tokensMax)
         return .commit(Reservation.Key(of: task), actual: actual, principal: task.principal)
     }
+
+    /// To whom the task's last event goes, when this change holds it and somebody asked for it.
+    var callback: TaskCallback? {
+        guard let url = task.callback, let last = events.last(where: { $0.kind.endsTask }) else { return nil }
+        return TaskCallback(task: task.id, sequence: last.sequence, url: url)
+    }
 }
 
 /// A queued task as the dispatcher takes it.

@@ -11,17 +11,18 @@ enum TaskRow {
         t.stage, t.role, t.attempt, t.stage_attempt, \
         t.event_seq, t.progress_seen, t.usage_tokens, t.agent, t.updated_at, t.state, t.run_at, t.lease_token, \
         t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at, \
-        t.parent_id, t.budget_tokens, t.attempt_tokens
+        t.parent_id, t.budget_tokens, t.attempt_tokens, t.callback_url
         """
     /// The first column after `columns`.
-    static let count: Int = 34
+    static let count: Int = 35
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord {
         TaskRecord(
             id: TaskID(try row.uuid(0)),
             tenant: try row.name(1), project: try row.name(2), principal: try row.text(3), name: try row.textOrNil(4),
             workflow: try row.name(5), workflowVersion: try row.int(6), priority: try row.int(7),
-            labels: try labels(row), traceparent: try row.textOrNil(9), createdAt: try row.timestamp(10),
+            labels: try labels(row), traceparent: try row.textOrNil(9),
+            callback: try row.textOrNil(34).flatMap { WebhookURL($0) }, createdAt: try row.timestamp(10),
             overrides: TaskRecord.Overrides(timeoutSeconds: try row.int(11), attemptMax: try row.int(12)),
             parent: try row.uuidOrNil(31).map { TaskID($0) }, budgetTokens: try row.intOrNil(32),
             stage: try row.int(13), role: try row.name(14), phase: try phase(row), attempt: try row.int(15),

@@ -136,6 +136,10 @@ package final class TaskStore: Sendable {
             _ = try batch.apply(in: tx)
         }
         try tx.enqueue(UpdateTasks(changes: changes))
-        try tx.finish(AppendEffects(events: changes.flatMap(\.events), outbox: changes.flatMap(\.outbox)))
+        try tx.finish(
+            AppendEffects(
+                events: changes.flatMap(\.events), outbox: changes.flatMap(\.outbox),
+                callbacks: changes.compactMap(\.callback)
+            ))
     }
 }

@@ -70,27 +70,33 @@ struct UpdateTasks: PostgresStatement {
     }
 }
 
-/// Appends to the histories of tasks and to the outbox.
+/// Appends to the histories of tasks, to the outbox, and to what webhooks are to deliver.
 struct AppendEffects: PostgresStatement {
     let events: [TaskEvent]
     let outbox: [OutboxMessage]
+    let callbacks: [TaskCallback]
 
-    static let sql = """
+    static let sql =
+        """
         WITH history AS (
             INSERT INTO task_events (task_id, sequence, tenant_id, kind, attempt, at, data)
             SELECT * FROM unnest(
                 $1::uuid[], $2::int8[], $3::text[], $4::text[], $5::int8[], $6::timestamptz[], $7::json[]
             )
-        )
-        INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
-        SELECT *, clock_timestamp()
-        FROM unnest($8::text[], $9::text[], $10::json[], $11::text[], $12::uuid[], $13::text[])
-        ON CONFLICT (message_id) DO NOTHING
-        """
+            RETURNING task_id, sequence, tenant_id, kind
+        ),
+        """ + WebhookFanOut.ofSubscriptionsAndCallbacks + """
+
+            INSERT INTO outbox (message_id, subject, payload, tenant_id, task_id, traceparent, created_at)
+            SELECT *, clock_timestamp()
+            FROM unnest($8::text[], $9::text[], $10::json[], $11::text[], $12::uuid[], $13::text[])
+            ON CONFLICT (message_id) DO NOTHING
+            """
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.events(events)
         bindings.outbox(outbox)
+        bindings.callbacks(callbacks)
     }
 }
 

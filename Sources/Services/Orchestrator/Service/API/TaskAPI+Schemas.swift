@@ -23,6 +23,10 @@ extension TaskAPI {
             "What its agents may use, all attempts together; held on the budgets until it ends."
         ),
         .optional("parent_id", .nullable(.uuid), "The task that this one is a part of; its budget pays."),
+        .optional(
+            "callback_url", .nullable(.text(min: 1, max: WebhookURL.bytesMax, format: "uri")),
+            "Where the task's last event is sent; see webhooks."
+        ),
         .optional("input", .anything, "Handed to agents byte for byte."),
     ])
 
@@ -36,6 +40,7 @@ extension TaskAPI {
         .required("timeout_seconds", .integer(), "For one attempt."),
         .required("labels", .map(of: .text())),
         .optional("parent_id", .uuid), .optional("budget_tokens", .integer(), "What agents may use."),
+        .optional("callback_url", .text()),
         .required("usage_tokens", .integer(), "What agents reported to have used."),
         .optional("agent", .text(), "The agent that reported last."),
         .required("created_at", .time), .required("updated_at", .time),

@@ -125,7 +125,7 @@ struct TaskSubmitter: Sendable {
             id: TaskID(at: now, random: (random.next(), random.next())), tenant: attempt.principal.tenant,
             project: submission.project, principal: attempt.principal.subject, name: submission.name,
             workflow: workflow.name, workflowVersion: workflow.version, priority: submission.priority,
-            labels: submission.labels, traceparent: attempt.traceparent, createdAt: now,
+            labels: submission.labels, traceparent: attempt.traceparent, callback: submission.callback, createdAt: now,
             overrides: TaskRecord.Overrides(
                 timeoutSeconds: submission.timeoutSeconds ?? Int(stage.timeout.components.seconds),
                 attemptMax: submission.attemptMax ?? stage.attemptMax

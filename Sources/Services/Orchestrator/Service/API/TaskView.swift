@@ -38,6 +38,7 @@ enum TaskView {
             })
         writer.field(ifPresent: "parent_id", task.parent?.description)
         writer.field(ifPresent: "budget_tokens", task.budgetTokens)
+        writer.field(ifPresent: "callback_url", task.callback?.description)
         writer.field("usage_tokens", task.usageTokens)
         writer.field(ifPresent: "agent", task.agent?.text)
         writer.field("created_at", Timestamp.text(task.createdAt))

@@ -1,0 +1,232 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Postgres
+
+/// Walks the hosts that have something open, jumping from one to the next in the index.
+struct ListBacklog: PostgresStatement {
+    let after: String
+    let limit: Int
+
+    static let isReadOnly = true
+    static let sql = """
+        WITH RECURSIVE hosts AS (
+            (
+                SELECT host FROM webhook_deliveries WHERE state IN ('pending', 'parked') AND host > $1
+                ORDER BY host LIMIT 1
+            )
+            UNION ALL
+            SELECT (
+                SELECT d.host FROM webhook_deliveries d WHERE d.state IN ('pending', 'parked') AND d.host > h.host
+                ORDER BY d.host LIMIT 1
+            ) FROM hosts h WHERE h.host IS NOT NULL
+        )
+        SELECT h.host, p.count, k.due_at IS NOT NULL,
+            extract(epoch FROM statement_timestamp() - least(p.oldest, k.due_at, statement_timestamp()))::float8
+        FROM (SELECT host FROM hosts WHERE host IS NOT NULL LIMIT $2) h
+        CROSS JOIN LATERAL (
+            SELECT count(*), min(due_at) AS oldest FROM (
+                SELECT due_at FROM webhook_deliveries d
+                WHERE d.host = h.host AND d.state = 'pending' AND d.due_at <= statement_timestamp()
+                ORDER BY due_at LIMIT $3
+            ) due
+        ) p
+        LEFT JOIN LATERAL (
+            SELECT due_at FROM webhook_deliveries d WHERE d.host = h.host AND d.state = 'parked'
+            ORDER BY due_at LIMIT 1
+        ) k ON true
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.text(after)
+        bindings.int(limit)
+        bindings.int(HostBacklog.countMax)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> HostBacklog {
+        HostBacklog(
+            host: try row.text(0), due: try row.int(1), hasParked: try row.bool(2), oldestSeconds: try row.double(3)
+        )
+    }
+}
+
+/// Takes due deliveries, oldest first for each host, and reads all that is needed to send them.
+struct LeaseDeliveries: PostgresStatement {
+    /// A completed task's output goes with its last event up to this size.
+    static let outputBytesMax = 65_536
+
+    let grants: [DeliveryGrant]
+    let lease: UUID
+    let time: Duration
+
+    static let sql = """
+        WITH due AS MATERIALIZED (
+            SELECT p.id FROM unnest($1::text[], $2::text[], $3::int8[]) AS g(host, state, count)
+            CROSS JOIN LATERAL (
+                SELECT id FROM webhook_deliveries q
+                WHERE q.host = g.host AND q.state = g.state AND q.state IN ('pending', 'parked')
+                    AND q.due_at <= statement_timestamp()
+                ORDER BY q.due_at LIMIT g.count FOR UPDATE SKIP LOCKED
+            ) p
+        ), leased AS (
+            UPDATE webhook_deliveries d SET state = 'pending', lease = $4, attempts = d.attempts + 1,
+                due_at = statement_timestamp() + $5 * interval '1 millisecond', attempted_at = statement_timestamp()
+            FROM due WHERE d.id = due.id
+            RETURNING d.id, d.tenant_id, d.webhook_id, d.task_id, d.sequence, d.kind, d.url, d.host, d.attempts
+        )
+        SELECT l.id, l.tenant_id, l.webhook_id, l.task_id, l.sequence, l.kind, l.url, l.host, l.attempts,
+            e.at, e.attempt, e.data, t.project_id, t.name, t.workflow,
+            CASE WHEN l.kind = 'task.completed' AND octet_length(t.output::text) <= $6 THEN t.output END,
+            coalesce(w.state, c.state), coalesce(w.secret_sealed, c.secret_sealed),
+            coalesce(w.previous_sealed, c.previous_sealed), coalesce(w.previous_until, c.previous_until),
+            coalesce(w.secret_changed_at, c.secret_changed_at), $4
+        FROM leased l
+        LEFT JOIN task_events e ON e.task_id = l.task_id AND e.sequence = l.sequence
+        LEFT JOIN tasks t ON t.id = l.task_id
+        LEFT JOIN webhooks w ON w.id = l.webhook_id
+        LEFT JOIN webhooks c ON c.tenant_id = l.tenant_id AND c.kind = 'callback' AND l.webhook_id IS NULL
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.texts(grants.map(\.host))
+        bindings.texts(grants.map(\.state.rawValue))
+        bindings.ints(grants.map(\.count))
+        bindings.uuid(lease)
+        bindings.int(Int(time.components.seconds) * 1000)
+        bindings.int(Self.outputBytesMax)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> LeasedDelivery {
+        LeasedDelivery(
+            id: try row.uuid(0), lease: try row.uuid(21), tenant: try row.name(1), webhook: try row.uuidOrNil(2),
+            task: TaskID(try row.uuid(3)), sequence: try row.int(4), kind: try row.text(5), url: try row.text(6),
+            host: try row.text(7), attempt: try row.int(8), event: try event(row), taskFacts: try task(row),
+            receiver: try receiver(row)
+        )
+    }
+
+    private static func event(_ row: borrowing PostgresRow) throws(PostgresError) -> LeasedDelivery.Event? {
+        guard let at = try row.timestampOrNil(9) else { return nil }
+        return LeasedDelivery.Event(at: at, attempt: try row.int(10), data: try row.parsedJSON(11))
+    }
+
+    private static func task(_ row: borrowing PostgresRow) throws(PostgresError) -> LeasedDelivery.Task? {
+        guard let project = try row.textOrNil(12) else { return nil }
+        return LeasedDelivery.Task(
+            project: project, name: try row.textOrNil(13), workflow: try row.text(14),
+            output: try row.isNull(15) ? nil : try row.parsedJSON(15)
+        )
+    }
+
+    private static func receiver(_ row: borrowing PostgresRow) throws(PostgresError) -> LeasedDelivery.Receiver? {
+        guard let state = try row.textOrNil(16) else { return nil }
+        var previous: SealedSecret.Previous?
+        if let sealed = try row.bytesOrNil(18), let until = try row.timestampOrNil(19) {
+            previous = SealedSecret.Previous(sealed: sealed, until: until)
+        }
+        return LeasedDelivery.Receiver(
+            isActive: state == "active",
+            secret: SealedSecret(sealed: try row.bytes(17), previous: previous, changedAt: try row.timestamp(20))
+        )
+    }
+}
+
+struct ConcludeDelivery: PostgresStatement {
+    let delivery: LeasedDelivery
+    let state: WebhookDelivery.State
+    let afterSeconds: Double
+    let result: WebhookDelivery.Result
+
+    static let sql = """
+        UPDATE webhook_deliveries SET state = $3, lease = NULL,
+            due_at = statement_timestamp() + $4 * interval '1 millisecond', status = $5, error = $6, response = $7,
+            duration_ms = $8, ended_at = CASE WHEN $3 IN ('delivered', 'failed') THEN statement_timestamp() END
+        WHERE id = $1 AND lease = $2 RETURNING id
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuid(delivery.id)
+        bindings.uuid(delivery.lease)
+        bindings.text(state.rawValue)
+        bindings.int(Int(afterSeconds * 1000))
+        bindings.int(result.status)
+        bindings.text(result.error)
+        bindings.text(result.response)
+        bindings.int(result.milliseconds)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
+}
+
+/// The attempt that was not made does not count.
+struct ParkDelivery: PostgresStatement {
+    let delivery: LeasedDelivery
+
+    static let sql = """
+        UPDATE webhook_deliveries SET state = 'parked', lease = NULL, attempts = attempts - 1,
+            due_at = statement_timestamp()
+        WHERE id = $1 AND lease = $2
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuid(delivery.id)
+        bindings.uuid(delivery.lease)
+    }
+}
+
+/// What is under way is not due, and stays as it is.
+struct ParkHost: PostgresStatement {
+    let host: String
+    let limit: Int
+
+    static let sql = """
+        UPDATE webhook_deliveries SET state = 'parked', lease = NULL WHERE id IN (
+            SELECT id FROM webhook_deliveries
+            WHERE host = $1 AND state = 'pending' AND due_at <= statement_timestamp()
+            ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.text(host)
+        bindings.int(limit)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
+}
+
+struct ReleaseHost: PostgresStatement {
+    let host: String
+    let limit: Int
+
+    static let sql = """
+        UPDATE webhook_deliveries SET state = 'pending' WHERE id IN (
+            SELECT id FROM webhook_deliveries WHERE host = $1 AND state = 'parked'
+            ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.text(host)
+        bindings.int(limit)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
+}
+
+struct PurgeDeliveries: PostgresStatement {
+    let time: Date
+    let limit: Int
+
+    static let sql = """
+        DELETE FROM webhook_deliveries WHERE id IN (
+            SELECT id FROM webhook_deliveries WHERE ended_at < $1 ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.timestamp(time)
+        bindings.int(limit)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
+}
