@@ -10,6 +10,7 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
@@ -72,7 +73,9 @@ let package = Package(
             name: "OrchestratorService",
             dependencies: [
                 "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
-                "NATS", "Postgres", "Redis", crypto, hummingbird, httpTypes, lifecycle, log,
+                "NATS", "Postgres", "Redis", crypto, hummingbird, httpClient, httpTypes, nio, nioHTTP1, nioPosix,
+                lifecycle,
+                log,
             ],
             path: "Sources/Services/Orchestrator/Service"
         ),
@@ -130,7 +133,7 @@ let package = Package(
             name: "OrchestratorServiceTests",
             dependencies: [
                 "OrchestratorService", "Contracts", "MessageBus", "NATS", "Storage", "Postgres", "Bootstrap",
-                "TestSupport", httpClient, jwt, nio, nioHTTP1, lifecycle, log,
+                "TestSupport", crypto, httpClient, jwt, nio, nioHTTP1, nioPosix, lifecycle, log,
             ]
         ),
         .testTarget(

@@ -30,8 +30,9 @@ import Testing
             "Services/Orchestrator/Service",
             [
                 "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
-                "NATS", "Postgres", "Redis", "Crypto", "Foundation", "Hummingbird", "HTTPTypes", "NIOCore", "Logging",
-                "ServiceLifecycle",
+                "NATS", "Postgres", "Redis", "AsyncHTTPClient", "Crypto", "Foundation", "Glibc", "Hummingbird",
+                "HTTPTypes",
+                "NIOCore", "NIOHTTP1", "NIOPosix", "Logging", "ServiceLifecycle",
             ]
         ),
         (

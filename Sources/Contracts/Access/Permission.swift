@@ -13,4 +13,6 @@ package enum Permission: String, Sendable, CaseIterable {
     case breakerReset = "breaker.reset"
     case accountManage = "account.manage"
     case auditRead = "audit.read"
+    case webhookRead = "webhook.read"
+    case webhookManage = "webhook.manage"
 }

@@ -27,9 +27,14 @@ package enum Role: String, Sendable, CaseIterable {
             [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead,
                 .dlqReplay, .breakerRead, .breakerReset, .auditRead,
+                .webhookRead, .webhookManage,
             ]
-        case .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead]
-        case .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead]
+        case .developer:
+            [
+                .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead,
+                .webhookRead, .webhookManage,
+            ]
+        case .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead]
         case .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead]
         case .anonymous: []
         }

@@ -101,6 +101,17 @@ package final class BreakerRegistry: Sendable {
         return made
     }
 
+    /// Forgets a breaker that is closed here, so that changing names never use up `namesMax`. False: it is not.
+    ///
+    /// What it had counted is lost; the fleet's record stays, and is found again with the next call of that name.
+    package func retire(_ name: String) -> Bool {
+        breakers.withLock { breakers in
+            guard breakers[name]?.status.state == .closed else { return false }
+            breakers[name] = nil
+            return true
+        }
+    }
+
     package static func isName(_ name: String) -> Bool {
         guard (1...nameBytesMax).contains(name.utf8.count), let first = name.utf8.first else { return false }
         return isLetterOrDigit(first)

@@ -31,8 +31,12 @@ package struct Orchestrator: Sendable {
         let accounts = Accounts(configuration, pool: stores.pool, registry: registry, logger: logger)
         let work = Work(configuration, stores: stores, bus: bus, registry: registry, logger: logger)
         let breakers = try Breakers(redis: redis, bus: bus, census: work.census, metrics: registry, logger: logger)
+        let webhooks = Webhooks(
+            configuration, pool: stores.pool, breakers: breakers.registry, registry: registry, logger: logger
+        )
         let server = try await Self.server(
-            configuration, work: work, accounts: accounts, breakers: breakers, stores: stores, bus: bus, redis: redis,
+            configuration, work: work, accounts: accounts, breakers: breakers, webhooks: webhooks, stores: stores,
+            bus: bus, redis: redis,
             registry: registry, logger: logger, onListening: onListening
         )
         services =
@@ -47,7 +51,7 @@ package struct Orchestrator: Sendable {
                 Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
                 Running("topology", run: { try await Self.keepTopology(bus, logger) }),
                 breakers.service,
-            ] + work.services + accounts.services + [server]
+            ] + work.services + webhooks.services + accounts.services + [server]
     }
 
     /// Declares streams and consumers at start-up, retrying until the bus is there, and repairs them ever after.
@@ -68,8 +72,9 @@ package struct Orchestrator: Sendable {
     }
 
     private static func server(
-        _ configuration: OrchestratorConfiguration, work: Work, accounts: Accounts, breakers: Breakers, stores: Stores,
-        bus: MessageBus, redis: RedisConnection, registry: MetricsRegistry, logger: Logger,
+        _ configuration: OrchestratorConfiguration, work: Work, accounts: Accounts, breakers: Breakers,
+        webhooks: Webhooks, stores: Stores, bus: MessageBus, redis: RedisConnection, registry: MetricsRegistry,
+        logger: Logger,
         onListening: @escaping @Sendable (_ port: Int) -> Void
     ) async throws -> EdgeServer {
         let verifier = try await TokenVerifier(configuration.tokens, issued: accounts.keyring, logger: logger)
@@ -97,10 +102,11 @@ package struct Orchestrator: Sendable {
         let document = OpenAPIDocument(
             title: "Golden", version: Version.current,
             schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas
+                + Webhooks.schemas
         )
         let routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
-            + health.routes
+            + webhooks.routes + health.routes
         return EdgeServer(
             EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort), edge: edge,
             table: RouteTable(routes + [document.route(describing: routes)]), logger: logger, onListening: onListening

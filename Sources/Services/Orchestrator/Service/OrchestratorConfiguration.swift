@@ -14,7 +14,7 @@ package import Redis
 /// `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`, `GOLDEN_JWT_ISSUER`,
 /// `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`,
 /// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
-/// Each may be given as `<KEY>_FILE` instead.
+/// Besides those of `WebhookConfiguration`. Each may be given as `<KEY>_FILE` instead.
 package struct OrchestratorConfiguration: Sendable {
     package var postgres: PostgresConfiguration
     package var nats: NATSConfiguration
@@ -28,6 +28,7 @@ package struct OrchestratorConfiguration: Sendable {
     /// Tokens held for a task that names no budget of its own, where its tenant or project has one.
     var taskBudgetTokens: Int
     package var migrations: String
+    var webhooks: WebhookConfiguration
 
     package init(_ settings: ServiceConfiguration) throws {
         postgres = PostgresConfiguration(
@@ -50,6 +51,7 @@ package struct OrchestratorConfiguration: Sendable {
         taskBudgetTokens = try settings.int(
             "GOLDEN_TASK_BUDGET_TOKENS", default: 10_000, in: TaskSubmission.budgetRange)
         migrations = try settings.string("GOLDEN_MIGRATIONS", default: "migrations")
+        webhooks = try WebhookConfiguration(settings)
     }
 
     private static func rateLimits(_ settings: ServiceConfiguration) throws -> RateLimits {

@@ -1,0 +1,160 @@
+internal import Coordination
+internal import FoundationEssentials
+internal import Logging
+internal import ServiceLifecycle
+internal import Storage
+
+/// Sends what waits: takes due deliveries host by host, as many as there are slots, and parks those of hosts whose
+/// circuit breaker is open until its probes have found them well again.
+///
+/// Any number of replicas may do so at once; each delivery is taken by one of them.
+struct WebhookDeliverer: Service {
+    /// How soon something new is seen, and how soon more is taken after something was.
+    static let interval: Duration = .milliseconds(250)
+    static let busyInterval: Duration = .milliseconds(25)
+    static let retryInterval: Duration = .seconds(1)
+    /// Hosts looked at in one pass; the next goes on behind them.
+    static let hostsMax = 256
+    /// Deliveries of one host that one pass parks or releases.
+    static let parkMax = 500
+    /// Beyond an attempt's time: for names to resolve and the result to be written.
+    static let leaseMargin: Duration = .seconds(15)
+    static let probesMax = 5
+
+    let deliveries: DeliveryStore
+    let attempt: WebhookAttempt
+    let breakers: ReceiverBreakers
+    let slots = DeliverySlots()
+    let metrics: WebhookMetrics
+    let logger: Logger
+
+    private struct Job: Sendable {
+        let delivery: LeasedDelivery
+        let breaker: CircuitBreaker?
+        let ticket: CircuitBreaker.Ticket?
+    }
+
+    /// Until shutdown; attempts under way are ended and written down.
+    func run() async throws {
+        let sender = attempt.sender
+        sender.resolver.start()
+        // Bounded by the slots, which a job holds from before it is taken.
+        let (jobs, give) = AsyncStream<Job>.makeStream()
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                defer { give.finish() }
+                do { try await runUntilShutdown { try await takeAll(give) } } catch {
+                    logger.error("webhooks are no longer sent", metadata: ["error": "\(error)"])
+                }
+            }
+            for await job in jobs { group.addTask { await carryOut(job) } }
+        }
+        try await sender.clients.shutdown()
+        try await sender.resolver.shutdown()
+    }
+
+    private func carryOut(_ job: Job) async {
+        defer { slots.giveBack(1, of: job.delivery.host) }
+        do {
+            try await attempt.run(job.delivery, breaker: job.breaker, ticket: job.ticket)
+        } catch is CancellationError {
+            return
+        } catch {
+            logger.warning(
+                "what came of a webhook's attempt was not written down; it is made again when its lease ends",
+                metadata: ["delivery": "\(job.delivery.id)", "error": "\(error)"]
+            )
+        }
+    }
+
+    // MARK: Taking
+
+    private func takeAll(_ jobs: AsyncStream<Job>.Continuation) async throws {
+        var place = ""
+        var oldest: Double = 0
+        while true {
+            var rest = Self.interval
+            do {
+                let backlog = try await deliveries.backlog(after: place, limit: Self.hostsMax)
+                oldest = max(place.isEmpty ? 0 : oldest, backlog.map(\.oldestSeconds).max() ?? 0)
+                let isLast = backlog.count < Self.hostsMax
+                place = isLast ? "" : backlog.last?.host ?? ""
+                if try await take(backlog, jobs) > 0 || !isLast { rest = Self.busyInterval }
+                metrics.show(oldestSeconds: oldest, underWay: slots.underWay)
+                try await attempt.sender.clients.sweep()
+            } catch let error as CancellationError {
+                throw error
+            } catch {
+                logger.warning("webhooks wait: what is due was not read", metadata: ["error": "\(error)"])
+                rest = Self.retryInterval
+            }
+            try await Task.sleep(for: rest)
+        }
+    }
+
+    /// How much was done.
+    private func take(_ backlog: [HostBacklog], _ jobs: AsyncStream<Job>.Continuation) async throws -> Int {
+        var done = 0
+        var grants: [DeliveryGrant] = []
+        var open: [String: CircuitBreaker] = [:]
+        let share = max(1, (DeliverySlots.max - slots.underWay) / max(1, backlog.filter { $0.due > 0 }.count))
+        for host in backlog where host.due > 0 || host.hasParked {
+            let breaker = breakers.breaker(of: host.host)
+            if let breaker, breaker.status.state != .closed {
+                done += try await keep(host, breaker, jobs)
+                continue
+            }
+            if host.hasParked { done += try await release(host.host) }
+            let count = host.due > 0 ? slots.take(min(host.due, share), for: host.host) : 0
+            if count > 0 { grants.append(DeliveryGrant(host: host.host, state: .pending, count: count)) }
+            open[host.host] = breaker
+        }
+        let leased = try await lease(grants)
+        for delivery in leased {
+            jobs.yield(Job(delivery: delivery, breaker: open[delivery.host], ticket: nil))
+        }
+        return done + leased.count
+    }
+
+    /// Slots that found no delivery are given back.
+    private func lease(_ grants: [DeliveryGrant]) async throws -> [LeasedDelivery] {
+        var spare = Dictionary(grants.map { ($0.host, $0.count) }) { $0 + $1 }
+        defer { for (host, count) in spare where count > 0 { slots.giveBack(count, of: host) } }
+        let leased = try await deliveries.lease(grants, for: attempt.sender.timeout + Self.leaseMargin)
+        for delivery in leased { spare[delivery.host, default: 0] -= 1 }
+        return leased
+    }
+
+    private func release(_ host: String) async throws -> Int {
+        let count = try await deliveries.release(host: host, limit: Self.parkMax)
+        metrics.count(.released, count)
+        return count
+    }
+
+    /// A host whose breaker is not closed: what is due is parked, and goes one by one as the breaker asks for probes.
+    private func keep(
+        _ host: HostBacklog, _ breaker: CircuitBreaker, _ jobs: AsyncStream<Job>.Continuation
+    ) async throws -> Int {
+        let parked = host.due > 0 ? try await deliveries.park(host: host.host, limit: Self.parkMax) : 0
+        metrics.count(.parked, parked)
+        for _ in 1...Self.probesMax {
+            guard slots.take(1, for: host.host) == 1 else { break }
+            guard case .admitted(let ticket) = await breaker.admit() else {
+                slots.giveBack(1, of: host.host)
+                break
+            }
+            do {
+                let probe = try await lease([DeliveryGrant(host: host.host, state: .parked, count: 1)])
+                guard let delivery = probe.first else {
+                    breaker.finish(ticket, .ignored)
+                    break
+                }
+                jobs.yield(Job(delivery: delivery, breaker: breaker, ticket: ticket))
+            } catch {
+                breaker.finish(ticket, .ignored)
+                throw error
+            }
+        }
+        return parked
+    }
+}

@@ -1,0 +1,83 @@
+import Contracts
+import Foundation
+import TestSupport
+import Testing
+
+/// Webhooks whose receiver's circuit breaker is open.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct `Webhook breaker` {
+    static let environment = OrchestratorUnderTest.webhookEnvironment.merging(["GOLDEN_WEBHOOK_ATTEMPTS": "8"]) { $1 }
+
+    private static func state(_ name: String, _ stack: OrchestratorUnderTest) async throws -> String? {
+        let answer = try await stack.get("/circuit-breakers", token: stack.token())
+        return try answer.json["circuit_breakers"]?.array?.first { $0["name"]?.string == name }?["state"]?.string
+    }
+
+    @Test func `deliveries park behind an open breaker, are not counted as attempts, and go when it closes`()
+        async throws
+    {
+        try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
+            try await WebhookReceiver.run { receiver in
+                let name = "webhook:127.0.0.1:\(receiver.port)"
+                let operator_ = try await stack.token(role: "operator")
+                _ = try await stack.subscribe(receiver.url)
+                _ = try await stack.submit()
+                try await stack.waitForDeliveries(1, "delivered")
+                let forced = try await stack.post(
+                    "/admin/circuit-breaker/force-open", #"{"name":"\#(name)","reason":"drill"}"#, token: operator_)
+                #expect(forced.status == 200)
+                for _ in 0..<6 { _ = try await stack.submit() }
+                try await stack.waitForDeliveries(6, "parked")
+                let parked = try await stack.deliveries("&state=parked")
+                #expect(parked.count == 6 && parked.allSatisfy { $0["attempts"]?.int == 0 })
+                #expect(receiver.received.count == 1)
+                let reset = try await stack.post(
+                    "/admin/circuit-breaker/reset", #"{"name":"\#(name)"}"#, token: operator_)
+                #expect(reset.status == 200)
+                try await stack.waitForDeliveries(7, "delivered")
+                #expect(receiver.received.count == 7 && Set(receiver.received.map(\.id)).count == 7)
+                #expect(try await stack.deliveries().allSatisfy { $0["attempts"]?.int == 1 })
+            }
+        }
+    }
+
+    @Test func `a receiver that fails opens its breaker, and half-open probes release what is parked`() async throws {
+        try await OrchestratorUnderTest.run(replicas: 2, environment: Self.environment) { stack in
+            try await WebhookReceiver.run { _ in
+                .status(503)
+            } _: { receiver in
+                let name = "webhook:127.0.0.1:\(receiver.port)"
+                let hook = try await stack.subscribe(receiver.url)
+                for number in 0..<60 { _ = try await stack.submit(replica: number % 2) }
+                try await eventually { try await Self.state(name, stack) == "open" }
+                try await eventually { try await stack.deliveries("&state=parked").count > 10 }
+                try await Self.expectProbesOnly(receiver, stack, name)
+                receiver.answer { _ in .status(200) }
+                try await stack.waitForDeliveries(60, "delivered", "&webhook=\(hook.id)")
+                try await eventually { try await Self.state(name, stack) == "closed" }
+                let metrics = try await stack.get("/metrics", token: nil)
+                #expect(metrics.body.contains(#"circuit_breaker_state{name="\#(name)"} 0"#))
+                #expect(metrics.body.contains(#"webhook_deliveries_total{outcome="parked"}"#))
+                // Each id as often as it was attempted: what was parked cost no attempt.
+                let attempts = Dictionary(receiver.received.map { ($0.id, 1) }, uniquingKeysWith: +)
+                for delivery in try await stack.deliveries() {
+                    let id = try #require(delivery["id"]?.string)
+                    #expect(delivery["attempts"]?.int == attempts[id], "\(delivery)")
+                }
+            }
+        }
+    }
+
+    /// While it fails, an open breaker lets nothing but five probes for each half-open phase through.
+    private static func expectProbesOnly(
+        _ receiver: WebhookReceiver, _ stack: OrchestratorUnderTest, _ name: String
+    ) async throws {
+        // What was under way when it opened ends first.
+        try await eventually {
+            try await stack.deliveries("&state=pending").allSatisfy { $0["under_way"]?.bool == false }
+        }
+        let before = receiver.received.count
+        try await eventually { receiver.received.count > before }
+        try await eventually { try await state(name, stack) == "open" }
+        #expect(receiver.received.count - before <= 10, "Two phases at most have begun in that time.")
+    }
+}
