@@ -20,7 +20,8 @@ struct GoldenCommand: AsyncParsableCommand {
             UpCommand.self, DownCommand.self, StatusCommand.self, DoctorCommand.self, MigrateCommand.self,
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,
-            BreakersCommand.self, BudgetCommand.self, VersionCommand.self, CompletionsCommand.self,
+            BreakersCommand.self, BudgetCommand.self, WebhooksCommand.self,
+            VersionCommand.self, CompletionsCommand.self,
         ]
     )
 }

@@ -42,6 +42,10 @@ struct APIClient: Sendable {
         try await exchange(.PUT, path, body: body, idempotencyKey: nil, ifMatch: ifMatch)
     }
 
+    func delete(_ path: String) async throws -> Answer {
+        try await exchange(.DELETE, path, body: nil, idempotencyKey: nil)
+    }
+
     private func exchange(
         _ method: HTTPMethod, _ path: String, body: JSON?, idempotencyKey: String?, ifMatch: String? = nil
     ) async throws -> Answer {

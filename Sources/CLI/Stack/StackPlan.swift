@@ -4,7 +4,10 @@ internal import FoundationEssentials
 /// Which processes a stack consists of and what each of them is told.
 struct StackPlan: Sendable {
     /// Taken over from the caller; the rest of the caller's environment stays outside.
-    static let inherited = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "GOLDEN_LOG_LEVEL"]
+    static let inherited = [
+        "PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "GOLDEN_LOG_LEVEL", "GOLDEN_WEBHOOK_ALLOW",
+        "GOLDEN_WEBHOOK_TIMEOUT_SECONDS", "GOLDEN_WEBHOOK_ATTEMPTS", "GOLDEN_WEBHOOK_FIRST_WAIT_SECONDS",
+    ]
 
     /// glibc's allocator with room for more freed blocks a thread: an eighth more requests a second.
     static let allocatorSettings = "glibc.malloc.tcache_count=200:glibc.malloc.arena_max=2"
