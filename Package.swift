@@ -82,7 +82,8 @@ let package = Package(
         .target(
             name: "AgentWorkerService",
             dependencies: [
-                "AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", subprocess, lifecycle, log,
+                "AgentWorkerCore", "Contracts", "MessageBus", "Coordination", "NATS", "Redis", "Bootstrap", httpClient,
+                nio, nioHTTP1, subprocess, lifecycle, log,
             ],
             path: "Sources/Services/AgentWorker/Service"
         ),
@@ -101,7 +102,14 @@ let package = Package(
             path: "Sources/CLI"
         ),
 
-        // 7. What scripts/bench measures below the API. Not shipped.
+        // 7. What scripts/bench measures below the API, and tests drive. Not shipped.
+        .executableTarget(
+            name: "breaker-replica",
+            dependencies: [
+                "Coordination", "MessageBus", "NATS", "Redis", "DriverThreads", "Bootstrap", arguments, log,
+            ],
+            path: "Sources/Benchmarks/BreakerReplica"
+        ),
         .executableTarget(
             name: "budget-load", dependencies: ["Contracts", "Postgres", "Storage", arguments, log],
             path: "Sources/Benchmarks/BudgetLoad"
@@ -119,7 +127,9 @@ let package = Package(
             name: "StorageTests", dependencies: ["Storage", "Contracts", "Postgres", "TestSupport", log],
             exclude: ["schema.snapshot.txt"]
         ),
-        .testTarget(name: "CoordinationTests", dependencies: ["Coordination", "Redis", "TestSupport", log]),
+        .testTarget(
+            name: "CoordinationTests", dependencies: ["Coordination", "Redis", "breaker-replica", "TestSupport", log]
+        ),
         .testTarget(name: "BootstrapTests", dependencies: ["Bootstrap", "Contracts", "TestSupport", lifecycle, log]),
         .testTarget(
             name: "HTTPEdgeTests",
@@ -139,8 +149,8 @@ let package = Package(
         .testTarget(
             name: "AgentWorkerTests",
             dependencies: [
-                "agent-worker", "AgentWorkerService", "AgentWorkerCore", "MessageBus", "NATS", "Contracts", "Bootstrap",
-                "TestSupport", lifecycle, log,
+                "agent-worker", "AgentWorkerService", "AgentWorkerCore", "MessageBus", "NATS", "Coordination", "Redis",
+                "Contracts", "Bootstrap", "TestSupport", nio, nioPosix, lifecycle, log,
             ]
         ),
         .testTarget(

@@ -38,14 +38,20 @@ import Testing
         (
             "Services/AgentWorker/Service",
             [
-                "AgentWorkerCore", "Contracts", "MessageBus", "NATS", "Bootstrap", "Glibc", "Logging",
-                "ServiceLifecycle",
-                "Subprocess",
+                "AgentWorkerCore", "Contracts", "MessageBus", "Coordination", "NATS", "Redis", "Bootstrap",
+                "AsyncHTTPClient", "Glibc", "Logging", "NIOCore", "NIOHTTP1", "ServiceLifecycle", "Subprocess",
             ]
         ),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
         ("Benchmarks/BudgetLoad", ["Contracts", "Postgres", "Storage", "ArgumentParser", "Foundation", "Logging"]),
+        (
+            "Benchmarks/BreakerReplica",
+            [
+                "Coordination", "MessageBus", "NATS", "Redis", "DriverThreads", "Bootstrap", "ArgumentParser", "Glibc",
+                "Logging",
+            ]
+        ),
         (
             "CLI",
             [

@@ -77,7 +77,7 @@ import Testing
             let name = "llm:models.example:8443"
             let breaker = try fleet.registries[1].breaker(name)
             try await breaker.report()
-            try await fleet.registries[1].index.note([name])
+            try await fleet.registries[1].index?.note([name])
             let seen = await fleet.registries[0].overviews()
             #expect(seen.map(\.name) == [BreakerFleet.name, name])
             #expect(seen[1].votes.map(\.replica) == ["replica-1"])

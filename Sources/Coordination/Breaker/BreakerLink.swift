@@ -22,14 +22,15 @@ final class BreakerLink: Sendable {
     /// Wakes whoever runs the errands.
     let wakeUps: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
-    private let redis: RedisConnection
+    /// Nil: there is no fleet.
+    private let redis: RedisConnection?
     private let timeout: Duration
     private let terms: BreakerTerms
     private let errands = Mutex(Errands())
     private let leases = Atomic<Int>(0)
 
     init(
-        redis: RedisConnection, replica: String, replicas: @escaping @Sendable () -> Int,
+        redis: RedisConnection?, replica: String, replicas: @escaping @Sendable () -> Int,
         settings: BreakerRegistry.Settings
     ) {
         self.redis = redis
@@ -46,6 +47,7 @@ final class BreakerLink: Sendable {
     func send(
         _ event: FleetRecord.Event, to name: String
     ) async throws(RedisError) -> BreakerScript.Reply {
+        guard let redis else { throw RedisError(.disconnected, "No Redis is configured.") }
         let live = max(1, min(replicas(), Self.replicasMax))
         replicasSeen.store(live, ordering: .relaxed)
         var cycle = terms
@@ -58,6 +60,8 @@ final class BreakerLink: Sendable {
         guard let reply = BreakerScript.reply(reply) else {
             throw RedisError(.protocolViolation, "The breaker script's answer has an unknown shape.")
         }
+        // Those who report are there, whatever this replica was told of its fleet.
+        replicasSeen.store(max(live, reply.record.reports.count), ordering: .relaxed)
         return reply
     }
 

@@ -44,7 +44,7 @@ extension BreakerRegistry {
         var found: [String: BreakerOverview] = [:]
         for breaker in all { found[breaker.name] = breaker.overview ?? BreakerOverview(breaker.status, link.replica) }
         do throws(RedisError) {
-            for name in try await index.names() where found[name] == nil {
+            for name in try await index?.names() ?? [] where found[name] == nil {
                 let reply = try await link.send(.look, to: name)
                 found[name] = BreakerOverview(name, reply.record, now: reply.now, isCurrent: true)
             }
@@ -63,7 +63,7 @@ extension BreakerRegistry {
         let reply: BreakerScript.Reply
         do throws(RedisError) {
             if breaker == nil {
-                guard try await index.holds(command.name) else { return .unknown }
+                guard try await index?.holds(command.name) == true else { return .unknown }
             }
             reply = try await link.send(
                 .command(

@@ -39,7 +39,7 @@ package final class BreakerRegistry: Sendable {
     private enum Fleet { case unknown, there, away }
 
     let link: BreakerLink
-    let redis: RedisConnection
+    private let redis: RedisConnection?
     private let settings: Settings
     private let logger: Logger
     let onNews: @Sendable (_ name: String, _ version: Int) -> Void
@@ -49,11 +49,12 @@ package final class BreakerRegistry: Sendable {
     private let watchersMade = Atomic<Int>(0)
 
     /// - Parameters:
+    ///   - redis: where the fleet's state is; nil for a replica that always decides alone.
     ///   - replica: this process' id, unlike any other's.
     ///   - replicas: how many processes there are now, this one included. Asked before every word with Redis.
     ///   - onNews: called when this replica made a transition of the shared record, for telling the others.
     package init(
-        redis: RedisConnection, replica: String, replicas: @escaping @Sendable () -> Int, logger: Logger,
+        redis: RedisConnection?, replica: String, replicas: @escaping @Sendable () -> Int, logger: Logger,
         settings: Settings = Settings(),
         onNews: @escaping @Sendable (_ name: String, _ version: Int) -> Void = { _, _ in }
     ) {
@@ -129,7 +130,7 @@ package final class BreakerRegistry: Sendable {
         }
     }
 
-    var index: BreakerIndex { BreakerIndex(redis: redis, timeout: settings.timeout) }
+    var index: BreakerIndex? { redis.map { BreakerIndex(redis: $0, timeout: settings.timeout) } }
 
     func find(_ name: String) -> CircuitBreaker? { breakers.withLock { $0[name] } }
 
@@ -151,6 +152,7 @@ package final class BreakerRegistry: Sendable {
 
     /// Keeps the breakers in step with the fleet until cancelled. To be called once.
     package func run() async throws {
+        guard let redis else { return try await passTime() }
         do throws(RedisError) {
             try await redis.waitUntilConnected(within: Self.startTimeout)
         } catch {
@@ -168,11 +170,19 @@ package final class BreakerRegistry: Sendable {
         if let breaker = find(name), breaker.version < version { link.urge(name) }
     }
 
+    /// Without a fleet only time has to be looked at: it makes an open breaker half-open, with or without calls.
+    private func passTime() async throws {
+        while true {
+            for breaker in all { breaker.tick() }
+            try await Task.sleep(for: settings.interval)
+        }
+    }
+
     private func poll() async throws {
         while true {
             do throws(RedisError) {
                 for breaker in all { try await breaker.report() }
-                try await index.note(all.map(\.name))
+                try await index?.note(all.map(\.name))
                 regained()
             } catch {
                 lost(error)

@@ -136,6 +136,12 @@ package final class CircuitBreaker: Sendable {
 
     // MARK: The fleet
 
+    /// Time went by.
+    func tick() {
+        let now = link.now()
+        change(now) { $0.tick(now: now, share: link.share) }
+    }
+
     /// Tells the fleet how it stands here, and learns how the fleet stands.
     func report() async throws(RedisError) {
         let now = link.now()

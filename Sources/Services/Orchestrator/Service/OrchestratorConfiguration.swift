@@ -1,7 +1,6 @@
 package import Bootstrap
 internal import Contracts
 internal import Coordination
-internal import Foundation
 internal import HTTPEdge
 package import NATS
 package import Postgres
@@ -81,14 +80,10 @@ extension NATSConfiguration {
 extension RedisConfiguration {
     init(_ settings: ServiceConfiguration) throws {
         let key = "GOLDEN_REDIS_URL"
-        guard let url = URLComponents(string: try settings.url(key)), let host = url.host,
-            let scheme = url.scheme, ["redis", "rediss"].contains(scheme)
-        else { throw settings.invalid(key, "must be redis://[user]:password@host:port/database, or rediss:// for TLS") }
-        self.init(
-            host: host, port: url.port ?? 6379, username: url.user.flatMap { $0.isEmpty ? nil : $0 },
-            password: url.password, database: Int(url.path.dropFirst()) ?? 0
-        )
         let authority = try settings.optionalString("GOLDEN_REDIS_CA")
-        if scheme == "rediss" { tls = RedisTLS(authorityFile: authority) }
+        guard let redis = RedisConfiguration(url: try settings.url(key), authorityFile: authority) else {
+            throw settings.invalid(key, "must be redis://[user]:password@host:port/database, or rediss:// for TLS")
+        }
+        self = redis
     }
 }

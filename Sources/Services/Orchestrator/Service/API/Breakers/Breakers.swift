@@ -21,12 +21,7 @@ struct Breakers: Sendable {
     ) throws {
         let registry = BreakerRegistry(
             redis: redis, replica: census.me, replicas: { census.count() }, logger: logger,
-            onNews: { name, version in
-                // A notice only saves the others waiting for their next poll.
-                do { try bus.send(BreakerNotice(name: name, version: version), on: .breakers) } catch {
-                    logger.debug("other replicas were not told of a breaker", metadata: ["error": "\(error)"])
-                }
-            }
+            onNews: { bus.tellOfBreaker($0, version: $1) }
         )
         for name in Self.known { _ = try registry.breaker(name) }
         let states = metrics.gauge(
@@ -41,11 +36,7 @@ struct Breakers: Sendable {
     private static func run(_ registry: BreakerRegistry, _ bus: MessageBus) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await registry.run() }
-            group.addTask {
-                for try await notice in try bus.subscribe(.breakers) {
-                    registry.heard(notice.name, version: notice.version)
-                }
-            }
+            group.addTask { try await bus.hearOfBreakers { registry.heard($0, version: $1) } }
             try await group.waitForAll()
         }
     }
