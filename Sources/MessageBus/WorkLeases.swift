@@ -8,12 +8,13 @@ internal import Synchronization
 ///
 /// Every role's consumer may use all slots. Work that arrives for a second role when the last slot has just been
 /// taken goes back at once, and the credit it came on stays parked until a slot is free, so that a busy agent returns
-/// at most as many items as it has slots and then asks for no more.
+/// at most as many items as it has slots and then asks for no more. A limit below the slots works the same way.
 package final class WorkLeases: Sendable {
     package typealias Lease = Received<WorkItem>
 
     private struct State {
         var heldCount = 0
+        var limit: Int
         var roles: [String: RoleCredits] = [:]
     }
 
@@ -26,12 +27,13 @@ package final class WorkLeases: Sendable {
     package let slots: Int
     private let bus: MessageBus
     private let pulls: [String: PullConsumer]
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     init(bus: MessageBus, slots: Int, pulls: [String: PullConsumer]) {
         self.bus = bus
         self.slots = slots
         self.pulls = pulls
+        state = Mutex(State(limit: slots))
     }
 
     /// Hands every item to `take` as it comes, until cancelled or `close` is called. What cannot be read is a dead
@@ -74,6 +76,16 @@ package final class WorkLeases: Sendable {
                 for delivery in deliveries { try pull.extend(delivery) }
             }
         }
+    }
+
+    /// From now on holds no more than `limit` items at once, 0 to `slots`; those in hand above it stay. What the server
+    /// sends all the same, having been asked for it before, goes back at once.
+    package func limit(to limit: Int) {
+        let unparked = state.withLock { state in
+            state.limit = max(0, min(limit, slots))
+            return takeUnparked(&state)
+        }
+        for delivery in unparked { pulls[delivery.consumer]?.abandon(delivery) }
     }
 
     /// Takes no more work; what was not handed to `take` goes back at once. Items in hand can still be settled.
@@ -122,7 +134,7 @@ package final class WorkLeases: Sendable {
     /// True when there was a slot for it. Otherwise it is on its way back and its credit is parked.
     private func hold(_ delivery: Delivery) -> Bool {
         let isHeld = state.withLock { state in
-            if state.heldCount < slots {
+            if state.heldCount < state.limit {
                 state.heldCount += 1
                 state.roles[delivery.consumer, default: RoleCredits()].heldCount += 1
                 return true
@@ -163,7 +175,7 @@ package final class WorkLeases: Sendable {
 
     /// Each role may ask again for as much as there are free slots, and no more than that.
     private func takeUnparked(_ state: inout State) -> [Delivery] {
-        let freeCount = slots - state.heldCount
+        let freeCount = state.limit - state.heldCount
         var unparked: [Delivery] = []
         for (consumer, credits) in state.roles where !credits.parked.isEmpty {
             let askingCount = slots - credits.heldCount - credits.parked.count

@@ -41,14 +41,15 @@ struct Bench: Sendable {
     /// Runs an agent beside `body`, which may stop it gracefully by the group it gets; waits until it has ended.
     func withWorker(
         _ backend: AgentWorkerConfiguration.BackendKind = .echo, id: AgentID = AgentID(literal: "agent-1"),
-        slots: Int = 2, drain: Duration = .seconds(5), _ body: (ServiceGroup) async throws -> Void
+        slots: Int = 2, drain: Duration = .seconds(5), logger: Logger = quietLogger,
+        _ body: (ServiceGroup) async throws -> Void
     ) async throws {
         var configuration = AgentWorkerConfiguration(
             agent: id, roles: [developer], slots: slots, owner: "tests", backend: backend,
             nats: Self.configuration(server, id.text)
         )
         configuration.drainTimeout = drain
-        let worker = try await AgentWorker(configuration, logger: quietLogger)
+        let worker = try await AgentWorker(configuration, logger: logger)
         let group = ServiceGroup(
             configuration: .init(services: worker.services.map { .init(service: $0) }, logger: quietLogger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -12,6 +12,11 @@ import Testing
             { try WorkItem(json: $0).json }
         ),
         (
+            "work item with everything",
+            #"{"v":1,"task_id":"\#(task)","tenant":"acme","workflow":"single","stage":"work","kind":"work","role":"developer","attempt":2,"lease_token":"t","deadline":"2026-01-31T12:00:00.250Z","budget_left":7,"prompt":"Be brief.","input":null}"#,
+            { try WorkItem(json: $0).json }
+        ),
+        (
             "progress",
             #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"progress","number":3,"message":"half","data":[1]}"#,
             { try AgentReport(json: $0).json }

@@ -105,6 +105,8 @@ struct APIClient: Sendable {
                     guard try await handle(event) else { return }
                 }
             }
+        } catch let error as ServerSentEventParser.TooLong {
+            throw CLIError(.badAnswer, error.description, underlying: error)
         } catch let error as CLIError {
             throw error
         } catch let error as CancellationError {

@@ -17,11 +17,14 @@ package struct WorkItem: Sendable, Equatable {
     package let deadline: Date
     /// Tokens the task may still use; nil when nobody limits it. The attempt is stopped when it reports more.
     package let budgetLeft: Int?
+    /// What the role's agents are told before all else, in its current version; nil where nothing is kept for the role.
+    package let prompt: String?
     package let input: JSON
 
     package init(
         task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
-        attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, input: JSON
+        attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, prompt: String? = nil,
+        input: JSON
     ) {
         self.task = task
         self.tenant = tenant
@@ -33,6 +36,7 @@ package struct WorkItem: Sendable, Equatable {
         self.leaseToken = leaseToken
         self.deadline = deadline
         self.budgetLeft = budgetLeft
+        self.prompt = prompt
         self.input = input
     }
 }
@@ -51,6 +55,7 @@ extension WorkItem: WireMessage {
         leaseToken = try body.string("lease_token")
         deadline = try body.timestamp("deadline")
         budgetLeft = try body.optionalInt("budget_left")
+        prompt = try body.optionalString("prompt")
         input = body.optional("input") ?? .null
     }
 
@@ -65,6 +70,7 @@ extension WorkItem: WireMessage {
         writer.field("lease_token", leaseToken)
         writer.field("deadline", Timestamp.text(deadline))
         writer.field(ifPresent: "budget_left", budgetLeft)
+        writer.field(ifPresent: "prompt", prompt)
         writer.field("input", input)
     }
 }

@@ -14,18 +14,22 @@ package struct AgentWorker: Sendable {
 
     /// Connects, and checks that the program of the command back end can be run.
     package init(_ configuration: AgentWorkerConfiguration, logger: Logger) async throws {
-        let backend: any Backend =
-            switch configuration.backend {
-            case .echo: EchoBackend()
-            case .command(let settings): try await CommandBackend(settings, logger: logger)
-            }
+        var backend: any Backend = EchoBackend()
+        if case .command(let settings) = configuration.backend {
+            backend = try await CommandBackend(settings, logger: logger)
+        }
         let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
         let bus = MessageBus(connection: wire, configuration: BusConfiguration(ownsStreams: false), logger: logger)
+        var services: [any Service] = [Wire(wire)]
+        if case .openai(let settings) = configuration.backend {
+            let client = ModelClient(settings, slots: configuration.slots)
+            let sentry = try ModelGuard(client, agent: configuration.agent.text, bus: bus, logger: logger)
+            backend = ModelBackend(client: client, breaker: sentry.breaker, intake: sentry.intake, logger: logger)
+            services.append(sentry)
+        }
         let runner = WorkRunner(configuration, bus: bus, backend: backend, logger: logger)
-        services = [
-            Wire(wire), runner,
-            Announcer(configuration, bus: bus, tasks: { runner.tasks }, logger: logger),
-        ]
+        services += [runner, Announcer(configuration, bus: bus, tasks: { runner.tasks }, logger: logger)]
+        self.services = services
     }
 }
 

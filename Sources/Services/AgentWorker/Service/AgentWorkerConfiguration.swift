@@ -13,6 +13,8 @@ package struct AgentWorkerConfiguration: Sendable {
     package enum BackendKind: Sendable {
         case echo
         case command(CommandSettings)
+        /// A language model behind OpenAI's chat completions.
+        case openai(ModelSettings)
     }
 
     /// The program of the command back end.

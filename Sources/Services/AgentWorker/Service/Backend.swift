@@ -11,14 +11,53 @@ struct Assignment: Sendable {
     let progress: @Sendable (StderrReader.Progress) async -> Void
 }
 
+/// How work on an assignment ended.
+enum WorkEnd: Sendable {
+    case reported(AgentReport.Body)
+    /// It was told to stop before it was done; what it had consumed by then.
+    case stopped(AgentReport.Usage?)
+    /// It cannot be done now, by no fault of its own, and nothing was consumed: the same attempt is for whoever can.
+    case handedBack(after: Duration)
+}
+
+extension WorkEnd {
+    /// What was consumed, as far as it is known.
+    var usage: AgentReport.Usage? {
+        switch self {
+        case .reported(let body): body.usage
+        case .stopped(let usage): usage
+        case .handedBack: nil
+        }
+    }
+}
+
+/// How much work a back end can use.
+enum Intake: Sendable, Equatable {
+    case everything
+    /// One item at a time, to find out.
+    case one
+    case nothing
+}
+
 /// What does the work.
 protocol Backend: Sendable {
-    /// Works until done or until `stop` says so; nil when it was stopped first. Nothing of the work may run any more
-    /// when this returns.
-    func work(on assignment: Assignment) async -> AgentReport.Body?
+    /// Works until done or until `stop` says so. Nothing of the work may run any more when this returns.
+    func work(on assignment: Assignment) async -> WorkEnd
 
     /// Runs beside all work; returns when the task is cancelled.
     func run() async throws
+
+    /// How much work it can use from now on; everything until it says otherwise. Has one reader.
+    var intake: AsyncStream<Intake> { get }
+}
+
+extension Backend {
+    func run() async throws {
+        // Most have nothing to do beside the work.
+        try await Task.sleep(for: .seconds(Int32.max))
+    }
+
+    var intake: AsyncStream<Intake> { AsyncStream { _ in } }
 }
 
 /// Returns the input as the output: for trying things out and for measuring.
@@ -29,24 +68,21 @@ struct EchoBackend: Backend {
     private static let sleepMillisecondsMax = 3_600_000
     private static let progressMax = 100
 
-    func work(on assignment: Assignment) async -> AgentReport.Body? {
+    func work(on assignment: Assignment) async -> WorkEnd {
         let input = assignment.item.input
-        guard let orders = Self.orders(in: input) else { return .completed(output: input, usage: nil) }
+        guard let orders = Self.orders(in: input) else { return .reported(.completed(output: input, usage: nil)) }
         for number in 0..<min(orders["progress"]?.int ?? 0, Self.progressMax) {
             await assignment.progress(StderrReader.Progress(message: "echo \(number + 1)"))
         }
         if let milliseconds = orders["sleep_ms"]?.int, milliseconds > 0 {
             await sleep(min(milliseconds, Self.sleepMillisecondsMax), unless: assignment.stop)
-            if assignment.stop.reason != nil { return nil }
+            if assignment.stop.reason != nil { return .stopped(nil) }
         }
         if let code = orders["fail"]?.string {
-            return .failed(AgentReport.Failure(code: code, message: "As the input asked.", isRetryable: false))
+            let failure = AgentReport.Failure(code: code, message: "As the input asked.", isRetryable: false)
+            return .reported(.failed(failure))
         }
-        return .completed(output: input, usage: nil)
-    }
-
-    func run() async throws {
-        try await Task.sleep(for: .seconds(Int32.max))
+        return .reported(.completed(output: input, usage: nil))
     }
 
     private static func orders(in input: JSON) -> [String: JSON]? {

@@ -63,7 +63,7 @@ struct CommandBackend: Backend {
 
     func run() async throws { try await watchdog.run() }
 
-    func work(on assignment: Assignment) async -> AgentReport.Body? {
+    func work(on assignment: Assignment) async -> WorkEnd {
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [teardown]
@@ -80,23 +80,24 @@ struct CommandBackend: Backend {
                 return try await follow(execution, assignment)
             }
             let streams = result.closureResult
-            if streams.isStopped { return nil }
             let errors = streams.errors ?? StderrReader()
-            return CommandOutcome.report(
-                streams.isTooLarge ? .outputTooLarge : Self.end(result.terminationStatus),
-                output: streams.output ?? [], stderr: errors.tail, usage: errors.usage
+            if streams.isStopped { return .stopped(errors.usage) }
+            return .reported(
+                CommandOutcome.report(
+                    streams.isTooLarge ? .outputTooLarge : Self.end(result.terminationStatus),
+                    output: streams.output ?? [], stderr: errors.tail, usage: errors.usage
+                )
             )
         } catch {
-            if assignment.stop.reason != nil || Task.isCancelled { return nil }
+            if assignment.stop.reason != nil || Task.isCancelled { return .stopped(nil) }
             logger.warning(
                 "a program could not be run",
                 metadata: ["task_id": "\(assignment.item.task)", "error": "\(error)"]
             )
-            return .failed(
-                AgentReport.Failure(
-                    code: "program_not_run", message: "The agent could not run its program: \(error)", isRetryable: true
-                )
+            let failure = AgentReport.Failure(
+                code: "program_not_run", message: "The agent could not run its program: \(error)", isRetryable: true
             )
+            return .reported(.failed(failure))
         }
     }
 

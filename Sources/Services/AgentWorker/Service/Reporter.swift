@@ -66,6 +66,8 @@ struct Reporter: Sendable {
                         body: CommandOutcome.outputTooLarge(body.usage)
                     )
                     continue
+                // Nobody waits for it any more, or this agent ends.
+                case .cancelled: return .tooLate
                 case _ where error.isTransient: break
                 default:
                     logger.error("a report cannot be published", metadata: ["id": "\(id)", "error": "\(error)"])

@@ -15,6 +15,9 @@ final class WorkRunner: Service {
     /// Before another agent is offered work whose outcome this one cannot report.
     private static let handOverDelay: Duration = .seconds(5)
 
+    /// Work that is handed back is not taken again in the same moment.
+    private static let handBackMin: Duration = .milliseconds(100)
+
     private struct Running {
         var lease: WorkLeases.Lease
         let stop: StopSignal
@@ -75,6 +78,7 @@ final class WorkRunner: Service {
             group.addTask { try await self.hearCancels(leases) }
             group.addTask { try await self.watchTime(leases) }
             group.addTask { try await self.drainWhenAsked(leases) }
+            group.addTask { await self.followIntake(leases) }
             group.addTask {
                 await self.runAll(leases)
                 return .drained
@@ -161,6 +165,19 @@ final class WorkRunner: Service {
         }
     }
 
+    /// Takes as much work as the back end can use.
+    private func followIntake(_ leases: WorkLeases) async -> Ended {
+        for await intake in backend.intake {
+            switch intake {
+            case .everything: leases.limit(to: configuration.slots)
+            case .one: leases.limit(to: 1)
+            case .nothing: leases.limit(to: 0)
+            }
+            logger.info("takes work", metadata: ["intake": "\(intake)"])
+        }
+        return .other
+    }
+
     /// SIGTERM: no more work is taken; what is in hand may end within the drain time, the rest is handed back.
     private func drainWhenAsked(_ leases: WorkLeases) async throws -> Ended {
         try await gracefulShutdown()
@@ -191,32 +208,34 @@ final class WorkRunner: Service {
         let assignment = Assignment(item: lease.message, bytes: lease.payload, stop: stop) { progress in
             await self.reporter.report(progress, number: counter.next(), on: lease, stop: stop)
         }
-        let body = stop.reason == nil ? await backend.work(on: assignment) : nil
-        switch await report(body, on: lease, stop: stop) {
+        let end = stop.reason == nil ? await backend.work(on: assignment) : .stopped(nil)
+        if case .handedBack(let delay) = end, stop.reason == nil {
+            return settle(key, isReported: false, max(delay, Self.handBackMin), leases)
+        }
+        switch await report(end, on: lease, stop: stop) {
         case .stored: settle(key, isReported: true, .zero, leases)
         case .tooLate: settle(key, isReported: false, .zero, leases)
         case .impossible: settle(key, isReported: false, Self.handOverDelay, leases)
         }
     }
 
-    private func report(
-        _ body: AgentReport.Body?, on lease: WorkLeases.Lease, stop: StopSignal
-    ) async -> Reporter.Outcome {
-        let item = lease.message
-        switch (stop.reason, body) {
-        case (nil, let body?), (.deadline, let body?): return await reporter.report(body, on: lease, stop: stop)
-        case (.deadline, nil):
-            guard Date() < item.deadline else { return .tooLate }
+    private func report(_ end: WorkEnd, on lease: WorkLeases.Lease, stop: StopSignal) async -> Reporter.Outcome {
+        switch (stop.reason, end) {
+        case (nil, .reported(let body)), (.deadline, .reported(let body)):
+            return await reporter.report(body, on: lease, stop: stop)
+        case (.deadline, .stopped), (.deadline, .handedBack):
+            guard Date() < lease.message.deadline else { return .tooLate }
             let failure = AgentReport.Failure(
-                code: "deadline_exceeded", message: "The work was stopped at its deadline.", isRetryable: true
+                code: "deadline_exceeded", message: "The work was stopped at its deadline.", isRetryable: true,
+                usage: end.usage
             )
             return await reporter.report(.failed(failure), on: lease, stop: stop)
         case (.canceled, _):
             let failure = AgentReport.Failure(
-                code: "canceled", message: "The work was stopped on request.", isRetryable: false
+                code: "canceled", message: "The work was stopped on request.", isRetryable: false, usage: end.usage
             )
             return await reporter.report(.failed(failure), on: lease, stop: stop)
-        case (.superseded, _), (.shutdown, _), (nil, nil): return .tooLate
+        case (.superseded, _), (.shutdown, _), (nil, .stopped), (nil, .handedBack): return .tooLate
         }
     }
 

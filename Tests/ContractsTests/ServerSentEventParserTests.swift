@@ -1,6 +1,5 @@
+import Contracts
 import Testing
-
-@testable import golden
 
 @Suite struct `Server-sent events` {
     private static let text =
@@ -35,7 +34,22 @@ import Testing
 
     @Test func `a line without end is refused before it fills the memory`() throws {
         var parser = ServerSentEventParser()
-        let chunk = [UInt8](repeating: UInt8(ascii: "a"), count: ServerSentEventParser.lineBytesMax + 1)
-        #expect(throws: CLIError.self) { try parser.feed(chunk) }
+        let chunk = [UInt8](repeating: UInt8(ascii: "a"), count: ServerSentEventParser.eventBytesDefault + 1)
+        #expect(throws: ServerSentEventParser.TooLong.self) { try parser.feed(chunk) }
+    }
+
+    @Test(arguments: ["data: 0123456789\n", "data\n", "data:\n"])
+    func `an event of endless lines is refused before it fills the memory`(_ line: String) throws {
+        var parser = ServerSentEventParser(eventBytesMax: 100)
+        #expect(throws: ServerSentEventParser.TooLong.self) {
+            for _ in 0..<101 { _ = try parser.feed(Array(line.utf8)) }
+        }
+    }
+
+    @Test func `many short events are not one long one`() throws {
+        var parser = ServerSentEventParser(eventBytesMax: 40)
+        var count = 0
+        for _ in 0..<100 { count += try parser.feed(Array("data: 0123456789\n\n".utf8)).count }
+        #expect(count == 100)
     }
 }

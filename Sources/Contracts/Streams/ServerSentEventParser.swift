@@ -1,24 +1,45 @@
 /// Splits a `text/event-stream` body into events (WHATWG HTML, "Server-sent events"), however the bytes arrive.
-struct ServerSentEventParser {
-    /// A line longer than this ends the stream: no event of Golden's comes near it.
-    static let lineBytesMax = 4 << 20
+package struct ServerSentEventParser: Sendable {
+    /// The longest event unless told otherwise: none of Golden's comes near it.
+    package static let eventBytesDefault = 4 << 20
 
-    struct Event: Sendable, Equatable {
-        var id: String?
-        var name: String?
-        var data: String
+    package struct Event: Sendable, Equatable {
+        package var id: String?
+        package var name: String?
+        package var data: String
+
+        package init(id: String? = nil, name: String? = nil, data: String) {
+            self.id = id
+            self.name = name
+            self.data = data
+        }
     }
+
+    /// A line, or the data of one event, is longer than it may be.
+    package struct TooLong: Error, CustomStringConvertible {
+        package let bytesMax: Int
+
+        package var description: String { "The event stream holds an event of more than \(bytesMax) bytes." }
+    }
+
+    /// The longest line, and the most data of one event.
+    private let eventBytesMax: Int
 
     private var line: [UInt8] = []
     private var afterReturn = false
     private var id: String?
     private var name: String?
     private var data: [String] = []
+    private var dataBytes = 0
     /// The server's wish for the wait before a reconnect.
-    private(set) var retryMilliseconds: Int?
+    package private(set) var retryMilliseconds: Int?
+
+    package init(eventBytesMax: Int = eventBytesDefault) {
+        self.eventBytesMax = eventBytesMax
+    }
 
     /// The events that end within these bytes.
-    mutating func feed(_ bytes: some Sequence<UInt8>) throws(CLIError) -> [Event] {
+    package mutating func feed(_ bytes: some Sequence<UInt8>) throws(TooLong) -> [Event] {
         var events: [Event] = []
         for byte in bytes {
             let isSecondOfPair = afterReturn && byte == UInt8(ascii: "\n")
@@ -28,9 +49,7 @@ struct ServerSentEventParser {
                 if let event = endLine() { events.append(event) }
             } else {
                 line.append(byte)
-                guard line.count <= Self.lineBytesMax else {
-                    throw CLIError(.badAnswer, "The event stream holds a line of more than \(Self.lineBytesMax) bytes.")
-                }
+                guard line.count + dataBytes <= eventBytesMax else { throw TooLong(bytesMax: eventBytesMax) }
             }
         }
         return events
@@ -48,7 +67,10 @@ struct ServerSentEventParser {
         switch field {
         case "id": id = value
         case "event": name = value
-        case "data": data.append(value)
+        case "data":
+            data.append(value)
+            // An empty line of data takes room too.
+            dataBytes += rest.count + 1
         case "retry": retryMilliseconds = Int(value) ?? retryMilliseconds
         default: break
         }
@@ -59,6 +81,7 @@ struct ServerSentEventParser {
         defer {
             name = nil
             data = []
+            dataBytes = 0
         }
         return data.isEmpty ? nil : Event(id: id, name: name, data: data.joined(separator: "\n"))
     }

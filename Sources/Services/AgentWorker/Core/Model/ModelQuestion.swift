@@ -1,0 +1,158 @@
+package import Contracts
+
+/// What a work item asks of a model, and how its answer must look.
+///
+/// | input | asks |
+/// |---|---|
+/// | a string | that |
+/// | `{"prompt": "…"}` | that |
+/// | `{"messages": [{"role": "user" or "assistant", "content": "…"}]}` | the conversation |
+/// | anything else | the input itself, as JSON |
+///
+/// Beside `prompt` or `messages` an object may name the form of the answer: `"output_schema": {…}` or
+/// `"answer": "text" | "synthesis" | "patterns" | "consensus"`.
+package struct ModelQuestion: Sendable, Equatable {
+    package enum Speaker: String, Sendable { case system, user, assistant }
+
+    package struct Message: Sendable, Equatable {
+        package let speaker: Speaker
+        package let text: String
+
+        package init(_ speaker: Speaker, _ text: String) {
+            self.speaker = speaker
+            self.text = text
+        }
+    }
+
+    package static let messagesMax = 200
+    /// A wrong answer is quoted to the model up to this length when it is asked again.
+    package static let quoteBytesMax = 32 << 10
+
+    package private(set) var messages: [Message]
+    package let form: AnswerForm
+
+    /// - Parameters:
+    ///   - instructions: what the model is told before all else; empty ones are left out.
+    ///   - form: what this role's answers are when the input does not say.
+    /// - Throws: naming the field, what no model can be asked.
+    package init(_ input: JSON, instructions: [String], form: AnswerForm = .text) throws(JSONError) {
+        let (messages, wanted) = try Self.read(input)
+        self.form = wanted ?? form
+        var instructions = instructions.filter { !$0.isEmpty }
+        if let schema = self.form.schema {
+            instructions.append(
+                "Answer with one JSON value that fits this JSON Schema, and with nothing else:\n\(schema.text)"
+            )
+        }
+        let told = instructions.isEmpty ? [] : [Message(.system, instructions.joined(separator: "\n\n"))]
+        self.messages = told + messages
+    }
+
+    private static func read(_ input: JSON) throws(JSONError) -> ([Message], AnswerForm?) {
+        if let text = input.string { return ([Message(.user, text)], nil) }
+        guard input.kind == .object else { return ([Message(.user, input.text)], nil) }
+        var reader = try JSONReader(input, path: "input")
+        let form = try form(&reader)
+        let prompt = reader.optional("prompt")
+        let conversation = reader.optional("messages")
+        switch (prompt, conversation) {
+        case (nil, nil): return ([Message(.user, input.text)], form)
+        case (.some, .some): throw reader.error("messages", "must not stand beside prompt")
+        case (.some, nil): return ([Message(.user, try reader.string("prompt"))], form)
+        case (nil, .some):
+            let elements = try reader.optionalArray("messages") ?? []
+            guard (1...messagesMax).contains(elements.count) else {
+                throw reader.error("messages", "must hold 1 to \(messagesMax) messages")
+            }
+            var messages: [Message] = []
+            for (index, element) in elements.enumerated() { messages.append(try message(element, index)) }
+            return (messages, form)
+        }
+    }
+
+    /// Who runs the agent tells the model what it is; a tenant's text never becomes an instruction of theirs.
+    private static func message(_ json: JSON, _ index: Int) throws(JSONError) -> Message {
+        var reader = try JSONReader(json, path: "input.messages[\(index)]")
+        let role = try reader.string("role")
+        guard let speaker = Speaker(rawValue: role), speaker != .system else {
+            throw reader.error("role", "must be user or assistant")
+        }
+        return Message(speaker, try reader.string("content"))
+    }
+
+    private static func form(_ reader: inout JSONReader) throws(JSONError) -> AnswerForm? {
+        if let schema = reader.optional("output_schema") { return .schema(try AnswerSchema(schema)) }
+        guard let name = try reader.optionalString("answer") else { return nil }
+        guard let form = AnswerForm.named[name] else {
+            throw reader.error("answer", "must be one of \(AnswerForm.named.keys.sorted().joined(separator: ", "))")
+        }
+        return form
+    }
+
+    /// Asks again after an answer that does not fit.
+    package func repaired(after answer: String, _ problem: JSONError) -> ModelQuestion {
+        var next = self
+        next.messages.append(Message(.assistant, StderrReader.cut(answer, Self.quoteBytesMax)))
+        next.messages.append(
+            Message(
+                .user,
+                "That answer cannot be used: \(problem). Answer again, with the corrected JSON value and nothing else."
+            )
+        )
+        return next
+    }
+
+    /// About how many tokens the question takes: four bytes of text each, and some for every message. Used only where
+    /// the endpoint does not say.
+    package var tokensEstimate: Int {
+        messages.reduce(0) { $0 + TokenEstimate.tokens(bytes: $1.text.utf8.count) + TokenEstimate.perMessage }
+    }
+
+    /// The body of `POST …/chat/completions`.
+    ///
+    /// - Parameters:
+    ///   - limitField: `max_tokens`, or what the endpoint calls it.
+    ///   - tokensMax: the longest answer.
+    package func body(model: String, limitField: String, tokensMax: Int) -> JSON {
+        JSONWriter.object { writer in
+            writer.field("model", model)
+            writer.field("stream", true)
+            writer.field("stream_options", object: { $0.field("include_usage", true) })
+            writer.field(limitField, tokensMax)
+            writer.field(
+                "messages",
+                array: { writer in
+                    for message in messages {
+                        writer.element(object: {
+                            $0.field("role", message.speaker.rawValue)
+                            $0.field("content", message.text)
+                        })
+                    }
+                }
+            )
+            guard let schema = form.schema else { return }
+            writer.field(
+                "response_format",
+                object: { writer in
+                    writer.field("type", "json_schema")
+                    writer.field(
+                        "json_schema",
+                        object: {
+                            $0.field("name", "answer")
+                            $0.field("schema", schema)
+                        }
+                    )
+                }
+            )
+        }
+    }
+}
+
+/// What tokens come to when nobody has counted them.
+package enum TokenEstimate {
+    static let bytesPerToken = 4
+    /// Who speaks, and where a message ends.
+    static let perMessage = 4
+
+    package static func tokens(bytes: Int) -> Int { (bytes + bytesPerToken - 1) / bytesPerToken }
+}
