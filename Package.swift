@@ -127,8 +127,12 @@ let package = Package(
             name: "StorageTests", dependencies: ["Storage", "Contracts", "Postgres", "TestSupport", log],
             exclude: ["schema.snapshot.txt"]
         ),
+        // A replica that counts rate limits in a process of its own, for tests and scripts/bench.
+        .executableTarget(
+            name: "rate-replica", dependencies: ["Coordination", "Redis", log], path: "Tests/RateReplica"),
         .testTarget(
-            name: "CoordinationTests", dependencies: ["Coordination", "Redis", "breaker-replica", "TestSupport", log]
+            name: "CoordinationTests",
+            dependencies: ["Coordination", "Redis", "breaker-replica", "rate-replica", "TestSupport", log]
         ),
         .testTarget(name: "BootstrapTests", dependencies: ["Bootstrap", "Contracts", "TestSupport", lifecycle, log]),
         .testTarget(
@@ -142,8 +146,9 @@ let package = Package(
         .testTarget(
             name: "OrchestratorServiceTests",
             dependencies: [
-                "OrchestratorService", "Contracts", "MessageBus", "NATS", "Storage", "Postgres", "Bootstrap",
-                "TestSupport", crypto, httpClient, jwt, nio, nioHTTP1, nioPosix, lifecycle, log,
+                "OrchestratorService", "orchestrator", "Contracts", "HTTPEdge", "MessageBus", "NATS", "Storage",
+                "Postgres", "Bootstrap", "TestSupport", crypto, httpClient, httpTypes, jwt, nio, nioHTTP1, nioPosix,
+                lifecycle, log,
             ]
         ),
         .testTarget(

@@ -11,6 +11,34 @@ enum RedisKey {
         ([prefix, "{\(escape(tag))}"] + parts.map(escape)).joined(separator: ":")
     }
 
+    /// The parts of a key that `join` or `tagged` made, the tag among them; nil when they made no such key.
+    static func parts(_ key: String) -> [String]? {
+        var parts: [String] = []
+        for part in key.split(separator: ":", omittingEmptySubsequences: false) {
+            let isTag = part.hasPrefix("{") && part.hasSuffix("}") && part.utf8.count >= 2
+            guard let text = unescape(isTag ? part.dropFirst().dropLast() : part) else { return nil }
+            parts.append(text)
+        }
+        return parts
+    }
+
+    private static func unescape(_ part: Substring) -> String? {
+        if part == "%" { return "" }
+        var bytes: [UInt8] = []
+        var rest = part.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = rest.prefix(2)
+            guard digits.count == 2, let value = UInt8(Substring(digits), radix: 16) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
     static func escape(_ part: String) -> String {
         // The empty part is written too: an empty hash tag would mean no tag at all.
         guard !part.isEmpty else { return "%" }

@@ -15,6 +15,8 @@ enum CellRate {
         var cost: Int64
         /// The stored TAT; nil when nothing is stored.
         var arrival: Int64?
+        /// The TAT counts as at least this many microseconds from now: what was granted without the store.
+        var floor: Int64 = 0
     }
 
     /// How one cell came out.
@@ -42,7 +44,7 @@ enum CellRate {
         var steps: [(before: Int64, after: Int64, retry: Int64)] = []
         for cell in cells {
             let capacity = cell.burst * cell.interval
-            let before = min(max(cell.arrival ?? now, now), now + 2 * capacity)
+            let before = min(max(cell.arrival ?? now, now + max(0, cell.floor)), now + 2 * capacity)
             if cell.cost > cell.burst && !force {
                 allowed = false
                 steps.append((before, before, -1))

@@ -32,6 +32,11 @@ struct RateBatch {
         self.cellOfCharge = cellOfCharge
     }
 
+    /// One for each cell.
+    mutating func raise(_ floors: [Int64]) {
+        for (place, floor) in floors.enumerated() { cells[place].floor = floor }
+    }
+
     func decision(_ outcome: CellRate.Outcome, mode: RateDecision.Mode) -> RateDecision {
         let standings = zip(policies, cellOfCharge).map { policy, place in
             let verdict = outcome.verdicts[place]

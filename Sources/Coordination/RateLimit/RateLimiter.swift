@@ -95,11 +95,35 @@ package final class RateLimiter: Sendable {
         _ = await outcome(RateBatch(charges, tenant: tenant, floor: .min), force: true, failure: .degraded)
     }
 
+    /// Those who have used most of what they may, the most used first, as this process last saw them: what the fleet
+    /// counted, or itself while Redis is away. At most `shadowKeys` are looked at, and Redis is not asked.
+    ///
+    /// - Parameter policy: what counts for a policy's name in a scope now; nil leaves the key out.
+    package func mostUsed(
+        limit: Int, policy: (_ scope: String, _ name: String) -> RatePolicy?
+    ) -> [RateUse] {
+        let now = settings.now()
+        let known = local.withLock { $0.shadow.all }
+        let uses = known.compactMap { key, arrival -> RateUse? in
+            guard arrival > now, let parts = RedisKey.parts(key), parts.count == 5,
+                let policy = policy(parts[2], parts[3])
+            else { return nil }
+            return RateUse(scope: parts[2], policy: policy, key: parts[4], reset: arrival - now)
+        }
+        return Array(uses.sorted { ($1.used, $0.key) < ($0.used, $1.key) }.prefix(limit))
+    }
+
     private func outcome(
         _ batch: RateBatch, force: Bool, failure: Failure
     ) async -> (CellRate.Outcome?, RateDecision.Mode) {
         guard !batch.cells.isEmpty else { return (CellRate.Outcome(allowed: true, verdicts: []), .fleet) }
-        let pass = local.withLock { $0.gate.enter(now: settings.now()) }
+        var batch = batch
+        let now = settings.now()
+        let (pass, floors) = local.withLock { local in
+            let pass = local.gate.enter(now: now)
+            return (pass, pass == .skip ? nil : local.shadow.floors(batch.keys, now: now))
+        }
+        if let floors { batch.raise(floors) }
         if pass != .skip, let outcome = await ask(batch, force: force, pass: pass) { return (outcome, .fleet) }
         if failure == .closed { return (nil, .closed) }
         let share = Int64(max(1, min(replicas(), 100_000)))

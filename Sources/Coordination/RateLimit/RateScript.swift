@@ -7,8 +7,8 @@ internal import Redis
 /// since those behind it would meet the same state.
 enum RateScript {
     /// KEYS: one per cell. ARGV: now in microseconds (0: the server's clock), force (0 or 1), the number of requests,
-    /// then interval, burst and cost of each cell. Answers how many requests were allowed, then, as the last decided
-    /// request met them, retry, remaining and reset of each cell.
+    /// then interval, burst, cost and floor of each cell. Answers how many requests were allowed, then, as the last
+    /// decided request met them, retry, remaining and reset of each cell.
     static let script = RedisScript(
         """
         local now, force, count = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
@@ -18,14 +18,15 @@ enum RateScript {
         end
         local cells = {}
         for i = 1, #KEYS do
-          local at = 3 * i + 1
+          local at = 4 * i
           local interval, burst, cost = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+          local floor = tonumber(ARGV[at + 3])
           local capacity = burst * interval
           local arrival = tonumber(redis.call('GET', KEYS[i]) or now)
           cells[i] = {
             interval = interval, capacity = capacity, never = cost > burst and not force,
             step = math.min(math.max(cost, -2 * burst), 2 * burst) * interval,
-            arrival = math.min(math.max(arrival, now), now + 2 * capacity)
+            floor = floor, arrival = math.min(math.max(arrival, now + floor), now + 2 * capacity)
           }
         end
         local allowed, refused = 0, false
@@ -47,7 +48,7 @@ enum RateScript {
         local out = {allowed}
         for i, cell in ipairs(cells) do
           local reset = cell.arrival - now
-          if allowed > 0 then
+          if allowed > 0 or cell.floor > 0 then
             if reset > 0 then
               redis.call('SET', KEYS[i], string.format('%.0f', cell.arrival), 'PX', math.ceil(reset / 1000))
             else
@@ -67,7 +68,9 @@ enum RateScript {
         _ cells: [CellRate.Cell], requests: Int = 1, now: Int64 = 0, force: Bool = false
     ) -> [RedisArgument] {
         [.integer(now), .integer(force ? 1 : 0), .integer(Int64(requests))]
-            + cells.flatMap { [.integer($0.interval), .integer($0.burst), .integer($0.cost)] }
+            + cells.flatMap { cell in
+                [.integer(cell.interval), .integer(cell.burst), .integer(cell.cost), .integer(max(0, cell.floor))]
+            }
     }
 
     /// How each request of a run came out, in their order; nil when the script's answer is none. `now` turns its

@@ -25,6 +25,9 @@ struct RecentKeys {
 
     var count: Int { nodes.count }
 
+    /// Every key with its number, in no particular order; holds a copy of what is remembered.
+    var all: [(key: String, value: Int64)] { nodes.map { ($0.key, $0.value) } }
+
     /// The key's number, without counting as a use.
     func value(_ key: String) -> Int64? { places[key].map { nodes[$0].value } }
 

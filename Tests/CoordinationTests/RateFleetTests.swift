@@ -1,0 +1,173 @@
+import Coordination
+import Foundation
+import TestSupport
+import Testing
+
+/// Three processes that share one limit over one Redis, or over none.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Rate limits of a fleet` {
+    static let replicas = 3
+    static let timeout = Duration.milliseconds(200)
+
+    enum Outage: String, CaseIterable, Sendable { case killed, paused, blackHoled }
+
+    @Test func `in any window at most the burst and the rate times the window are admitted`() async throws {
+        let fleet = try await Fleet(replicas: Self.replicas, timeout: Self.timeout)
+        // 100 a second, and 50 at once.
+        let storm = try await fleet.storm(seconds: 4, callers: 8, limit: 6000, period: 60, burst: 50)
+        let bound = Bound(burst: 50, interval: 10_000_000, slack: 1)
+        #expect(bound.worst(storm.admitted) == nil)
+        // The limit is used, too, by everybody, and far more was asked for.
+        #expect(storm.admitted.count > 350, "\(storm.admitted.count)")
+        #expect(storm.asked > 3 * storm.admitted.count)
+        #expect(storm.log.isEmpty, "\(storm.log)")
+    }
+
+    @Test func `the oracle finds what it is there to find`() {
+        let bound = Bound(burst: 2, interval: 1000, slack: 0)
+        let good: [Admission] = [(0, 0), (0, 1), (1000, 1000), (2000, 2001)].map { Admission(before: $0, after: $1) }
+        #expect(bound.worst(good) == nil)
+        let early = good + [Admission(before: 2500, after: 2600)]
+        #expect(bound.worst(early) != nil)
+        let unsure = good + [Admission(before: 2500, after: 3000)]
+        #expect(bound.worst(unsure) == nil)
+    }
+
+    @Test(arguments: Outage.allCases)
+    func `without Redis the fleet grants no more than the limit and one for each replica`(outage: Outage) async throws {
+        let fleet = try await Fleet(replicas: Self.replicas, timeout: Self.timeout)
+        // One a second, and 12 at once.
+        func storm(_ seconds: Int) async throws -> Storm {
+            try await fleet.storm(seconds: seconds, callers: 4, limit: 60, period: 60, burst: 12)
+        }
+        let before = try await storm(2)
+        #expect(before.admitted.count >= 12 && before.log.isEmpty, "\(before.log)")
+        try await fleet.begin(outage)
+        let during = try await storm(4)
+        // Each process says once that it counts alone.
+        #expect(during.log.count == Self.replicas && during.log.allSatisfy { $0.contains("degraded") }, "\(during.log)")
+        #expect(!during.admitted.isEmpty)
+        // No decision waits longer than for two answers that do not come; and hardly any waits at all.
+        #expect(during.longest < Self.timeout * 2 + .milliseconds(600), "\(during.longest)")
+        #expect(during.asked > 2000, "\(during.asked)")
+        try await fleet.end(outage)
+        var after = Storm()
+        for _ in 0..<10 where after.log.count < Self.replicas { after += try await storm(2) }
+        // Each says once that the fleet counts again, and the outage has given nobody a second burst.
+        #expect(after.log.count == Self.replicas && after.log.allSatisfy { $0.contains("again") }, "\(after.log)")
+        let all = before.admitted + during.admitted + after.admitted
+        let bound = Bound(burst: 12, interval: 1_000_000_000, slack: Self.replicas + 1)
+        #expect(bound.worst(all) == nil)
+    }
+}
+
+/// One request that passed: it was decided between these two moments, in nanoseconds.
+struct Admission: Sendable {
+    let before: UInt64
+    let after: UInt64
+}
+
+/// What GCRA promises.
+struct Bound {
+    let burst: Int
+    /// Nanoseconds a unit.
+    let interval: UInt64
+    /// Units beyond, for clocks that are set while the test runs, and for replicas that count alone.
+    let slack: Int
+
+    /// The window with the most too many; nil when there is none. Only admissions that were certainly decided inside a
+    /// window count, so what it finds is wrong beyond doubt.
+    func worst(_ admissions: [Admission]) -> String? {
+        let byEnd = admissions.sorted { $0.after < $1.after }
+        var worst: (excess: Int, text: String)?
+        for first in admissions {
+            var count = 0
+            for admission in byEnd where admission.before >= first.before {
+                count += 1
+                let window = admission.after - first.before
+                let excess = count - (burst + Int(window / interval) + slack)
+                if excess > worst?.excess ?? 0 { worst = (excess, "\(count) in \(window) ns, \(excess) too many") }
+            }
+        }
+        return worst?.text
+    }
+}
+
+struct Storm: Sendable {
+    var admitted: [Admission] = []
+    var asked = 0
+    var longest = Duration.zero
+    /// The limiters' log lines.
+    var log: [String] = []
+
+    private struct Unreadable: Error, CustomStringConvertible { let description: String }
+
+    static func += (left: inout Storm, right: Storm) {
+        left.admitted += right.admitted
+        left.asked += right.asked
+        left.longest = max(left.longest, right.longest)
+        left.log += right.log
+    }
+
+    init() {}
+
+    init(_ lines: [String]) throws {
+        for line in lines {
+            let words = line.split(separator: " ", maxSplits: 1)
+            let numbers = line.split(separator: " ").compactMap { UInt64($0) }
+            switch words.first {
+            case "admitted": admitted.append(Admission(before: numbers[0], after: numbers[1]))
+            case "asked":
+                asked = Int(numbers[0])
+                longest = .nanoseconds(Int64(numbers[1]))
+            case "log": log.append(String(words[1]))
+            default: throw Unreadable(description: "What does it mean by \(line)?")
+            }
+        }
+    }
+}
+
+/// Processes around one Redis, which they reach through a proxy.
+struct Fleet: Sendable {
+    let redis: TestRedis
+    let proxy: TCPProxy
+    let members: [LineProcess]
+
+    init(replicas: Int, timeout: Duration) async throws {
+        let redis = try await TestRedis.started()
+        let proxy = try TCPProxy(to: redis.port)
+        let milliseconds = timeout / .milliseconds(1)
+        members = try (0..<replicas).map { _ in
+            try LineProcess(
+                try LineProcess.built("rate-replica"),
+                ["\(proxy.port)", TestRedis.password, "\(replicas)", "\(Int(milliseconds))"])
+        }
+        for member in members { _ = try await member.answer(until: "ready") }
+        self.redis = redis
+        self.proxy = proxy
+    }
+
+    /// All ask at the same time.
+    func storm(seconds: Int, callers: Int, limit: Int, period: Int, burst: Int) async throws -> Storm {
+        let command = "storm \(seconds) \(callers) \(limit) \(period) \(burst)"
+        return try await withThrowingTaskGroup(of: Storm.self) { group in
+            for member in members { group.addTask { try Storm(try await member.ask(command)) } }
+            return try await group.reduce(into: Storm()) { $0 += $1 }
+        }
+    }
+
+    func begin(_ outage: `Rate limits of a fleet`.Outage) async throws {
+        switch outage {
+        case .killed: try await redis.kill()
+        case .paused: redis.pause()
+        case .blackHoled: proxy.swallow()
+        }
+    }
+
+    func end(_ outage: `Rate limits of a fleet`.Outage) async throws {
+        switch outage {
+        case .killed: try await redis.start()
+        case .paused: redis.resume()
+        case .blackHoled: proxy.restore()
+        }
+    }
+}
