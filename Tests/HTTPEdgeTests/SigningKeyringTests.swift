@@ -180,6 +180,7 @@ final class SharedKeys: Sendable {
         for change in [("\"operator\"", "\"admin\""), ("\"acme\"", "\"beta\""), ("\"ada\"", "\"eve\"")] {
             list.append(("claims \(change)", try forge(good, replacing: change.0, with: change.1)))
         }
+        list.append(("DER signature", "\(parts[0]).\(parts[1]).\(Base64URL.encode(try der(parts[2])))"))
         let header = #"{"alg":"HS256","kid":"\#(kid)"}"#
         list.append(("public point as secret", Mint.hs256(header: header, secret: point)))
         list.append(("public key as secret", Mint.hs256(header: header, secret: key.publicKey)))
@@ -192,6 +193,17 @@ final class SharedKeys: Sendable {
         let elsewhere = TokenIssuer(keyring: keyring, issuer: "golden", audience: "other-api")
         list.append(("another audience", try await elsewhere.issue(to: ada, now: start).token))
         return list
+    }
+
+    /// The same signature in the other usual encoding (X9.62).
+    private func der(_ signature: String) throws -> [UInt8] {
+        let raw = try #require(Base64URL.decode(signature.utf8))
+        let numbers = [raw[..<32], raw[32...]].flatMap { half in
+            let digits = Array(half.drop { $0 == 0 })
+            let body = digits.first.map { $0 >= 0x80 } ?? true ? [0] + digits : digits
+            return [2, UInt8(body.count)] + body
+        }
+        return [0x30, UInt8(numbers.count)] + numbers
     }
 
     private func kid(_ token: String) throws -> String {

@@ -80,6 +80,24 @@ import Testing
             .tokenNotYetValid
         ),
         ("time that is no time", Mint.hs256(Mint.claims(expiresIn: nil, extra: ["\"exp\":1e300"])), .tokenClaims),
+        ("exp as a text", Mint.hs256(Mint.claims(expiresIn: nil, extra: [#""exp":"9999999999""#])), .tokenClaims),
+        ("exp before 1970", Mint.hs256(Mint.claims(expiresIn: nil, extra: [#""exp":-1"#])), .tokenClaims),
+        ("a role in capitals", Mint.hs256(Mint.claims(role: "Admin")), .tokenClaims),
+        ("a claim that stands twice", Mint.hs256(Mint.claims(extra: [#""role":"admin""#])), .tokenMalformed),
+        (
+            "a key in its own header",
+            Mint.hs256(
+                header: #"{"alg":"HS256","jwk":{"kty":"oct","k":"BwcH"}}"#, secret: Array(repeating: 7, count: 32)),
+            .tokenSignature
+        ),
+        (
+            "a key somewhere else",
+            Mint.hs256(
+                header: #"{"alg":"HS256","x5u":"http://127.0.0.1:1/key"}"#, secret: Array(repeating: 7, count: 32)),
+            .tokenSignature
+        ),
+        ("a space behind it", Mint.hs256() + " ", .tokenMalformed),
+        ("two tokens", Mint.hs256() + ", Bearer " + Mint.hs256(), .tokenMalformed),
         (
             "too large", Mint.hs256(Mint.claims(extra: ["\"x\":\"\(String(repeating: "x", count: 9000))\""])),
             .tokenTooLarge

@@ -274,3 +274,20 @@ import Testing
         #expect(rows.first == ["7", "8", "1.5", "86400.0", "1.0", "sad", "x", "name", "[1, 2]", "86402.0"])
     }
 }
+
+@Suite struct `Postgres configuration` {
+    @Test func `whatever prints it shows no connection string`() {
+        struct Holder {
+            let configuration: PostgresConfiguration
+            let more: [PostgresConfiguration?]
+        }
+        let configuration = PostgresConfiguration(
+            connectionString: "host=h user=u password=s3cret-word", applicationName: "app")
+        let holder = Holder(configuration: configuration, more: [configuration])
+        var dumped = ""
+        dump(holder, to: &dumped)
+        for text in ["\(holder)", String(reflecting: holder), "\(configuration)", dumped] {
+            #expect(!text.contains("s3cret-word") && text.contains("app"), "\(text)")
+        }
+    }
+}
