@@ -20,7 +20,7 @@ struct GoldenCommand: AsyncParsableCommand {
             UpCommand.self, DownCommand.self, StatusCommand.self, DoctorCommand.self, MigrateCommand.self,
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,
-            BreakersCommand.self, BudgetCommand.self, WebhooksCommand.self,
+            BreakersCommand.self, BudgetCommand.self, LimitsCommand.self, WebhooksCommand.self,
             VersionCommand.self, CompletionsCommand.self,
         ]
     )

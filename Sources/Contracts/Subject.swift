@@ -27,6 +27,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static let replicas = Subject("control.replica")
     /// Tells every replica that the fleet's state of a circuit breaker changed.
     package static let breakers = Subject("control.breaker")
+    /// Tells every replica that the rate limits were set anew.
+    package static let rateLimits = Subject("control.rate-limits")
     /// Asks all agents to announce themselves now.
     package static let announceNow = Subject("control.announce")
     /// Agents' announcements.

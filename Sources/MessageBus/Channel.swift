@@ -46,3 +46,7 @@ extension Channel where Message == AgentAnnouncement {
 extension Channel where Message == BreakerNotice {
     package static var breakers: Channel { Channel(.breakers) }
 }
+
+extension Channel where Message == RateLimitNotice {
+    package static var rateLimits: Channel { Channel(.rateLimits) }
+}

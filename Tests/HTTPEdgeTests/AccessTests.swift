@@ -8,7 +8,7 @@ import Testing
             .admin: Set(Permission.allCases),
             .operator: [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .dlqReplay, .breakerRead,
-                .breakerReset, .auditRead,
+                .breakerReset, .auditRead, .limitsRead,
             ],
             .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead],
             .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead],

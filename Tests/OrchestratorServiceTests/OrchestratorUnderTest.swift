@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Bootstrap
 import Contracts
 import Foundation
+import HTTPEdge
 import JWTKit
 import Logging
 import MessageBus
@@ -23,6 +24,10 @@ final class OrchestratorUnderTest: Sendable {
     let nats: TestNATS
     let redis: TestRedis
     private let ports = Mutex<[Int]>([])
+    private let table = Mutex<[Route]>([])
+
+    /// All that the API does, as data.
+    var routes: [Route] { table.withLock { $0 } }
 
     /// Starts everything, runs `body`, and takes everything down again.
     static func run(
@@ -35,7 +40,9 @@ final class OrchestratorUnderTest: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             var groups: [ServiceGroup] = []
             for _ in 0..<replicas {
-                let services = try await stack.orchestrator(environment).services
+                let orchestrator = try await stack.orchestrator(environment)
+                let services = orchestrator.services
+                stack.table.withLock { $0 = orchestrator.routes }
                 let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
                 let services2 = ServiceGroup(configuration: .init(services: services, logger: logger))
                 groups.append(services2)
@@ -53,10 +60,11 @@ final class OrchestratorUnderTest: Sendable {
         }
     }
 
-    private init() async throws {
+    /// The stores alone, for programs that are started apart.
+    init(security: TestNATS.Security = .none) async throws {
         postgres = try await TestPostgres.shared()
         database = try await postgres.freshDatabase()
-        nats = try TestNATS()
+        nats = try TestNATS(security: security)
         redis = try await TestRedis.started()
         let pool = PostgresPool(
             PostgresConfiguration(
@@ -74,14 +82,20 @@ final class OrchestratorUnderTest: Sendable {
 
     static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
+    /// What an orchestrator on these stores is told.
+    var settings: [String: String] {
+        [
+            "GOLDEN_POSTGRES_URL": postgres.connectionString(database: database), "GOLDEN_NATS_URL": nats.url,
+            "GOLDEN_REDIS_URL": "redis://:\(TestRedis.password)@127.0.0.1:\(redis.port)/0", "GOLDEN_HTTP_PORT": "0",
+            "GOLDEN_JWT_SECRET": Self.secret, "GOLDEN_RATE_LIMITS": "developer=100000,observer=3",
+        ]
+    }
+
+    /// An orchestrator that was started apart is the next replica.
+    func listens(on port: Int) { ports.withLock { $0.append(port) } }
+
     private func orchestrator(_ environment: [String: String]) async throws -> Orchestrator {
-        let settings = ServiceConfiguration(
-            environment: [
-                "GOLDEN_POSTGRES_URL": postgres.connectionString(database: database), "GOLDEN_NATS_URL": nats.url,
-                "GOLDEN_REDIS_URL": "redis://:\(TestRedis.password)@127.0.0.1:\(redis.port)/0", "GOLDEN_HTTP_PORT": "0",
-                "GOLDEN_JWT_SECRET": Self.secret, "GOLDEN_RATE_LIMITS": "developer=100000,observer=3",
-            ].merging(environment) { $1 }
-        )
+        let settings = ServiceConfiguration(environment: settings.merging(environment) { $1 })
         return try await Orchestrator(OrchestratorConfiguration(settings), logger: Self.quiet) { port in
             self.ports.withLock { $0.append(port) }
         }

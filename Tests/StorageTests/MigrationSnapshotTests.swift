@@ -25,7 +25,7 @@ import Testing
             "tasks", "task_events", "outbox", "idempotency_keys", "workflows", "agents", "bus_streams", "budget_limits",
             "budget_reservations", "budget_transactions", "dlq_messages", "audit_log", "peer_review_sessions",
             "peer_votes", "escalations", "agent_prompts", "learning_governance", "learning_patterns", "users",
-            "api_keys", "signing_keys", "login_attempts", "webhooks", "webhook_deliveries",
+            "api_keys", "signing_keys", "login_attempts", "webhooks", "webhook_deliveries", "rate_limits",
         ]
         for table in tables { #expect(text.contains("column \(table)."), "\(table)") }
     }

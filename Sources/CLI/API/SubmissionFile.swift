@@ -10,7 +10,7 @@ struct SubmissionFile {
 
     /// - Throws: `usage` with the name of the field that is wrong.
     func body(role: String?, name: String?, budget: Int? = nil) throws(CLIError) -> JSON {
-        let bytes = try read()
+        let bytes = try InputFile.read(path, bytesMax: Self.bytesMax)
         do throws(JSONError) {
             let body = try Self.overridden(try JSON(parsing: bytes), role, name, budget)
             _ = try TaskSubmission(json: body)
@@ -37,20 +37,5 @@ struct SubmissionFile {
             writer.field(ifPresent: "name", name)
             writer.field(ifPresent: "budget_tokens", budget)
         }
-    }
-
-    private func read() throws(CLIError) -> [UInt8] {
-        guard let bytes = FileHandles.read(path == "-" ? nil : path, bytesMax: Self.bytesMax + 1) else {
-            throw CLIError(
-                .usage, "\(path) cannot be read: \(systemError()).", next: "Name a JSON file, or - for standard input."
-            )
-        }
-        guard bytes.count <= Self.bytesMax else {
-            throw CLIError(
-                .usage, "\(path) holds more than the \(Self.bytesMax) bytes the API takes.", kept: "Nothing was sent.",
-                next: "Put large data where the agent can read it and submit its path."
-            )
-        }
-        return bytes
     }
 }

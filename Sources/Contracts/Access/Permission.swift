@@ -15,4 +15,6 @@ package enum Permission: String, Sendable, CaseIterable {
     case auditRead = "audit.read"
     case webhookRead = "webhook.read"
     case webhookManage = "webhook.manage"
+    case limitsRead = "limits.read"
+    case limitsConfigure = "limits.configure"
 }

@@ -37,6 +37,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     case taskEnded = "task_ended"
     case idempotencyInFlight = "idempotency_in_flight"
     case preconditionFailed = "precondition_failed"
+    case preconditionRequired = "precondition_required"
     case bodyTooLarge = "body_too_large"
     case targetTooLong = "target_too_long"
     case unsupportedMediaType = "unsupported_media_type"
@@ -64,6 +65,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .methodNotAllowed: .methodNotAllowed
         case .conflict, .taskEnded, .idempotencyInFlight: .conflict
         case .preconditionFailed: .preconditionFailed
+        case .preconditionRequired: .preconditionRequired
         case .bodyTooLarge: .contentTooLarge
         case .targetTooLong: .uriTooLong
         case .unsupportedMediaType: .unsupportedMediaType
@@ -103,6 +105,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .conflict: "The resource is in another state"
         case .taskEnded: "The task has already ended"
         case .preconditionFailed: "The resource is at another version"
+        case .preconditionRequired: "The version to change is needed"
         case .idempotencyInFlight: "The first request with this key is still being answered"
         case .bodyTooLarge: "The body is too large"
         case .targetTooLong: "The request's address is too long"

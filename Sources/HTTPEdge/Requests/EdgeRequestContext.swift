@@ -84,11 +84,16 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
 
     /// Counts this request against the caller's limits. Handlers whose route says `.byHandler` call it once the request
     /// has been found valid, so that a refused one costs nothing.
-    /// - Throws: 429, with the violated policies in the document.
-    package func countAgainstLimits(cost: Int = 1) async throws {
+    /// - Parameter tokens: model tokens that the request is expected to use.
+    /// - Throws: 429, with the violated policies in the document; 503 when the route is not served uncounted and nobody
+    ///   can count.
+    package func countAgainstLimits(cost: Int = 1, tokens: Int = 0) async throws {
         guard let limiter, let route else { return }
         let decision = try await limiter(
-            RateLimitRequest(principal: token?.principal, address: remoteAddress, route: route.operation.id, cost: cost)
+            RateLimitRequest(
+                principal: token?.principal, address: remoteAddress, route: route.operation.id,
+                permission: route.permission, cost: cost, tokens: tokens
+            )
         )
         for (name, value) in decision.headers { setAnswerHeader(name, value) }
         if let problem = decision.problem { throw problem }

@@ -9,6 +9,7 @@ extension HTTPField.Name {
     package static let traceparent = field("traceparent")
     package static let rateLimit = field("RateLimit")
     package static let rateLimitPolicy = field("RateLimit-Policy")
+    package static let rateLimitMode = field("RateLimit-Mode")
 
     private static func field(_ name: String) -> HTTPField.Name {
         guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is not a header's name.") }
@@ -33,6 +34,34 @@ extension Request {
             )
         }
         return value
+    }
+
+    /// The version in `If-Match`, as an ETag gave it: `"3"`; 0 for what must not exist yet. Nil when it is `*`.
+    /// - Throws: 428 when it was not sent, 400 for anything else.
+    package func requiredVersion() throws(Problem) -> Int? {
+        guard headers[.ifMatch] != nil else {
+            throw Problem(
+                .preconditionRequired,
+                "Send If-Match with the version you have seen (the ETag), so that nobody else's change is undone."
+            )
+        }
+        return try expectedVersion()
+    }
+
+    /// The same, but nil too when it was not sent.
+    /// - Throws: 400 for anything that is no version.
+    package func expectedVersion() throws(Problem) -> Int? {
+        let values = headers[values: .ifMatch]
+        guard let value = values.first, value != "*" else { return nil }
+        let digits = value.hasPrefix("\"") && value.hasSuffix("\"") ? value.dropFirst().dropLast() : value[...]
+        guard values.count == 1, let version = Int(digits), (0...Int(Int32.max)).contains(version) else {
+            let message = "must be one version, such as \"3\""
+            throw Problem(
+                .invalidHeader, "If-Match \(message).",
+                errors: [Problem.FieldError(field: "If-Match", message: message)]
+            )
+        }
+        return version
     }
 
     /// The number of the last event the client of an event stream has: `Last-Event-ID`; nil when it was not sent.

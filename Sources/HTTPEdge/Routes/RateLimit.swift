@@ -8,13 +8,22 @@ package struct RateLimitRequest: Sendable, Equatable {
     package let address: String
     /// The operation's id.
     package let route: String
+    /// What the route requires; nil on public routes.
+    package let permission: Permission?
     package let cost: Int
+    /// Model tokens it is expected to use; 0 when it uses none.
+    package let tokens: Int
 
-    package init(principal: Principal?, address: String, route: String, cost: Int) {
+    package init(
+        principal: Principal?, address: String, route: String, permission: Permission? = nil, cost: Int,
+        tokens: Int = 0
+    ) {
         self.principal = principal
         self.address = address
         self.route = route
+        self.permission = permission
         self.cost = cost
+        self.tokens = tokens
     }
 }
 
@@ -47,28 +56,49 @@ package struct RateLimitDecision: Sendable, Equatable {
         }
     }
 
+    /// By whose count it was decided.
+    package enum Mode: String, Sendable, Equatable {
+        /// All replicas together.
+        case fleet
+        /// This replica alone, at its share of the limit.
+        case degraded
+        /// Nobody could count, and the route is not served uncounted.
+        case closed
+    }
+
     package let policies: [Policy]
+    package let mode: Mode
     /// Seconds until the request would be admitted; nil when it is, or never will be.
     package let retryAfterSeconds: Int?
     package let isAdmitted: Bool
 
-    package init(policies: [Policy], isAdmitted: Bool, retryAfterSeconds: Int? = nil) {
+    package init(policies: [Policy], isAdmitted: Bool, retryAfterSeconds: Int? = nil, mode: Mode = .fleet) {
         self.policies = policies
+        self.mode = mode
         self.isAdmitted = isAdmitted
         self.retryAfterSeconds = retryAfterSeconds
     }
 
-    /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), one item a policy.
+    /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), one item a policy; and
+    /// `RateLimit-Mode` when it was not the fleet that counted.
     package var headers: [(HTTPField.Name, String)] {
-        if policies.isEmpty { return [] }
+        let mode = mode == .fleet ? [] : [(HTTPField.Name.rateLimitMode, mode.rawValue)]
+        if policies.isEmpty { return mode }
         let quotas = policies.map { "\"\($0.name)\";q=\($0.quota);w=\($0.windowSeconds)" }
         let left = policies.map { "\"\($0.name)\";r=\(max(0, $0.remaining));t=\(max(0, $0.resetSeconds))" }
-        return [(.rateLimitPolicy, quotas.joined(separator: ", ")), (.rateLimit, left.joined(separator: ", "))]
+        return mode + [(.rateLimitPolicy, quotas.joined(separator: ", ")), (.rateLimit, left.joined(separator: ", "))]
     }
 
-    /// The 429, naming what was violated; nil when the request is admitted.
+    /// The 429, naming what was violated, or the 503 of a route that is closed while nobody counts; nil when the
+    /// request is admitted.
     package var problem: Problem? {
         if isAdmitted { return nil }
+        if mode == .closed {
+            return Problem(
+                .unavailable, "Requests cannot be counted now, and this route is not served uncounted. Try again.",
+                retryAfterSeconds: retryAfterSeconds ?? 1
+            )
+        }
         let violated = policies.filter(\.isViolated)
         let list = JSONWriter.array { writer in
             for policy in violated {

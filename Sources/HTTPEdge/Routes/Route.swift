@@ -29,6 +29,14 @@ package struct Route: Sendable {
     package let operation: Operation
     package let handler: Handler
 
+    /// What a caller needs; nil for an open route.
+    package var permission: Permission? {
+        switch access {
+        case .open: nil
+        case .require(let permission): permission
+        }
+    }
+
     package init(
         _ method: HTTPRequest.Method, _ pattern: String, access: Access, rateLimit: RateLimitTiming = .beforeHandler,
         operation: Operation, handler: @escaping Handler

@@ -1,7 +1,7 @@
 internal import Bootstrap
 internal import Contracts
 internal import Coordination
-internal import HTTPEdge
+package import HTTPEdge
 package import Logging
 internal import MessageBus
 internal import NATS
@@ -15,6 +15,8 @@ internal import Storage
 package struct Orchestrator: Sendable {
     /// What runs, in the order to start in; shut down in the reverse order.
     package let services: [any Service]
+    /// All that the API does, as data.
+    package let routes: [Route]
 
     package init(
         _ configuration: OrchestratorConfiguration, logger: Logger,
@@ -29,15 +31,19 @@ package struct Orchestrator: Sendable {
         )
         let redis = RedisConnection(configuration.redis, logger: logger)
         let accounts = Accounts(configuration, pool: stores.pool, registry: registry, logger: logger)
-        let work = Work(configuration, stores: stores, bus: bus, registry: registry, logger: logger)
+        let work = try Work(configuration, stores: stores, bus: bus, redis: redis, registry: registry, logger: logger)
         let breakers = try Breakers(redis: redis, bus: bus, census: work.census, metrics: registry, logger: logger)
         let webhooks = Webhooks(
             configuration, pool: stores.pool, breakers: breakers.registry, registry: registry, logger: logger
         )
-        let server = try await Self.server(
+        let edge = try await Self.edge(
             configuration, work: work, accounts: accounts, breakers: breakers, webhooks: webhooks, stores: stores,
-            bus: bus, redis: redis,
-            registry: registry, logger: logger, onListening: onListening
+            bus: bus, redis: redis, registry: registry, logger: logger
+        )
+        routes = edge.routes
+        let server = EdgeServer(
+            EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort),
+            edge: edge.configuration, table: RouteTable(routes), logger: logger, onListening: onListening
         )
         services =
             [
@@ -71,12 +77,11 @@ package struct Orchestrator: Sendable {
         try await bus.run()
     }
 
-    private static func server(
+    private static func edge(
         _ configuration: OrchestratorConfiguration, work: Work, accounts: Accounts, breakers: Breakers,
         webhooks: Webhooks, stores: Stores, bus: MessageBus, redis: RedisConnection, registry: MetricsRegistry,
-        logger: Logger,
-        onListening: @escaping @Sendable (_ port: Int) -> Void
-    ) async throws -> EdgeServer {
+        logger: Logger
+    ) async throws -> (configuration: EdgeConfiguration, routes: [Route]) {
         let verifier = try await TokenVerifier(configuration.tokens, issued: accounts.keyring, logger: logger)
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
@@ -84,8 +89,7 @@ package struct Orchestrator: Sendable {
         )
         let drain = Drain()
         var edge = EdgeConfiguration(verifier: verifier, metrics: metrics, drain: drain)
-        let counters = Coordination.RateLimiter(redis: redis, replicas: { work.census.count() }, logger: logger)
-        edge.rateLimiter = configuration.rateLimits.limiter(counters)
+        edge.rateLimiter = work.limits.limiter
         edge.problem = ServiceProblems.problem
         edge.audit = accounts.recorder.record
         let readiness = Readiness(
@@ -101,16 +105,17 @@ package struct Orchestrator: Sendable {
         )
         let document = OpenAPIDocument(
             title: "Golden", version: Version.current,
-            schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas
+            schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas + RateLimitAPI.schemas
                 + Webhooks.schemas
         )
-        let routes =
+        var routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
             + webhooks.routes + health.routes
-        return EdgeServer(
-            EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort), edge: edge,
-            table: RouteTable(routes + [document.route(describing: routes)]), logger: logger, onListening: onListening
-        )
+        let operations = Set(routes.map(\.operation.id) + RateLimitAPI.operationIDs)
+        try configuration.rateLimits.checkRoutes(operations)
+        routes +=
+            RateLimitAPI(limits: work.limits, store: stores.rateLimits, bus: bus, operations: operations).routes
+        return (edge, routes + [document.route(describing: routes)])
     }
 }
 
@@ -122,6 +127,7 @@ struct Stores: Sendable {
     let records: ReconciliationStore
     let agents: AgentStore
     let budgets: BudgetStore
+    let rateLimits: RateLimitStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -135,6 +141,7 @@ struct Stores: Sendable {
         records = ReconciliationStore(pool: pool)
         agents = AgentStore(pool: pool)
         budgets = BudgetStore(pool: pool)
+        rateLimits = RateLimitStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.
@@ -151,24 +158,29 @@ struct Stores: Sendable {
 /// What does the tasks' work, and the API in front of it.
 struct Work: Sendable {
     let census: ReplicaCensus
+    let limits: RateLimits
     let api: TaskAPI
     let services: [any Service]
 
     init(
-        _ configuration: OrchestratorConfiguration, stores: Stores, bus: MessageBus, registry: MetricsRegistry,
-        logger: Logger
-    ) {
+        _ configuration: OrchestratorConfiguration, stores: Stores, bus: MessageBus, redis: RedisConnection,
+        registry: MetricsRegistry, logger: Logger
+    ) throws {
         let instruments = Instruments(registry)
         let decider = Decider(workflows: WorkflowCatalogue())
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
-        census = ReplicaCensus(bus: bus, logger: logger)
+        let census = ReplicaCensus(bus: bus, logger: logger)
+        self.census = census
+        let rateLimits = try RateLimits(configuration.rateLimits, redis: redis, census: census, logger: logger)
+        limits = rateLimits
+        let tokens = TokenSettler(limits: rateLimits, estimate: configuration.taskBudgetTokens)
         let hub = EventHub(bus: bus, census: census, logger: logger)
         var limits = DispatchBook.Limits()
         limits.tenantConcurrency = configuration.tenantConcurrency
         let dispatcher = Dispatcher(
             limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
-            hub: hub, bus: bus, agents: agents, instruments: instruments, logger: logger
+            hub: hub, bus: bus, agents: agents, instruments: instruments, tokens: tokens, logger: logger
         )
         let reports = ReportApplier(
             bus: bus, tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
@@ -198,13 +210,15 @@ struct Work: Sendable {
             canceler: TaskCanceler(
                 tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments
             ),
-            hub: hub, agents: agents, agentStore: stores.agents, bus: bus, workflows: decider.workflows
+            tokens: tokens, hub: hub, agents: agents, agentStore: stores.agents, bus: bus,
+            workflows: decider.workflows
         )
         let sweeper = ReservationSweeper(budgets: stores.budgets, logger: logger)
         let gauges = BudgetGauges(budgets: stores.budgets, registry: registry, logger: logger)
         services = [
             publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, leadership,
             Running("reservations", run: sweeper.run), Running("budget-gauges", run: gauges.run),
+            tokens, RateLimitKeeper(limits: rateLimits, store: stores.rateLimits, bus: bus, logger: logger),
         ]
     }
 }

@@ -22,7 +22,7 @@ package struct OrchestratorConfiguration: Sendable {
     package var httpHost: String
     package var httpPort: Int
     var tokens: TokenConfiguration
-    var rateLimits: RateLimits
+    var rateLimits: RateLimitRules
     var tenantConcurrency: Int
     /// Tokens held for a task that names no budget of its own, where its tenant or project has one.
     var taskBudgetTokens: Int
@@ -53,15 +53,28 @@ package struct OrchestratorConfiguration: Sendable {
         webhooks = try WebhookConfiguration(settings)
     }
 
-    private static func rateLimits(_ settings: ServiceConfiguration) throws -> RateLimits {
-        var perMinute: [Role: Int] = [:]
-        for (name, count) in try settings.table("GOLDEN_RATE_LIMITS", default: "") {
-            guard let role = Role(rawValue: name), (1...RateLimits.perMinuteMax).contains(count) else {
-                throw settings.invalid("GOLDEN_RATE_LIMITS", "must be <role>=<requests per minute>, …")
+    /// A JSON document like that of `PUT /admin/rate-limits`, or requests a minute by role or operation.
+    private static func rateLimits(_ settings: ServiceConfiguration) throws -> RateLimitRules {
+        let key = "GOLDEN_RATE_LIMITS"
+        if let text = try settings.optionalString(key), text.first(where: { !$0.isWhitespace }) == "{" {
+            do {
+                return try RateLimitRules(json: JSON(parsing: text.utf8))
+            } catch {
+                throw settings.invalid(key, "is no document of rate limits: \(error)")
             }
-            perMinute[role] = count
         }
-        return try RateLimits(perMinute: perMinute)
+        var rules = RateLimitRules.builtIn
+        for (name, count) in try settings.table(key, default: "") {
+            guard RateLimitRules.limitRange.contains(count) else {
+                throw settings.invalid(key, "must be a JSON document or <role or operation>=<requests per minute>, …")
+            }
+            if Role(rawValue: name) != nil {
+                rules.roles[name] = .perMinute(count)
+            } else {
+                rules.routes[name] = .perMinute(count)
+            }
+        }
+        return rules
     }
 }
 

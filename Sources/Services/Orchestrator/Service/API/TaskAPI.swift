@@ -16,6 +16,7 @@ struct TaskAPI: Sendable {
     let store: TaskStore
     let submitter: TaskSubmitter
     let canceler: TaskCanceler
+    let tokens: TokenSettler
     let hub: EventHub
     let agents: AgentDirectory
     let agentStore: AgentStore
@@ -27,16 +28,25 @@ struct TaskAPI: Sendable {
         let key = try request.idempotencyKey()
         let body = try await request.readJSON()
         let submission = try TaskSubmission(json: body)
-        try await context.countAgainstLimits()
-        let result = try await submitter.submit(
-            submission, body: body, key: key, principal: principal, traceparent: context.trace.traceparent
-        )
+        let charge = tokens.charge(of: submission)
+        try await context.countAgainstLimits(tokens: charge)
+        let result: TaskSubmitter.Result
+        do {
+            result = try await submitter.submit(
+                submission, body: body, key: key, principal: principal, traceparent: context.trace.traceparent
+            )
+        } catch {
+            tokens.giveBack(charge, tenant: principal.tenant)
+            throw error
+        }
         switch result {
         case .accepted(let response): return Self.response(response)
         case .replayed(let response):
+            tokens.giveBack(charge, tenant: principal.tenant)
             context.setAnswerHeader(.idempotentReplayed, "true")
             return Self.response(response)
         case .keyReused:
+            tokens.giveBack(charge, tenant: principal.tenant)
             throw Problem(
                 .idempotencyMismatch,
                 "This Idempotency-Key came with another body before. Nothing was accepted; send a new key."

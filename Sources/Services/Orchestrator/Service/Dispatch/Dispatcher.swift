@@ -30,12 +30,13 @@ final class Dispatcher: Sendable {
     private let bus: MessageBus
     private let agents: AgentDirectory
     private let instruments: Instruments
+    private let tokens: TokenSettler
     private let logger: Logger
 
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
         publisher: EffectPublisher, hub: EventHub, bus: MessageBus, agents: AgentDirectory, instruments: Instruments,
-        logger: Logger
+        tokens: TokenSettler, logger: Logger
     ) {
         self.tasks = tasks
         self.counts = counts
@@ -45,6 +46,7 @@ final class Dispatcher: Sendable {
         self.bus = bus
         self.agents = agents
         self.instruments = instruments
+        self.tokens = tokens
         self.logger = logger
         state = Mutex(State(book: DispatchBook(limits: limits)))
     }
@@ -64,6 +66,7 @@ final class Dispatcher: Sendable {
         publisher.publish(outcome.outbox)
         hub.announce(outcome.events)
         publisher.stop(outcome.notices)
+        tokens.settle(outcome.changes)
         guard !outcome.queued.isEmpty || !outcome.freed.isEmpty else { return }
         let hint = DispatchHint(queued: counted ? [:] : outcome.queued, freed: outcome.freed)
         if !note(hint) {

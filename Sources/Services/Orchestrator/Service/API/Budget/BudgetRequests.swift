@@ -88,22 +88,3 @@ enum BudgetRequests {
         return value
     }
 }
-
-extension Request {
-    /// The version in `If-Match`, as an ETag of `PUT /budget/limits` gave it: `"3"`; 0 for what must not exist yet.
-    /// Nil when it was not sent, or is `*`.
-    /// - Throws: 400 for anything else.
-    func expectedVersion() throws(Problem) -> Int? {
-        let values = headers[values: .ifMatch]
-        guard let value = values.first, value != "*" else { return nil }
-        let digits = value.hasPrefix("\"") && value.hasSuffix("\"") ? value.dropFirst().dropLast() : value[...]
-        guard values.count == 1, let version = Int(digits), (0...Int(Int32.max)).contains(version) else {
-            let message = "must be one version, such as \"3\""
-            throw Problem(
-                .invalidHeader, "If-Match \(message).",
-                errors: [Problem.FieldError(field: "If-Match", message: message)]
-            )
-        }
-        return version
-    }
-}
