@@ -1,0 +1,156 @@
+import Contracts
+import Foundation
+import HTTPEdge
+import HTTPTypes
+import Testing
+
+/// Every route, every role, own and other tenant, and every kind of token that is none: generated from the route table
+/// and the permission table, so that a route or a role that is added later is walked without being asked.
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Permissions` {
+    static let roles = Role.allCases.filter { $0 != .anonymous }
+    static let otherSecret = "Zq3xP0vN8tY5wB2mZ7rL4cJ9hG6dF1sB"
+
+    @Test func `each route answers each caller exactly as the tables say`() async throws {
+        try await OrchestratorUnderTest.run(environment: `Accounts`.environment) { stack in
+            let walk = try await Walk(stack)
+            for route in stack.routes { try await walk.walk(route) }
+            // Nothing was left out: four callers without rights, and each role in two tenants.
+            #expect(walk.steps == stack.routes.count * (4 + 2 * Self.roles.count), "\(walk.steps)")
+            #expect(stack.routes.count > 30)
+        }
+    }
+
+    @Test func `permissions.md shows the tables as they are`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let now = PermissionPage.text(of: stack.routes)
+            if ProcessInfo.processInfo.environment["GOLDEN_UPDATE_SNAPSHOT"] == "1" {
+                try Data(now.utf8).write(to: PermissionPage.file)
+            }
+            #expect(
+                try String(contentsOf: PermissionPage.file, encoding: .utf8) == now,
+                "Write it anew: GOLDEN_UPDATE_SNAPSHOT=1 swift test --filter 'Permissions'"
+            )
+        }
+    }
+}
+
+/// The walk through one stack: things of the tenant `acme`, which `beta` must not get to know of.
+private final class Walk {
+    private let stack: OrchestratorUnderTest
+    private let things: [String: String]
+    private(set) var steps = 0
+
+    init(_ stack: OrchestratorUnderTest) async throws {
+        self.stack = stack
+        let admin = try await stack.token(role: "admin")
+        let user = try await stack.post("/users", #"{"name":"walker-of-acme","role":"observer"}"#, token: admin)
+        let key = try await stack.post("/api-keys", #"{"label":"walk","role":"observer"}"#, token: admin)
+        things = [
+            "/tasks/{id}": try await stack.submit(), "/users/{name}": try #require(user["name"]),
+            "/api-keys/{id}": try #require(key["id"]),
+        ]
+    }
+
+    func walk(_ route: Route) async throws {
+        let foreign = `Permissions`.otherSecret
+        let isOpen = route.permission == nil
+        let none: Expected = isOpen ? .success : .status(401)
+        try await step(route, "nobody", nil, none)
+        try await step(route, "an expired token", stack.token(role: "admin", expiresIn: -120), none)
+        try await step(route, "a foreign token", stack.token(role: "admin", secret: foreign), none)
+        try await step(route, "a token for another API", stack.token(role: "admin", audience: "elsewhere"), none)
+        for role in `Permissions`.roles {
+            let may = route.permission.map(role.may) ?? true
+            let own = try await stack.token(role: role.rawValue)
+            let other = try await stack.token(role: role.rawValue, tenant: "beta", subject: "stranger")
+            try await step(route, "\(role)", own, may ? .success : .status(403))
+            let isThing = route.pattern.contains("{")
+            let unseen: Expected = isThing && !isOpen ? .status(404) : .success
+            let body = try await step(route, "\(role) of another tenant", other, may ? unseen : .status(403))
+            // The audit log shows what strangers asked for, by the strangers themselves.
+            let hidden = route.operation.id == "listAudit" ? ["\"actor\":\"tester\""] : Array(things.values)
+            for thing in hidden where !isThing {
+                #expect(!body.contains(thing), "\(route.operation.id) shows \(role) of another tenant \(thing)")
+            }
+        }
+    }
+
+    private enum Expected {
+        case success
+        case status(Int)
+    }
+
+    /// What a caller with every right may be answered: success, or what is wrong with an empty request.
+    private func successes(_ route: Route) -> Set<Int> {
+        if route.method == .get { return [200] }
+        switch route.operation.id {
+        // The second caller finds it ended.
+        case "cancelTask": return [200, 202, 409]
+        // There may be eight keys.
+        case "rotateSigningKeys": return [201, 409]
+        case "setRateLimits": return [428]
+        default: return [200, 201, 202, 422]
+        }
+    }
+
+    @discardableResult
+    private func step(
+        _ route: Route, _ who: String, _ token: String?, _ expected: Expected
+    ) async throws -> String {
+        steps += 1
+        let body = route.method == .get ? nil : Array("{}".utf8)
+        let answer = try await stack.send(route.method.rawValue, try path(route), token: token, body: body)
+        switch expected {
+        case .success:
+            #expect(successes(route).contains(answer.status), "\(route.operation.id), \(who): \(answer)")
+        case .status(let status):
+            #expect(answer.status == status, "\(route.operation.id), \(who): \(answer)")
+            if status == 401 { #expect(answer.headers["www-authenticate"] != nil) }
+        }
+        return answer.body
+    }
+
+    /// The pattern with a thing of acme's in it. A route whose things this walk does not know fails the test: make one
+    /// in `init`.
+    private func path(_ route: Route) throws -> String {
+        guard let end = route.pattern.firstIndex(of: "}") else { return route.pattern }
+        let place = String(route.pattern[...end])
+        let thing = try #require(things[place], "The walk has no \(place) yet")
+        return route.pattern.replacing(place, with: place.prefix { $0 != "{" } + thing)
+    }
+}
+
+/// docs/permissions.md
+enum PermissionPage {
+    static let file = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../docs/permissions.md").standardizedFileURL
+
+    static func text(of routes: [Route]) -> String {
+        let roles = Role.allCases
+        var lines = [
+            "# Permissions", "",
+            "Written from the tables that the API checks against; a test fails while it is out of date. A caller without",
+            "a valid token is refused with 401, one whose role lacks the permission with 403, and what belongs to another",
+            "tenant answers 404, as if it did not exist. Roles stand in the token; see [accounts.md](accounts.md).", "",
+            "## What each role may do", "",
+            "| permission | " + roles.map(\.rawValue).joined(separator: " | ") + " |",
+            "|---|" + roles.map { _ in ":-:|" }.joined(),
+        ]
+        for permission in Permission.allCases {
+            let marks = roles.map { $0.may(permission) ? "yes" : "" }
+            lines.append("| `\(permission.rawValue)` | " + marks.joined(separator: " | ") + " |")
+        }
+        lines += [
+            "", "## What each route needs", "", "| route | operation | permission | roles |", "|---|---|---|---|",
+        ]
+        for route in routes.sorted(by: { ($0.pattern, $0.method.rawValue) < ($1.pattern, $1.method.rawValue) }) {
+            let named = roles.filter { role in route.permission.map(role.may) ?? false }.map(\.rawValue)
+            let permission = route.permission.map { "`\($0.rawValue)`" } ?? "none: open to everybody"
+            lines.append(
+                "| `\(route.method.rawValue) \(route.pattern)` | \(route.operation.id) | \(permission) | "
+                    + "\(route.permission == nil ? "all, and no token is looked at" : named.joined(separator: ", ")) |"
+            )
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}
