@@ -62,6 +62,8 @@ final class OrchestratorUnderTest: Sendable {
 
     /// The stores alone, for programs that are started apart.
     init(security: TestNATS.Security = .none) async throws {
+        // Before the client's first request makes the event loops, which cannot be changed afterwards.
+        EdgeServer.shareCores
         postgres = try await TestPostgres.shared()
         database = try await postgres.freshDatabase()
         nats = try TestNATS(security: security)

@@ -78,7 +78,7 @@ package struct EdgeServer: Service {
 
     /// Reading and writing sockets takes less than answering, which runs on the concurrency pool with a thread a core:
     /// on half as many event loops it meets fewer switches. Takes effect only before the shared loops' first use.
-    private static let shareCores: Void = {
+    package static let shareCores: Void = {
         NIOSingletons.groupLoopCountSuggestion = max(1, System.coreCount / 2)
     }()
 
