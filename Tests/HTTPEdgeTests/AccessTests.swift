@@ -8,10 +8,14 @@ import Testing
             .admin: Set(Permission.allCases),
             .operator: [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .dlqReplay, .breakerRead,
+                .webhookRead, .webhookManage,
                 .breakerReset, .auditRead, .limitsRead,
             ],
-            .developer: [.taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead],
-            .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead],
+            .developer: [
+                .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead, .webhookRead,
+                .webhookManage,
+            ],
+            .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead],
             .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead],
             .anonymous: [],
         ]
