@@ -87,6 +87,8 @@ final class OrchestratorUnderTest: Sendable {
     /// What an orchestrator on these stores is told.
     var settings: [String: String] {
         [
+            // Dozens of stacks share the machine: a slow answer is not what these tests are about.
+            "GOLDEN_REDIS_TIMEOUT_MS": "1000",
             "GOLDEN_POSTGRES_URL": postgres.connectionString(database: database), "GOLDEN_NATS_URL": nats.url,
             "GOLDEN_REDIS_URL": "redis://:\(TestRedis.password)@127.0.0.1:\(redis.port)/0", "GOLDEN_HTTP_PORT": "0",
             "GOLDEN_JWT_SECRET": Self.secret, "GOLDEN_RATE_LIMITS": "developer=100000,observer=3",

@@ -37,7 +37,7 @@ import Testing
 /// The walk through one stack: things of the tenant `acme`, which `beta` must not get to know of.
 private final class Walk {
     private let stack: OrchestratorUnderTest
-    private let things: [String: String]
+    private var things: [String: String]
     private(set) var steps = 0
 
     init(_ stack: OrchestratorUnderTest) async throws {
@@ -45,11 +45,19 @@ private final class Walk {
         let admin = try await stack.token(role: "admin")
         let user = try await stack.post("/users", #"{"name":"walker-of-acme","role":"observer"}"#, token: admin)
         let key = try await stack.post("/api-keys", #"{"label":"walk","role":"observer"}"#, token: admin)
+        // One to be taken away, and one whose delivery stays.
+        let webhook = try await stack.subscribe(Self.receiver, events: #"["task.failed"]"#)
+        _ = try await stack.subscribe(Self.receiver)
+        let task = try await stack.submit()
+        let delivery = try #require(try await stack.deliveries().first?["id"]?.string)
         things = [
-            "/tasks/{id}": try await stack.submit(), "/users/{name}": try #require(user["name"]),
-            "/api-keys/{id}": try #require(key["id"]),
+            "/tasks/{id}": task, "/users/{name}": try #require(user["name"]), "/api-keys/{id}": try #require(key["id"]),
+            "/webhooks/{id}": webhook.id, "/webhooks/deliveries/{id}": delivery,
         ]
     }
+
+    /// Belongs to documentation (RFC 5737), so that nobody hears of the walk.
+    private static let receiver = "https://192.0.2.1/"
 
     func walk(_ route: Route) async throws {
         let foreign = `Permissions`.otherSecret
@@ -89,6 +97,8 @@ private final class Walk {
         // There may be eight keys.
         case "rotateSigningKeys": return [201, 409]
         case "setRateLimits": return [428]
+        // It may be on its way.
+        case "replayWebhookDelivery": return [202, 409]
         default: return [200, 201, 202, 422]
         }
     }
@@ -100,6 +110,9 @@ private final class Walk {
         steps += 1
         let body = route.method == .get ? nil : Array("{}".utf8)
         let answer = try await stack.send(route.method.rawValue, try path(route), token: token, body: body)
+        if route.operation.id == "removeWebhook", answer.status == 200 {
+            things["/webhooks/{id}"] = try await stack.subscribe(Self.receiver, events: #"["task.failed"]"#).id
+        }
         switch expected {
         case .success:
             #expect(successes(route).contains(answer.status), "\(route.operation.id), \(who): \(answer)")

@@ -116,20 +116,23 @@ import Testing
             let token = try await stack.token()
             let body = #"{"user":"ada","password":"wrong"}"#
             #expect(try await stack.get("/tasks", token: token).headers["ratelimit-mode"] == nil)
-            #expect(try await stack.get("/budget/state", token: token).status == 200)
             try await stack.redis.kill()
             let degraded = try await stack.get("/tasks", token: token)
             #expect(degraded.status == 200 && degraded.headers["ratelimit-mode"] == "degraded", "\(degraded)")
-            for (method, path) in [("POST", "/auth/login"), ("POST", "/auth/token"), ("GET", "/budget/state")] {
-                let text = path == "/auth/token" ? #"{"api_key":"gk_x"}"# : body
-                let closed = try await stack.send(
-                    method, path, token: token, body: method == "GET" ? nil : Array(text.utf8))
+            let looking = try await stack.get("/budget/state", token: token)
+            #expect(looking.status == 200 && looking.headers["ratelimit-mode"] == "degraded", "\(looking)")
+            let asked = #"{"request_id":"r","tokens":1}"#
+            for (path, text) in [
+                ("/auth/login", body), ("/auth/token", #"{"api_key":"gk_x"}"#), ("/budget/request", asked),
+            ] {
+                let closed = try await stack.post(path, text, token: token)
                 #expect(closed.status == 503 && closed.headers["ratelimit-mode"] == "closed", "\(path): \(closed)")
                 #expect(closed.headers["retry-after"] == "1" && closed["code"] == "unavailable")
             }
             try await stack.redis.start()
             try await eventually { try await stack.post("/auth/login", body, token: nil).status == 401 }
-            #expect(try await stack.get("/budget/state", token: token).headers["ratelimit-mode"] == nil)
+            let again = try await stack.post("/budget/request", asked, token: token)
+            #expect(again.status == 201 && again.headers["ratelimit-mode"] == nil, "\(again)")
         }
     }
 

@@ -8,8 +8,8 @@ internal import Synchronization
 
 /// Reserves on one account through `BudgetStore`, as an orchestrator does, for `scripts/bench budget`.
 ///
-/// Prints one JSON object: `{"reserved", "seconds_thousandths", "p50_microseconds", "p99_microseconds"}`. The database's address is in
-/// `GOLDEN_POSTGRES_URL`; the account is opened when it is missing.
+/// Prints `{"reserved", "seconds_thousandths", "p50_microseconds", "p99_microseconds"}`. The database's
+/// address is in `GOLDEN_POSTGRES_URL`; the account is opened when it is missing.
 @main
 struct BudgetLoad: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -9,7 +9,7 @@ package import Redis
 /// Everything an orchestrator is told from outside, read once.
 ///
 /// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`,
-/// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
+/// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`, `GOLDEN_REDIS_TIMEOUT_MS`,
 /// `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`, `GOLDEN_JWT_ISSUER`,
 /// `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`,
 /// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
@@ -98,5 +98,6 @@ extension RedisConfiguration {
             throw settings.invalid(key, "must be redis://[user]:password@host:port/database, or rediss:// for TLS")
         }
         self = redis
+        commandTimeout = .milliseconds(try settings.int("GOLDEN_REDIS_TIMEOUT_MS", default: 25, in: 1...1000))
     }
 }

@@ -45,9 +45,9 @@ struct RateLimitRules: Sendable, Equatable {
         tenants: [:],
         routes: ["login": .perMinute(60), "exchangeKey": .perMinute(120), "sandbox.execute": .perMinute(10)],
         tokens: [:],
+        // What proves who somebody is and what moves money; looking at money goes on.
         closed: [
-            "login", "exchangeKey", Permission.budgetUse.rawValue, Permission.budgetRead.rawValue,
-            Permission.budgetConfigure.rawValue,
+            "login", "exchangeKey", Permission.budgetUse.rawValue, Permission.budgetConfigure.rawValue,
         ]
     )
 
