@@ -138,6 +138,30 @@ def tokens(secret: str) -> list[Case]:
     ]
 
 
+def money_and_limits(secret: str) -> list[Case]:
+    admin = mint(secret, role="admin")
+
+    def sent(what: str, method: str, path: str, body: object, status: int = 422,
+             code: str = "validation_failed", **headers: str) -> Case:
+        return Case(what, status, code, method, path, json.dumps(body).encode(), JSON | headers, admin)
+
+    return [
+        shape("a part of a task that never was", parent_id=UNKNOWN_TASK),
+        shape("a budget of no tokens", budget_tokens=0),
+        shape("a callback that is no address", callback_url="javascript:alert(1)"),
+        shape("a callback with a password in it", callback_url="https://user:secret@example.com/"),
+        sent("settling what is held for a task", "POST", "/budget/release", {"request_id": f"task:{UNKNOWN_TASK}"}),
+        sent("a budget below zero", "PUT", "/budget/limits", {"project": "p", "total_limit": -1}),
+        sent("limits without the version seen", "PUT", "/admin/rate-limits", {}, 428, "precondition_required"),
+        sent("limits that changed meanwhile", "PUT", "/admin/rate-limits", {}, 412, "precondition_failed",
+             **{"If-Match": '"999999"'}),
+        sent("limits of a role nobody knows", "PUT", "/admin/rate-limits", {"roles": {"root": 5}},
+             **{"If-Match": '"0"'}),
+        sent("a webhook for events that never happen", "POST", "/webhooks",
+             {"url": "https://example.com/", "events": ["task.exploded"]}),
+    ]
+
+
 def routes(secret: str, others_task: str, own_key: str) -> list[Case]:
     """`others_task` belongs to another tenant; `own_key` was used for another body."""
 

@@ -55,7 +55,7 @@ extension TaskAPI {
                 headers: [("Location", .text()), ("Idempotent-Replayed", .text())]
             )
         ],
-        problems: [.idempotencyMismatch]
+        problems: [.idempotencyMismatch, .budgetExhausted, .budgetBlocked, .taskEnded]
     )
 
     private static let listOperation = Operation(
