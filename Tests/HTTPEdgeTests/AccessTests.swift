@@ -10,6 +10,7 @@ import Testing
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .dlqReplay, .breakerRead,
                 .webhookRead, .webhookManage,
                 .breakerReset, .auditRead, .limitsRead,
+                .learningRead, .learningPropose,
             ],
             .developer: [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead, .webhookRead,

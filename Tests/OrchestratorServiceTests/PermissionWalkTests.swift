@@ -38,6 +38,8 @@ import Testing
 private final class Walk {
     private let stack: OrchestratorUnderTest
     private var things: [String: String]
+    /// What belongs to the installation, so that every tenant's callers meet the same.
+    private let shared: [String: String]
     private(set) var steps = 0
 
     init(_ stack: OrchestratorUnderTest) async throws {
@@ -53,6 +55,14 @@ private final class Walk {
         things = [
             "/tasks/{id}": task, "/users/{name}": try #require(user["name"]), "/api-keys/{id}": try #require(key["id"]),
             "/webhooks/{id}": webhook.id, "/webhooks/deliveries/{id}": delivery,
+        ]
+        let proposal = #"{"role":"security","content":"x","base_version":0,"reason":"y"}"#
+        let keeper = try await stack.token(role: "operator", subject: "keeper")
+        let prompt = try await stack.post("/governance/prompts", proposal, token: keeper)
+        let place = try #require(prompt.headers["location"])
+        shared = [
+            "/governance/prompts/{id}": String(place.dropFirst("/governance/prompts/".count)),
+            "/governance/rules/{role}": "security",
         ]
     }
 
@@ -73,7 +83,8 @@ private final class Walk {
             let other = try await stack.token(role: role.rawValue, tenant: "beta", subject: "stranger")
             try await step(route, "\(role)", own, may ? .success : .status(403))
             let isThing = route.pattern.contains("{")
-            let unseen: Expected = isThing && !isOpen ? .status(404) : .success
+            let isShared = shared.keys.contains { route.pattern.hasPrefix($0) }
+            let unseen: Expected = isThing && !isShared && !isOpen ? .status(404) : .success
             let body = try await step(route, "\(role) of another tenant", other, may ? unseen : .status(403))
             // The audit log shows what strangers asked for, by the strangers themselves.
             let hidden = route.operation.id == "listAudit" ? ["\"actor\":\"tester\""] : Array(things.values)
@@ -99,6 +110,8 @@ private final class Walk {
         case "setRateLimits": return [428]
         // It may be on its way.
         case "replayWebhookDelivery": return [202, 409]
+        // The second caller finds it decided.
+        case "approvePrompt", "rejectPrompt": return [200, 409]
         default: return [200, 201, 202, 422]
         }
     }
@@ -128,7 +141,7 @@ private final class Walk {
     private func path(_ route: Route) throws -> String {
         guard let end = route.pattern.firstIndex(of: "}") else { return route.pattern }
         let place = String(route.pattern[...end])
-        let thing = try #require(things[place], "The walk has no \(place) yet")
+        let thing = try #require(things[place] ?? shared[place], "The walk has no \(place) yet")
         return route.pattern.replacing(place, with: place.prefix { $0 != "{" } + thing)
     }
 }

@@ -4,7 +4,7 @@ enum InputFile {
     static func read(_ path: String, bytesMax: Int) throws(CLIError) -> [UInt8] {
         guard let bytes = FileHandles.read(path == "-" ? nil : path, bytesMax: bytesMax + 1) else {
             throw CLIError(
-                .usage, "\(path) cannot be read: \(systemError()).", next: "Name a JSON file, or - for standard input."
+                .usage, "\(path) cannot be read: \(systemError()).", next: "Name a file, or - for standard input."
             )
         }
         guard bytes.count <= bytesMax else {

@@ -28,6 +28,7 @@ package enum Role: String, Sendable, CaseIterable {
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead,
                 .dlqReplay, .breakerRead, .breakerReset, .auditRead, .limitsRead,
                 .webhookRead, .webhookManage,
+                .learningRead, .learningPropose,
             ]
         case .developer:
             [

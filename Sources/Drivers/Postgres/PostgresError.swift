@@ -46,17 +46,20 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
     package let constraint: String?
     /// The server's detail line. It may quote row values.
     package let detail: String?
+    /// The server's own words, without ours around them: for statements whose refusals are written for people.
+    package let serverMessage: String?
     package let underlying: (any Error)?
 
     package init(
         _ code: Code, _ message: String, sqlState: String? = nil, constraint: String? = nil, detail: String? = nil,
-        underlying: (any Error)? = nil
+        serverMessage: String? = nil, underlying: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
         self.sqlState = sqlState
         self.constraint = constraint
         self.detail = detail
+        self.serverMessage = serverMessage
         self.underlying = underlying
     }
 

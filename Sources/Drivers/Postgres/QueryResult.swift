@@ -38,9 +38,11 @@ internal import CLibPQ
         }
         guard let state = field(UnicodeScalar("C")) else { return nil }
         let code = SQLState.code(state, interruption: interruption)
+        let message = field(UnicodeScalar("M"))
         return PostgresError(
-            code, "The server refused: \(field(UnicodeScalar("M")) ?? "no message"). \(SQLState.advice(code))",
-            sqlState: state, constraint: field(UnicodeScalar("n")), detail: field(UnicodeScalar("D"))
+            code, "The server refused: \(message ?? "no message"). \(SQLState.advice(code))",
+            sqlState: state, constraint: field(UnicodeScalar("n")), detail: field(UnicodeScalar("D")),
+            serverMessage: message
         )
     }
 

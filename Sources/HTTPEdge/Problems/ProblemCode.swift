@@ -31,6 +31,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     case budgetBlocked = "budget_blocked"
     // 403 to 431: understood and refused.
     case forbidden
+    case selfApproval = "self_approval"
     case notFound = "not_found"
     case methodNotAllowed = "method_not_allowed"
     case conflict
@@ -60,7 +61,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
             .tokenClaims, .tokenIssuer, .tokenAudience, .tokenExpired, .tokenNotYetValid, .loginFailed:
             .unauthorized
         case .budgetExhausted, .budgetBlocked: HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required")
-        case .forbidden: .forbidden
+        case .forbidden, .selfApproval: .forbidden
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
         case .conflict, .taskEnded, .idempotencyInFlight: .conflict
@@ -100,6 +101,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .budgetExhausted: "The budget is used up"
         case .budgetBlocked: "An overage blocks the budget"
         case .forbidden: "The role does not allow this"
+        case .selfApproval: "Nobody approves their own proposal"
         case .notFound: "There is nothing here"
         case .methodNotAllowed: "The method is not allowed here"
         case .conflict: "The resource is in another state"

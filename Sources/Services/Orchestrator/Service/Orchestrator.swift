@@ -106,11 +106,11 @@ package struct Orchestrator: Sendable {
         let document = OpenAPIDocument(
             title: "Golden", version: Version.current,
             schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas + RateLimitAPI.schemas
-                + Webhooks.schemas
+                + Webhooks.schemas + GovernanceAPI.schemas
         )
         var routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
-            + webhooks.routes + health.routes
+            + webhooks.routes + GovernanceAPI(store: stores.governance).routes + health.routes
         let operations = Set(routes.map(\.operation.id) + RateLimitAPI.operationIDs)
         try configuration.rateLimits.checkRoutes(operations)
         routes +=
@@ -128,6 +128,7 @@ struct Stores: Sendable {
     let agents: AgentStore
     let budgets: BudgetStore
     let rateLimits: RateLimitStore
+    let governance: GovernanceStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -142,6 +143,7 @@ struct Stores: Sendable {
         agents = AgentStore(pool: pool)
         budgets = BudgetStore(pool: pool)
         rateLimits = RateLimitStore(pool: pool)
+        governance = GovernanceStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.
