@@ -49,6 +49,7 @@ struct Problem: Sendable, Equatable {
     private var next: String? {
         switch status {
         case 401: "Get a token: golden token --role developer --tenant default"
+        case 403 where code == "self_approval": "Have somebody else approve it, with a token of their own."
         case 403: "Use a token whose role may do this: golden token --role operator --tenant default"
         case 404: "golden tasks list shows the tasks of this token's tenant."
         case 413: "Send less: the body must stay below 1 MiB."

@@ -31,6 +31,14 @@ struct GovernanceShowCommand: AsyncParsableCommand {
             guard let value = try reader.optionalString(name) else { continue }
             console.print("\(console.styled(label, .dim)) \(GovernanceTable.line(value))")
         }
+        if var outcomes = try reader.optionalObject("outcomes") {
+            var parts: [String] = []
+            for name in ["completed", "failed", "rejected", "canceled", "retries"] {
+                parts.append("\(try outcomes.int(name)) \(name)")
+            }
+            let text = "of \(try outcomes.int("tasks")) tasks \(parts.joined(separator: ", "))"
+            console.print("\(console.styled("outcomes", .dim)) \(text)")
+        }
         console.print("")
         for line in GovernanceTable.lines(try reader.string("content")) { console.print(GovernanceTable.line(line)) }
     }

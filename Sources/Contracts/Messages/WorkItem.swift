@@ -19,12 +19,14 @@ package struct WorkItem: Sendable, Equatable {
     package let budgetLeft: Int?
     /// What the role's agents are told before all else, in its current version; nil where nothing is kept for the role.
     package let prompt: String?
+    /// Which version of it; the task keeps the number with what became of the attempt.
+    package let promptVersion: Int?
     package let input: JSON
 
     package init(
         task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
         attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, prompt: String? = nil,
-        input: JSON
+        promptVersion: Int? = nil, input: JSON
     ) {
         self.task = task
         self.tenant = tenant
@@ -37,6 +39,7 @@ package struct WorkItem: Sendable, Equatable {
         self.deadline = deadline
         self.budgetLeft = budgetLeft
         self.prompt = prompt
+        self.promptVersion = promptVersion
         self.input = input
     }
 }
@@ -56,6 +59,7 @@ extension WorkItem: WireMessage {
         deadline = try body.timestamp("deadline")
         budgetLeft = try body.optionalInt("budget_left")
         prompt = try body.optionalString("prompt")
+        promptVersion = try body.optionalInt("prompt_version")
         input = body.optional("input") ?? .null
     }
 
@@ -71,6 +75,7 @@ extension WorkItem: WireMessage {
         writer.field("deadline", Timestamp.text(deadline))
         writer.field(ifPresent: "budget_left", budgetLeft)
         writer.field(ifPresent: "prompt", prompt)
+        writer.field(ifPresent: "prompt_version", promptVersion)
         writer.field("input", input)
     }
 }

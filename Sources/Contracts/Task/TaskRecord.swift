@@ -40,6 +40,8 @@ package struct TaskRecord: Sendable, Equatable {
     package var usageTokens: Int
     /// The current attempt's part of `usageTokens`.
     package var attemptTokens: Int
+    /// The version of the role's prompt that the last attempt at the current stage was handed; nil for none.
+    package var promptVersion: Int?
     /// The agent that last reported.
     package var agent: AgentID?
     package var updatedAt: Date
@@ -50,7 +52,7 @@ package struct TaskRecord: Sendable, Equatable {
         callback: WebhookURL? = nil, createdAt: Date, overrides: Overrides, parent: TaskID? = nil,
         budgetTokens: Int? = nil, stage: Int, role: AgentRole, phase: Phase, attempt: Int = 0, stageAttempt: Int = 0,
         eventSequence: Int = 0, progressSeen: Int = 0, usageTokens: Int = 0, attemptTokens: Int = 0,
-        agent: AgentID? = nil, updatedAt: Date
+        promptVersion: Int? = nil, agent: AgentID? = nil, updatedAt: Date
     ) {
         self.id = id
         self.tenant = tenant
@@ -76,6 +78,7 @@ package struct TaskRecord: Sendable, Equatable {
         self.progressSeen = progressSeen
         self.usageTokens = usageTokens
         self.attemptTokens = attemptTokens
+        self.promptVersion = promptVersion
         self.agent = agent
         self.updatedAt = updatedAt
     }

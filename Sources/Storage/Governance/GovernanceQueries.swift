@@ -50,20 +50,40 @@ struct FindPromptDocument: PostgresStatement {
     static let isReadOnly = true
     static let sql =
         "SELECT " + PromptRow.columns + """
-            , p.content, b.content, v.next_auto_at
+            , p.content, b.content, v.next_auto_at, o.tasks, o.completed, o.failed, o.rejected, o.canceled, o.retries
             FROM agent_prompts p
             LEFT JOIN agent_prompts b ON b.agent_role = p.agent_role AND b.version = p.base_version
             CROSS JOIN LATERAL prompt_update_verdict(p.agent_role) v
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS tasks, count(*) FILTER (WHERE state = 'completed') AS completed,
+                    count(*) FILTER (WHERE state = 'failed') AS failed,
+                    count(*) FILTER (WHERE state = 'rejected') AS rejected,
+                    count(*) FILTER (WHERE state = 'canceled') AS canceled,
+                    coalesce(sum(greatest(stage_attempt - 1, 0)), 0)::int8 AS retries
+                FROM (
+                    SELECT t.state, t.stage_attempt FROM tasks t
+                    WHERE t.role = p.agent_role AND t.prompt_version = p.version
+                    ORDER BY t.id DESC LIMIT $2
+                ) newest
+            ) o
             WHERE p.id = $1
             """
 
-    func bind(to bindings: inout PostgresBindings) { bindings.int(id.number) }
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.int(id.number)
+        bindings.int(PromptOutcomes.tasksMax)
+    }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> PromptDocument {
         PromptDocument(
             prompt: try PromptRow.read(row), content: try row.text(PromptRow.count),
             baseContent: try row.textOrNil(PromptRow.count + 1),
-            nextAutoAt: try row.timestampOrNil(PromptRow.count + 2)
+            nextAutoAt: try row.timestampOrNil(PromptRow.count + 2),
+            outcomes: PromptOutcomes(
+                tasks: try row.int(PromptRow.count + 3), completed: try row.int(PromptRow.count + 4),
+                failed: try row.int(PromptRow.count + 5), rejected: try row.int(PromptRow.count + 6),
+                canceled: try row.int(PromptRow.count + 7), retries: try row.int(PromptRow.count + 8)
+            )
         )
     }
 }

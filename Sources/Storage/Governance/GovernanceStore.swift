@@ -87,6 +87,30 @@ package final class GovernanceStore: Sendable {
         try await pool.execute(CountLearning(limit: Self.rolesMax))
     }
 
+    // MARK: Handing out
+
+    /// The active prompts by role.
+    ///
+    /// - Parameter known: those the caller has; their texts are not read again while they stay active.
+    package func activePrompts(known: [AgentRole: RolePrompt]) async throws -> [AgentRole: RolePrompt] {
+        let found = try await pool.execute(FindActivePrompts(known: known, limit: Self.rolesMax))
+        var prompts: [AgentRole: RolePrompt] = [:]
+        for (version, content) in found {
+            prompts[version.role] =
+                content.map { RolePrompt(version: version.number, content: $0) } ?? known[version.role]
+        }
+        return prompts
+    }
+
+    /// Those of the versions that exist, active or not.
+    package func prompts(_ versions: Set<PromptVersion>) async throws -> [PromptVersion: RolePrompt] {
+        guard !versions.isEmpty else { return [:] }
+        let found = try await pool.execute(FindPromptTexts(versions: Array(versions)))
+        return Dictionary(
+            found.map { ($0.version, RolePrompt(version: $0.version.number, content: $0.content)) }
+        ) { first, _ in first }
+    }
+
     // MARK: Rules
 
     /// Sets a role's rules; they count for the next proposal.

@@ -34,6 +34,38 @@ package struct PromptDocument: Sendable, Equatable {
     package let baseContent: String?
     /// When a proposal for the role could next become active by itself; nil when it could now, or never will.
     package let nextAutoAt: Date?
+    package let outcomes: PromptOutcomes
+}
+
+/// What became of the tasks whose last attempt was handed one version: so a harmful one shows.
+package struct PromptOutcomes: Sendable, Equatable {
+    /// Only the newest so many are counted.
+    package static let tasksMax = 100_000
+
+    package let tasks: Int
+    package let completed: Int
+    package let failed: Int
+    package let rejected: Int
+    package let canceled: Int
+    /// Attempts that had to be repeated.
+    package let retries: Int
+}
+
+/// Names one version of one role's prompt.
+package struct PromptVersion: Sendable, Hashable {
+    package let role: AgentRole
+    package let number: Int
+
+    package init(role: AgentRole, number: Int) {
+        self.role = role
+        self.number = number
+    }
+
+    /// The one that the task's last attempt was handed; nil for none.
+    package init?(of task: TaskRecord) {
+        guard let number = task.promptVersion else { return nil }
+        self.init(role: task.role, number: number)
+    }
 }
 
 /// A proposal that was filed, and governance's verdict on it, which is the prompt's status.

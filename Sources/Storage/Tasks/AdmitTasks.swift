@@ -21,13 +21,13 @@ struct AdmitTasks: PostgresStatement {
                 $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[],
                 $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::int8[], $20::json[], $21::json[],
                 $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[], $27::uuid[], $28::int8[], $29::bool[],
-                $43::text[]
+                $43::text[], $44::int8[]
             ) AS u(
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role,
                 state, priority, attempt, stage_attempt, attempt_max, timeout_seconds, lease_token,
                 created_at, deadline, dispatched_at, event_seq, labels, input,
                 traceparent, key, fingerprint, response, location, parent_id, budget_tokens, is_held,
-                callback_url
+                callback_url, prompt_version
             )
             WHERE is_held OR NOT EXISTS (
                 SELECT FROM budget_limits l
@@ -46,12 +46,13 @@ struct AdmitTasks: PostgresStatement {
             INSERT INTO tasks (
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority, attempt,
                 stage_attempt, attempt_max, timeout_seconds, lease_token, run_at, deadline, dispatched_at, event_seq,
-                labels, input, traceparent, created_at, updated_at, parent_id, budget_tokens, callback_url
+                labels, input, traceparent, created_at, updated_at, parent_id, budget_tokens, callback_url,
+                prompt_version
             )
             SELECT id, tenant_id, project_id, principal, name, workflow, workflow_version, role, state, priority,
                 attempt, stage_attempt, attempt_max, timeout_seconds, lease_token, created_at, deadline, dispatched_at,
                 event_seq, labels::jsonb, input, traceparent, created_at, created_at, parent_id, budget_tokens,
-                callback_url
+                callback_url, prompt_version
             FROM input WHERE key IS NULL OR location IN (SELECT location FROM keyed)
             RETURNING id
         ), history AS (
@@ -108,6 +109,7 @@ struct AdmitTasks: PostgresStatement {
         bindings.events(admissions.flatMap(\.events))
         bindings.outbox(admissions.flatMap(\.outbox))
         bindings.texts(tasks.map { $0.callback?.description })
+        bindings.ints(tasks.map(\.promptVersion))
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }

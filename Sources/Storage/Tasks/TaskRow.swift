@@ -11,10 +11,10 @@ enum TaskRow {
         t.stage, t.role, t.attempt, t.stage_attempt, \
         t.event_seq, t.progress_seen, t.usage_tokens, t.agent, t.updated_at, t.state, t.run_at, t.lease_token, \
         t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at, \
-        t.parent_id, t.budget_tokens, t.attempt_tokens, t.callback_url
+        t.parent_id, t.budget_tokens, t.attempt_tokens, t.callback_url, t.prompt_version
         """
     /// The first column after `columns`.
-    static let count: Int = 35
+    static let count: Int = 36
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord {
         TaskRecord(
@@ -28,6 +28,7 @@ enum TaskRow {
             stage: try row.int(13), role: try row.name(14), phase: try phase(row), attempt: try row.int(15),
             stageAttempt: try row.int(16), eventSequence: try row.int(17), progressSeen: try row.int(18),
             usageTokens: try row.int(19), attemptTokens: try row.int(33),
+            promptVersion: try row.intOrNil(35),
             agent: try row.textOrNil(20).flatMap { AgentID($0) }, updatedAt: try row.timestamp(21)
         )
     }

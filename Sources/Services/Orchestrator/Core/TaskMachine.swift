@@ -14,8 +14,8 @@ package enum TaskMachine {
 
     /// What the world told the task.
     package enum Event: Sendable, Equatable {
-        /// The dispatcher hands out the next attempt, its lease named by `token`.
-        case dispatched(token: String, input: JSON)
+        /// The dispatcher hands out the next attempt, its lease named by `token`, with the role's active prompt.
+        case dispatched(token: String, input: JSON, prompt: RolePrompt? = nil)
         case reported(AgentReport)
         /// Somebody with the right to do so asked for the end of the task.
         case cancelRequested(reason: String)
@@ -72,7 +72,7 @@ package enum TaskMachine {
 
     /// A new task and its first effects. With `lease`, it is dispatched in the same breath.
     package static func admit(
-        _ task: TaskRecord, lease: (token: String, input: JSON)?, context: Context
+        _ task: TaskRecord, lease: (token: String, input: JSON)?, prompt: RolePrompt? = nil, context: Context
     ) -> (TaskRecord, [Effect]) {
         var step = TaskStep(task, context)
         step.record(.created) {
@@ -80,7 +80,7 @@ package enum TaskMachine {
             $0.field("role", task.role.text)
         }
         if let lease {
-            step.dispatch(token: lease.token, input: lease.input)
+            step.dispatch(token: lease.token, input: lease.input, prompt: prompt)
         } else {
             step.effects.append(.queue(task.role, runAt: context.now))
         }
@@ -93,9 +93,9 @@ package enum TaskMachine {
         switch (task.phase, event) {
         case (.ended, _): return .unchanged(.ended)
 
-        case (.queued(let runAt), .dispatched(let token, let input)):
+        case (.queued(let runAt), .dispatched(let token, let input, let prompt)):
             guard runAt <= context.now else { return .unchanged(.notApplicable) }
-            step.dispatch(token: token, input: input)
+            step.dispatch(token: token, input: input, prompt: prompt)
         case (.queued, .cancelRequested(let reason)): step.end(.canceled(reason: reason))
         case (.queued, .reported): return .unchanged(.lost)
         case (.queued, .deadlinePassed): return .unchanged(.notApplicable)
@@ -121,16 +121,22 @@ package enum TaskMachine {
     }
 
     /// The work message of the attempt that is running; nil when none is. Derived again when the bus has lost it.
-    package static func workItem(of task: TaskRecord, input: JSON, workflow: Workflow) -> WorkItem? {
+    ///
+    /// - Parameter prompt: the one the attempt was handed.
+    package static func workItem(
+        of task: TaskRecord, input: JSON, prompt: RolePrompt? = nil, workflow: Workflow
+    ) -> WorkItem? {
         guard case .running(_, let lease) = task.phase else { return nil }
-        return workItem(task, lease, stage: workflow.stages[task.stage], input: input)
+        return workItem(task, lease, stage: workflow.stages[task.stage], input: input, prompt: prompt)
     }
 
-    static func workItem(_ task: TaskRecord, _ lease: TaskRecord.Lease, stage: Stage, input: JSON) -> WorkItem {
+    static func workItem(
+        _ task: TaskRecord, _ lease: TaskRecord.Lease, stage: Stage, input: JSON, prompt: RolePrompt?
+    ) -> WorkItem {
         WorkItem(
             task: task.id, tenant: task.tenant, workflow: task.workflow, stage: stage.name, kind: stage.kind.word,
             role: task.role, attempt: task.attempt, leaseToken: lease.token, deadline: lease.deadline,
-            budgetLeft: task.budgetLeft, input: input
+            budgetLeft: task.budgetLeft, prompt: prompt?.content, promptVersion: prompt?.version, input: input
         )
     }
 

@@ -25,11 +25,12 @@ struct TaskStep {
         effects.append(.record(event))
     }
 
-    mutating func dispatch(token: String, input: JSON) {
+    mutating func dispatch(token: String, input: JSON, prompt: RolePrompt?) {
         task.attempt += 1
         task.stageAttempt += 1
         task.progressSeen = 0
         task.attemptTokens = 0
+        task.promptVersion = prompt?.version
         let deadline = context.now.addingTimeInterval(TimeInterval(task.overrides.timeoutSeconds))
         let lease = TaskRecord.Lease(token: token, dispatchedAt: context.now, deadline: deadline)
         task.phase = .running(stage.kind.state, lease)
@@ -37,8 +38,9 @@ struct TaskStep {
             $0.field("stage", stage.name)
             $0.field("role", task.role.text)
             $0.field("deadline", Timestamp.text(deadline))
+            $0.field(ifPresent: "prompt_version", task.promptVersion)
         }
-        effects.append(.hand(TaskMachine.workItem(task, lease, stage: stage, input: input)))
+        effects.append(.hand(TaskMachine.workItem(task, lease, stage: stage, input: input, prompt: prompt)))
     }
 
     mutating func apply(_ report: AgentReport) {
@@ -86,11 +88,15 @@ struct TaskStep {
 
     private mutating func completeStage(_ output: JSON) {
         guard task.stage + 1 < context.workflow.stages.count else { return end(.completed(output: output)) }
-        record(.stageCompleted) { [stage] in $0.field("stage", stage.name) }
+        record(.stageCompleted) { [task, stage] in
+            $0.field("stage", stage.name)
+            $0.field(ifPresent: "prompt_version", task.promptVersion)
+        }
         if isBudgetUsedUp { return end(budgetExhausted) }
         effects.append(.free(task.role))
         task.stage += 1
         task.stageAttempt = 0
+        task.promptVersion = nil
         task.role = stage.role
         queue(at: context.now)
     }
@@ -109,6 +115,7 @@ struct TaskStep {
             $0.field("message", failure.message)
             $0.field("next_attempt_at", Timestamp.text(runAt))
             $0.field("attempts_left", task.overrides.attemptMax - task.stageAttempt)
+            $0.field(ifPresent: "prompt_version", task.promptVersion)
         }
         effects.append(.free(task.role))
         queue(at: runAt)
@@ -165,15 +172,21 @@ struct TaskStep {
             record(.completed) { [task] in
                 $0.field("usage_tokens", task.usageTokens)
                 $0.field("output_bytes", output?.bytes.count ?? 0)
+                $0.field(ifPresent: "prompt_version", task.promptVersion)
             }
         case .failed(let code, let message):
             record(.failed) { [task] in
                 $0.field("code", code)
                 $0.field("message", message)
                 if task.usageTokens > 0 { $0.field("usage_tokens", task.usageTokens) }
+                $0.field(ifPresent: "prompt_version", task.promptVersion)
             }
         case .canceled(let reason): record(.canceled) { $0.field("reason", reason) }
-        case .rejected(let reason): record(.rejected) { $0.field("reason", reason) }
+        case .rejected(let reason):
+            record(.rejected) { [task] in
+                $0.field("reason", reason)
+                $0.field(ifPresent: "prompt_version", task.promptVersion)
+            }
         }
     }
 

@@ -169,7 +169,7 @@ struct Work: Sendable {
         registry: MetricsRegistry, logger: Logger
     ) throws {
         let instruments = Instruments(registry)
-        let decider = Decider(workflows: WorkflowCatalogue())
+        let decider = Decider(workflows: WorkflowCatalogue(), prompts: PromptBook(store: stores.governance))
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
         let census = ReplicaCensus(bus: bus, logger: logger)

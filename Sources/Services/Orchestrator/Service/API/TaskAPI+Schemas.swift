@@ -42,6 +42,7 @@ extension TaskAPI {
         .optional("parent_id", .uuid), .optional("budget_tokens", .integer(), "What agents may use."),
         .optional("callback_url", .text()),
         .required("usage_tokens", .integer(), "What agents reported to have used."),
+        .optional("prompt_version", .integer(), "Of the role's prompt that the last attempt was handed."),
         .optional("agent", .text(), "The agent that reported last."),
         .required("created_at", .time), .required("updated_at", .time),
         .optional("run_at", .time, "While queued: the next attempt starts no sooner."),

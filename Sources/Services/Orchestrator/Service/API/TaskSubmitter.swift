@@ -141,7 +141,9 @@ struct TaskSubmitter: Sendable {
         guard let context = decider.context(task, now: now) else { throw .notFound("workflow") }
         let input = attempt.submission.input
         let lease = startsAtOnce ? (token: decider.newToken(), input: input) : nil
-        let (admitted, effects) = TaskMachine.admit(task, lease: lease, context: context)
+        let (admitted, effects) = TaskMachine.admit(
+            task, lease: lease, prompt: decider.prompts[task.role], context: context
+        )
         var outcome = Outcome()
         outcome.add(admitted, effects, previousSequence: 0)
         let admission = Admission(

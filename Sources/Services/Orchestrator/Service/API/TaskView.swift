@@ -40,6 +40,7 @@ enum TaskView {
         writer.field(ifPresent: "budget_tokens", task.budgetTokens)
         writer.field(ifPresent: "callback_url", task.callback?.description)
         writer.field("usage_tokens", task.usageTokens)
+        writer.field(ifPresent: "prompt_version", task.promptVersion)
         writer.field(ifPresent: "agent", task.agent?.text)
         writer.field("created_at", Timestamp.text(task.createdAt))
         writer.field("updated_at", Timestamp.text(task.updatedAt))

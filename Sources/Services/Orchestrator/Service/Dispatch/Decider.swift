@@ -7,6 +7,7 @@ internal import Storage
 /// Gives the pure machine what it needs from outside: the workflow, lease tokens, randomness.
 struct Decider: Sendable {
     let workflows: WorkflowCatalogue
+    let prompts: PromptBook
 
     /// A new lease token: 128 random bits in hex.
     func newToken() -> String {
@@ -22,7 +23,11 @@ struct Decider: Sendable {
 
     /// Starts the next attempt of a queued task.
     func dispatch(_ queued: QueuedTask, now: Date, into outcome: inout Outcome) {
-        apply(.dispatched(token: newToken(), input: queued.input), to: queued.task, now: now, into: &outcome)
+        let prompt = prompts[queued.task.role]
+        apply(
+            .dispatched(token: newToken(), input: queued.input, prompt: prompt), to: queued.task, now: now,
+            into: &outcome
+        )
     }
 
     /// Applies one event to one task; answers why when it changed nothing.

@@ -127,6 +127,7 @@ final class Dispatcher: Sendable {
     }
 
     private func resync() async throws {
+        try await decider.prompts.refresh()
         let snapshot = DispatchBook.Snapshot(
             inFlight: try await counts.inFlight(), queued: try await counts.queued(),
             queuedMax: ReconciliationStore.queuedCountMax

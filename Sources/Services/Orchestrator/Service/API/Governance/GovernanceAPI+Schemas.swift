@@ -1,5 +1,6 @@
 internal import Contracts
 internal import HTTPEdge
+internal import Storage
 
 /// The shapes that the governance routes' answers have.
 extension GovernanceAPI {
@@ -55,9 +56,19 @@ extension GovernanceAPI {
             .optional("next_auto_at", .time, "When blocked: from then on an update can pass again."),
         ])
 
+    private static let outcomes = Schema.object([
+        .required("tasks", .integer()), .required("completed", .integer()), .required("failed", .integer()),
+        .required("rejected", .integer()), .required("canceled", .integer()),
+        .required("retries", .integer(), "Attempts that had to be repeated."),
+    ])
+
     private static let document = Schema.object(
         prompt + [
             .optional("next_auto_at", .time, "When blocked: from then on an update can pass again."),
+            .required(
+                "outcomes", outcomes,
+                "Of the tasks, the newest \(PromptOutcomes.tasksMax), whose last attempt was handed this version."
+            ),
             .required("content", .text(max: PromptProposal.contentBytesMax)),
             .required("diff", .text(), "Against its base version, in the unified format."),
         ])

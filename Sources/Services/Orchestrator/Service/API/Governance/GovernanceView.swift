@@ -56,6 +56,7 @@ enum GovernanceView {
             if prompt.status == .blocked {
                 writer.field(ifPresent: "next_auto_at", document.nextAutoAt.map(Timestamp.text))
             }
+            writer.field("outcomes", object: { write(document.outcomes, to: &$0) })
             writer.field("content", document.content)
             writer.field(
                 "diff",
@@ -83,6 +84,15 @@ enum GovernanceView {
         writer.field(ifPresent: "reviewed_at", prompt.reviewedAt.map(Timestamp.text))
         writer.field("sha256", prompt.sha256)
         writer.field("size_bytes", prompt.sizeBytes)
+    }
+
+    private static func write(_ outcomes: PromptOutcomes, to writer: inout JSONWriter) {
+        writer.field("tasks", outcomes.tasks)
+        writer.field("completed", outcomes.completed)
+        writer.field("failed", outcomes.failed)
+        writer.field("rejected", outcomes.rejected)
+        writer.field("canceled", outcomes.canceled)
+        writer.field("retries", outcomes.retries)
     }
 
     private static func explanation(_ filed: FiledPrompt) -> String {
