@@ -6,7 +6,7 @@ struct AuditListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "list", abstract: "List entries, the newest first.")
 
     @OptionGroup var admin: AdminOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var page: ListPage
 
     @Option(help: "Only what this subject did.")
     var actor: String?
@@ -26,39 +26,28 @@ struct AuditListCommand: AsyncParsableCommand {
     @Flag(help: "What belongs to no tenant: unknown callers, the installation itself.")
     var installation = false
 
-    @Option(help: "How many, 1 to 200.")
-    var limit = 50
-
-    @Option(help: "Where the page before ended.")
-    var cursor: String?
-
     func run() async throws {
-        let environment = Caller.environment
-        let console = Console(environment: environment)
-        let query = QueryString.text([
+        let filters = [
             ("actor", actor), ("action", action), ("outcome", outcome), ("from", from), ("to", to),
-            ("scope", installation ? "installation" : nil), ("limit", "\(limit)"), ("cursor", cursor),
-        ])
-        let answer = try await APIClient.with(try await admin.endpoint(environment)) { client in
-            try await client.get("/audit\(query)").json
+            ("scope", installation ? "installation" : nil),
+        ]
+        try await page.show(
+            "/audit", filters, field: "entries", from: try await admin.endpoint(Caller.environment),
+            none: "No entries."
+        ) { entries in
+            var table = Table("SEQ", "AT", "ACTOR", "ROLE", "RESOURCE", "OUTCOME", "REASON")
+            for entry in entries {
+                var entry = try JSONReader(entry)
+                let outcome = try entry.string("outcome")
+                table.add(
+                    .init("\(try entry.int("seq"))"), .init(shortTime(try entry.optionalString("at"))),
+                    .init(try entry.string("actor")), .init(try entry.string("role")),
+                    .init(try entry.string("resource")),
+                    .init(outcome, outcome == "allowed" ? .green : outcome == "denied" ? .red : .yellow),
+                    .init(try entry.optionalString("reason") ?? "-")
+                )
+            }
+            return table
         }
-        if output.isJSON { return console.print(answer.text) }
-        var reader = try JSONReader(answer)
-        let entries = try reader.optionalArray("entries") ?? []
-        guard !entries.isEmpty else { return console.note("No entries.") }
-        var table = Table("SEQ", "AT", "ACTOR", "ROLE", "RESOURCE", "OUTCOME", "REASON")
-        for entry in entries {
-            var entry = try JSONReader(entry)
-            let outcome = try entry.string("outcome")
-            table.add(
-                .init("\(try entry.int("seq"))"), .init(shortTime(try entry.optionalString("at"))),
-                .init(try entry.string("actor")), .init(try entry.string("role")),
-                .init(try entry.string("resource")),
-                .init(outcome, outcome == "allowed" ? .green : outcome == "denied" ? .red : .yellow),
-                .init(try entry.optionalString("reason") ?? "-")
-            )
-        }
-        console.print(table)
-        if let next = try reader.optionalString("next_cursor") { console.note("More: add --cursor \(next)") }
     }
 }

@@ -15,7 +15,7 @@ struct BudgetReservationsCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var connection: EndpointOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var page: ListPage
 
     @Option(help: "Only of this project.") var project: String?
 
@@ -23,34 +23,20 @@ struct BudgetReservationsCommand: AsyncParsableCommand {
         help: "Only in this state: pending, committed, released, expired or denied.", completion: .list(Self.states))
     var state: String?
 
-    @Option(help: "How many, 1 to 200.") var limit = 50
-    @Option(help: "Where the page before ended.") var cursor: String?
-
     func validate() throws {
-        guard (1...200).contains(limit) else { throw ValidationError("--limit must be from 1 to 200.") }
         if let state, !Self.states.contains(state) {
             throw ValidationError("--state must be one of \(Self.states.joined(separator: ", ")).")
         }
     }
 
     func run() async throws {
-        let environment = Caller.environment
-        let console = Console(environment: environment)
-        let query = QueryString.text([
-            ("project", project), ("state", state), ("limit", "\(limit)"), ("cursor", cursor),
-        ])
-        let answer = try await APIClient.with(try connection.endpoint(environment)) { client in
-            try await client.get("/budget/reservations\(query)").json
-        }
-        if output.isJSON { return console.print(answer.text) }
-        var reader = try JSONReader(answer)
-        let reservations = try reader.optionalArray("reservations") ?? []
-        guard !reservations.isEmpty else { return console.note("No reservations.") }
-        var table = Table("PROJECT", "REQUEST", "STATE", "TOKENS", "ACTUAL", "TASK", "PRINCIPAL", "EXPIRES")
-        for reservation in reservations { table.add(row: try row(reservation)) }
-        console.print(table)
-        if let next = try reader.optionalString("next_cursor") {
-            console.note("More: golden budget reservations --limit \(limit) --cursor \(next)")
+        try await page.show(
+            "/budget/reservations", [("project", project), ("state", state)], field: "reservations",
+            from: try connection.endpoint(Caller.environment), none: "No reservations."
+        ) { reservations in
+            var table = Table("PROJECT", "REQUEST", "STATE", "TOKENS", "ACTUAL", "TASK", "PRINCIPAL", "EXPIRES")
+            for reservation in reservations { table.add(row: try row(reservation)) }
+            return table
         }
     }
 

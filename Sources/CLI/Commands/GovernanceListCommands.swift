@@ -4,31 +4,16 @@ internal import Contracts
 /// A page of prompts.
 struct PromptListing: ParsableArguments {
     @OptionGroup var connection: EndpointOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var page: ListPage
 
     @Option(help: "Only of this role.") var role: String?
-    @Option(help: "How many, 1 to 200.") var limit = 50
-    @Option(help: "Where the page before ended.") var cursor: String?
-
-    func validate() throws {
-        guard (1...200).contains(limit) else { throw ValidationError("--limit must be from 1 to 200.") }
-    }
 
     func show(status: String?, none: String) async throws {
-        let environment = Caller.environment
-        let console = Console(environment: environment)
-        let query = QueryString.text([
-            ("role", role), ("status", status), ("limit", "\(limit)"), ("cursor", cursor),
-        ])
-        let answer = try await APIClient.with(try connection.endpoint(role: "operator", environment)) { client in
-            try await client.get("/governance/prompts\(query)").json
-        }
-        if output.isJSON { return console.print(answer.text) }
-        var reader = try JSONReader(answer)
-        let prompts = try reader.optionalArray("prompts") ?? []
-        guard !prompts.isEmpty else { return console.note(none) }
-        console.print(try GovernanceTable.of(prompts: prompts))
-        if let next = try reader.optionalString("next_cursor") { console.note("More: add --cursor \(next)") }
+        try await page.show(
+            "/governance/prompts", [("role", role), ("status", status)], field: "prompts",
+            from: try connection.endpoint(role: "operator", Caller.environment), none: none,
+            table: GovernanceTable.of(prompts:)
+        )
     }
 }
 

@@ -15,7 +15,7 @@ struct TasksListCommand: AsyncParsableCommand {
     )
 
     @OptionGroup var connection: EndpointOptions
-    @OptionGroup var output: OutputOptions
+    @OptionGroup var page: ListPage
 
     @Option(help: "Only tasks in this state.", completion: .list(TaskState.allCases.map(\.rawValue)))
     var state: String?
@@ -23,14 +23,10 @@ struct TasksListCommand: AsyncParsableCommand {
     @Option(help: "Only tasks of this workflow.")
     var workflow: String?
 
-    @Option(help: "How many, 1 to 200.")
-    var limit = 50
-
-    @Option(help: "Where the page before ended.")
-    var cursor: String?
+    @Option(help: "Only parts of this task.")
+    var parent: String?
 
     func validate() throws {
-        guard (1...200).contains(limit) else { throw ValidationError("--limit must be from 1 to 200.") }
         if let state, TaskState(rawValue: state) == nil {
             let states = TaskState.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("--state must be one of \(states).")
@@ -38,24 +34,16 @@ struct TasksListCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let environment = Caller.environment
-        let console = Console(environment: environment)
-        let query = QueryString.text([
-            ("state", state), ("workflow", workflow), ("limit", "\(limit)"), ("cursor", cursor),
-        ])
-        let answer = try await APIClient.with(try connection.endpoint(environment)) { client in
-            try await client.get("/tasks\(query)").json
-        }
-        if output.isJSON { return console.print(answer.text) }
-        try show(answer, console)
+        try await page.show(
+            "/tasks", [("state", state), ("workflow", workflow), ("parent", parent)], field: "tasks",
+            from: try connection.endpoint(Caller.environment),
+            none: "No tasks. Next: golden submit FILE --follow", table: table
+        )
     }
 
-    private func show(_ answer: JSON, _ console: Console) throws {
-        var reader = try JSONReader(answer)
-        let tasks = try (reader.optionalArray("tasks") ?? []).map { try TaskDocument(json: $0) }
-        guard !tasks.isEmpty else { return console.note("No tasks. Next: golden submit FILE --follow") }
+    private func table(_ tasks: [JSON]) throws -> Table {
         var table = Table("TASK", "STATE", "NAME", "ROLE", "ATTEMPT", "CREATED", "TOOK")
-        for task in tasks {
+        for task in try tasks.map({ try TaskDocument(json: $0) }) {
             let age = task.ageSeconds(now: Date()).map { Spans.text(seconds: $0) } ?? "-"
             let attempt = task.attemptMax.map { "\(task.attempt)/\($0)" } ?? "\(task.attempt)"
             table.add(
@@ -64,9 +52,6 @@ struct TasksListCommand: AsyncParsableCommand {
                 .init(task.createdAt.map { String(Timestamp.text($0).prefix(19)) + "Z" } ?? "-"), .init(age)
             )
         }
-        console.print(table)
-        if let next = try reader.optionalString("next_cursor") {
-            console.note("More: golden tasks list --limit \(limit) --cursor \(next)")
-        }
+        return table
     }
 }
