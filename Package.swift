@@ -42,6 +42,7 @@ let package = Package(
         // 2. Decisions: pure, no I/O.
         .target(name: "OrchestratorCore", dependencies: ["Contracts"], path: "Sources/Services/Orchestrator/Core"),
         .target(name: "AgentWorkerCore", dependencies: ["Contracts"], path: "Sources/Services/AgentWorker/Core"),
+        .target(name: "PeerHubCore", dependencies: ["Contracts"], path: "Sources/Services/PeerHub/Core"),
 
         // 3. Wires: C libraries, then Swift drivers that know nothing of tasks.
         .systemLibrary(name: "CNATS", path: "Sources/CLibraries/CNATS"),
@@ -72,7 +73,8 @@ let package = Package(
         .target(
             name: "OrchestratorService",
             dependencies: [
-                "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
+                "OrchestratorCore", "PeerHubCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge",
+                "Bootstrap",
                 "NATS", "Postgres", "Redis", crypto, hummingbird, httpClient, httpTypes, nio, nioHTTP1, nioPosix,
                 lifecycle,
                 log,
@@ -88,10 +90,24 @@ let package = Package(
             path: "Sources/Services/AgentWorker/Service"
         ),
 
+        .target(
+            name: "PeerHubService",
+            dependencies: [
+                "PeerHubCore", "Contracts", "MessageBus", "Storage", "HTTPEdge", "Bootstrap", "NATS", "Postgres",
+                crypto,
+                lifecycle, log,
+            ],
+            path: "Sources/Services/PeerHub/Service"
+        ),
+
         // 6. Executables: read configuration, build, run.
         .executableTarget(
             name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments, log],
             path: "Sources/Services/Orchestrator/Main"
+        ),
+        .executableTarget(
+            name: "peer-hub", dependencies: ["PeerHubService", "Bootstrap", arguments, log],
+            path: "Sources/Services/PeerHub/Main"
         ),
         .executableTarget(
             name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments, log],
@@ -124,7 +140,8 @@ let package = Package(
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log]),
         .testTarget(name: "MessageBusTests", dependencies: ["MessageBus", "Contracts", "NATS", "TestSupport", log]),
         .testTarget(
-            name: "StorageTests", dependencies: ["Storage", "Contracts", "Postgres", "TestSupport", log],
+            name: "StorageTests",
+            dependencies: ["Storage", "PeerHubCore", "Contracts", "Postgres", "TestSupport", log],
             exclude: ["schema.snapshot.txt"]
         ),
         // A replica that counts rate limits in a process of its own, for tests and scripts/bench.
@@ -143,6 +160,14 @@ let package = Package(
             ]
         ),
         .testTarget(name: "OrchestratorCoreTests", dependencies: ["OrchestratorCore", "Contracts"]),
+        .testTarget(name: "PeerHubCoreTests", dependencies: ["PeerHubCore", "Contracts"]),
+        .testTarget(
+            name: "PeerHubServiceTests",
+            dependencies: [
+                "PeerHubService", "PeerHubCore", "AgentWorkerService", "Contracts", "MessageBus", "NATS", "Storage",
+                "Postgres", "Bootstrap", "TestSupport", httpClient, nio, nioHTTP1, lifecycle, log,
+            ]
+        ),
         .testTarget(
             name: "OrchestratorServiceTests",
             dependencies: [

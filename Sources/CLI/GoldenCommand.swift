@@ -21,7 +21,7 @@ struct GoldenCommand: AsyncParsableCommand {
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,
             BreakersCommand.self, BudgetCommand.self, LimitsCommand.self, WebhooksCommand.self,
-            GovernanceCommand.self,
+            GovernanceCommand.self, ReviewsCommand.self,
             VersionCommand.self, CompletionsCommand.self,
         ]
     )

@@ -13,12 +13,31 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
+    /// The session that a subject `prc.<session>.<event>` is about; nil for every other subject.
+    package static func session(of text: String) -> ReviewID? {
+        let tokens = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard tokens.count == 3, tokens[0] == "prc" else { return nil }
+        return ReviewID(tokens[1])
+    }
+
+    /// Where a work item may ask its report to be sent: nil unless `text` is a session's response subject.
+    package init?(reply text: String) {
+        guard let session = Self.session(of: text), Self.reviewResponse(session).text == text else { return nil }
+        self.text = text
+    }
+
     /// Work for agents of one role.
     package static func work(_ role: AgentRole) -> Subject { Subject("work.\(role)") }
     /// An agent's reports about one task.
     package static func results(_ role: AgentRole, _ task: TaskID) -> Subject { Subject("results.\(role).\(task)") }
     /// What was just written to the histories of a tenant's tasks.
     package static func events(_ tenant: TenantID) -> Subject { Subject("events.\(tenant)") }
+    /// Asks the peer hub to open a session.
+    package static func reviewRequest(_ session: ReviewID) -> Subject { Subject("prc.\(session).request") }
+    /// What reviewers report about their work items.
+    package static func reviewResponse(_ session: ReviewID) -> Subject { Subject("prc.\(session).response") }
+    /// What the peer hub decided.
+    package static func reviewDecision(_ session: ReviewID) -> Subject { Subject("prc.\(session).decision") }
     /// Asks whoever works on the task to stop.
     package static func cancel(_ task: TaskID) -> Subject { Subject("control.cancel.\(task)") }
     /// Hints to the leading dispatcher.
@@ -43,6 +62,9 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         package static let allEvents = "events.*"
         package static let allCancels = "control.cancel.*"
         package static let allReviews = "prc.>"
+        package static let reviewRequests = "prc.*.request"
+        package static let reviewResponses = "prc.*.response"
+        package static let reviewDecisions = "prc.*.decision"
         package static let allSupervisor = "supervisor.>"
         package static let allSandbox = "sandbox.>"
         package static let allDeadLetters = "dlq.>"

@@ -87,8 +87,20 @@ package enum BusTopology {
         waitingMax: 512
     )
 
+    /// All peer hubs share it: sessions to open.
+    package static let hubRequests = Consumer(
+        stream: .reviews, name: "peer-hub-requests", filter: Subject.Pattern.reviewRequests, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
+    /// All peer hubs share it: reviewers' reports.
+    package static let hubResponses = Consumer(
+        stream: .reviews, name: "peer-hub-responses", filter: Subject.Pattern.reviewResponses, ackWait: ackWait,
+        ackPendingMax: 8192, waitingMax: 512
+    )
+
     /// The consumers that exist from the start; `work(_:)` ones come with their role.
-    package static let consumers: [Consumer] = [orchestratorResults]
+    package static let consumers: [Consumer] = [orchestratorResults, hubRequests, hubResponses]
 
     private static func stream(
         _ name: StreamName, _ subject: String, _ retention: Retention, _ discard: Discard, maxAge: Duration?,

@@ -25,6 +25,22 @@ extension Channel where Message == AgentReport {
     package static var allResults: Channel { Channel(pattern: Subject.Pattern.allResults) }
 }
 
+extension Channel where Message == AgentReport {
+    /// Where a work item asks for its report.
+    package static func reply(_ subject: Subject) -> Channel { Channel(subject) }
+    package static var reviewResponses: Channel { Channel(pattern: Subject.Pattern.reviewResponses) }
+}
+
+extension Channel where Message == ReviewRequest {
+    package static func reviewRequest(_ session: ReviewID) -> Channel { Channel(.reviewRequest(session)) }
+    package static var reviewRequests: Channel { Channel(pattern: Subject.Pattern.reviewRequests) }
+}
+
+extension Channel where Message == ReviewDecision {
+    package static func reviewDecision(_ session: ReviewID) -> Channel { Channel(.reviewDecision(session)) }
+    package static var reviewDecisions: Channel { Channel(pattern: Subject.Pattern.reviewDecisions) }
+}
+
 extension Channel where Message == TaskEventBatch {
     package static func events(_ tenant: TenantID) -> Channel { Channel(.events(tenant)) }
     package static var allEvents: Channel { Channel(pattern: Subject.Pattern.allEvents) }

@@ -25,7 +25,7 @@ struct ProtocolDocumentTests {
 
     @Test func `every message has an example`() {
         let kinds = Dictionary(grouping: Self.blocks, by: \.kind).mapValues(\.count)
-        #expect(kinds == ["work-item": 1, "report": 4, "cancel": 1, "announcement": 1, "progress-line": 2])
+        #expect(kinds == ["work-item": 1, "report": 4, "cancel": 1, "announcement": 1, "progress-line": 2, "vote": 1])
     }
 
     @Test(arguments: blocks)
@@ -36,6 +36,9 @@ struct ProtocolDocumentTests {
         case "report": #expect(try AgentReport(json: json).json.canonical == json.canonical)
         case "cancel": #expect(try CancelNotice(json: json).json.canonical == json.canonical)
         case "announcement": #expect(try AgentAnnouncement(json: json).json.canonical == json.canonical)
+        case "vote":
+            var reader = try JSONReader(json)
+            #expect(try VoteBody(from: &reader).choice == .conditional)
         case "progress-line":
             var reader = StderrReader()
             let found = reader.read(Array((block.text + "\n").utf8))

@@ -32,6 +32,27 @@ struct WorkRunnerTests {
     }
 
     @Test(arguments: TestNATS.binaries)
+    func `a work item that asks for its report elsewhere gets it there`(_ binary: String) async throws {
+        try await Bench.run(binary) { bench in
+            let session = ReviewID(UUID())
+            let responses = try bench.bus.subscribe(.reviewResponses)
+            try await bench.withWorker { _ in
+                let item = WorkItem(
+                    task: newTask(), tenant: TenantID(literal: "acme"), workflow: WorkflowName(literal: "review"),
+                    stage: "review", kind: "review", role: developer, attempt: 1, leaseToken: "seat",
+                    deadline: Date().addingTimeInterval(60), input: .emptyObject, reply: .reviewResponse(session)
+                )
+                _ = try await bench.bus.publish(item, on: .work(developer), id: nil)
+                let found = await responses.collect(until: \.isOutcome)
+                #expect(found.last?.leaseToken == "seat")
+                try await bench.untilWorkIsDone()
+            }
+            #expect(try await bench.bus.incarnation(of: .results).messageCount == 0)
+            #expect(try await bench.bus.incarnation(of: .reviews).messageCount == 1)
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
     func `progress comes before the outcome, numbered from one`(_ binary: String) async throws {
         try await Bench.run(binary) { bench in
             let reports = try bench.reports()

@@ -11,6 +11,7 @@ import Testing
         ("Contracts", []),
         ("Services/Orchestrator/Core", ["Contracts"]),
         ("Services/AgentWorker/Core", ["Contracts"]),
+        ("Services/PeerHub/Core", ["Contracts"]),
         ("Drivers/Threads", ["CLinux", "Glibc"]),
         ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Redis", ["CHiredis", "COpenSSL", "DriverThreads", "Glibc", "Logging"]),
@@ -29,7 +30,8 @@ import Testing
         (
             "Services/Orchestrator/Service",
             [
-                "OrchestratorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
+                "OrchestratorCore", "PeerHubCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge",
+                "Bootstrap",
                 "NATS", "Postgres", "Redis", "AsyncHTTPClient", "Crypto", "Foundation", "Glibc", "Hummingbird",
                 "HTTPTypes",
                 "NIOCore", "NIOHTTP1", "NIOPosix", "Logging", "ServiceLifecycle",
@@ -42,6 +44,14 @@ import Testing
                 "AsyncHTTPClient", "Glibc", "Logging", "NIOCore", "NIOHTTP1", "ServiceLifecycle", "Subprocess",
             ]
         ),
+        (
+            "Services/PeerHub/Service",
+            [
+                "PeerHubCore", "Contracts", "MessageBus", "Storage", "HTTPEdge", "Bootstrap", "NATS", "Postgres",
+                "Crypto", "Logging", "ServiceLifecycle",
+            ]
+        ),
+        ("Services/PeerHub/Main", ["PeerHubService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
         ("Benchmarks/BudgetLoad", ["Contracts", "Postgres", "Storage", "ArgumentParser", "Foundation", "Logging"]),

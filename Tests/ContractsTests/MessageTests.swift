@@ -17,6 +17,21 @@ import Testing
             { try WorkItem(json: $0).json }
         ),
         (
+            "review work",
+            #"{"v":1,"task_id":"\#(task)","tenant":"acme","workflow":"review","stage":"review","kind":"review","role":"security","attempt":1,"lease_token":"t","deadline":"2026-01-31T12:00:00.250Z","input":{},"reply":"prc.\#(task).response"}"#,
+            { try WorkItem(json: $0).json }
+        ),
+        (
+            "review request",
+            #"{"v":1,"session_id":"\#(task)","tenant":"acme","task_id":"\#(task)","attempt":1,"round":2,"author":"dev-1","author_owner":"team","quorum":0.6667,"reviewers":[{"role":"security","weight":0.3},{"role":"tester","weight":12}],"timeout_seconds":180,"artifact":{"code": "x"}}"#,
+            { try ReviewRequest(json: $0).json }
+        ),
+        (
+            "review decision",
+            #"{"v":1,"session_id":"\#(task)","tenant":"acme","task_id":"\#(task)","attempt":1,"round":2,"artifact_sha256":"\#(String(repeating: "0f", count: 32))","decision":"rejected","score":0.42505,"decided_at":"2026-01-31T12:00:00.250Z","explanation":{"reason":"x"},"votes":[{"role":"security","reviewer":"s-1","vote":"reject","rationale":"r","concerns":["c"]}]}"#,
+            { try ReviewDecision(json: $0).json }
+        ),
+        (
             "progress",
             #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"progress","number":3,"message":"half","data":[1]}"#,
             { try AgentReport(json: $0).json }

@@ -11,13 +11,14 @@ import Testing
                 .webhookRead, .webhookManage,
                 .breakerReset, .auditRead, .limitsRead,
                 .learningRead, .learningPropose,
+                .reviewRead, .reviewVote,
             ],
             .developer: [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead, .webhookRead,
-                .webhookManage,
+                .webhookManage, .reviewRead, .reviewVote,
             ],
-            .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead],
-            .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead],
+            .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead],
+            .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote],
             .anonymous: [],
         ]
         for role in Role.allCases {

@@ -55,6 +55,7 @@ private final class Walk {
         things = [
             "/tasks/{id}": task, "/users/{name}": try #require(user["name"]), "/api-keys/{id}": try #require(key["id"]),
             "/webhooks/{id}": webhook.id, "/webhooks/deliveries/{id}": delivery,
+            "/reviews/{session}": try await stack.openReview(of: task),
         ]
         let proposal = #"{"role":"security","content":"x","base_version":0,"reason":"y"}"#
         let keeper = try await stack.token(role: "operator", subject: "keeper")

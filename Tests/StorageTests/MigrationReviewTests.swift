@@ -18,10 +18,12 @@ import Testing
         return database
     }
 
-    private func vote(_ reviewer: String, owner: String = "other", artifact: String = "a") -> String {
+    private func vote(
+        _ reviewer: String, owner: String = "other", artifact: String = "a", role: String = "security"
+    ) -> String {
         """
         INSERT INTO peer_votes (session_id, reviewer, reviewer_owner, reviewer_role, vote, weight, artifact_sha256)
-        VALUES ('\(Self.session)', '\(reviewer)', '\(owner)', 'security', 'approve', 0.3, sha256('\(artifact)'))
+        VALUES ('\(Self.session)', '\(reviewer)', '\(owner)', '\(role)', 'approve', 0.3, sha256('\(artifact)'))
         """
     }
 
@@ -35,6 +37,24 @@ import Testing
         #expect(try await database.refusal(vote("one")).contains("peer_votes_pkey"))
         #expect(try await database.refusal("UPDATE peer_votes SET vote = 'reject'").contains("append-only"))
         #expect(try await database.refusal("DELETE FROM peer_votes").contains("append-only"))
+    }
+
+    @Test func `two agents of one role are one reviewer`() async throws {
+        let database = try await withSession()
+        try await database.sql(vote("one"))
+        #expect(try await database.refusal(vote("two")).contains("peer_votes_one_per_seat"))
+        try await database.sql(vote("two", role: "tester"))
+    }
+
+    @Test func `of a decided session only its announcement is noted`() async throws {
+        let database = try await withSession()
+        try await database.sql(Self.decide)
+        try await database.sql("UPDATE peer_review_sessions SET decision_published_at = now()")
+        for change in ["score = 2", "explanation = '{\"a\":1}'", "status = 'rejected'", "deadline = now()"] {
+            let refusal = try await database.refusal(
+                "UPDATE peer_review_sessions SET decision_published_at = NULL, \(change)")
+            #expect(refusal.contains("peer_review_sessions_decided_once"), "\(change): \(refusal)")
+        }
     }
 
     @Test func `a vote counts for the session's artifact alone`() async throws {
@@ -75,7 +95,7 @@ import Testing
         let outcomes = try await withThrowingTaskGroup(of: PsqlRun.self) { group in
             for number in 1...6 {
                 let both =
-                    "BEGIN; \(vote("reviewer\(number)")); SELECT pg_sleep(0.05); "
+                    "BEGIN; \(vote("reviewer\(number)", role: "role\(number)")); SELECT pg_sleep(0.05); "
                     + "SELECT 1 FROM peer_review_sessions FOR UPDATE; "
                     + "\(Self.decide) WHERE (SELECT count(*) FROM peer_votes) = 6; COMMIT"
                 group.addTask { try await database.outcome(both) }

@@ -69,6 +69,16 @@ struct StackPlan: Sendable {
         )
     }
 
+    /// One peer hub. Nobody calls it, so it takes any free port for its health; its log says which.
+    func peerHub() throws(CLIError) -> ProcessSpec {
+        var environment = try orchestratorEnvironment(index: 0)
+        environment["GOLDEN_HTTP_PORT"] = "0"
+        return ProcessSpec(
+            name: "peer-hub", executable: try Sibling.path("peer-hub", environment: caller), arguments: ["serve"],
+            environment: environment, stopWithin: .seconds(35), probe: .alive(.milliseconds(300))
+        )
+    }
+
     /// The echo agent for `developer`, unless a command was given for that role, and one agent for each command.
     func agents() throws(CLIError) -> [ProcessSpec] {
         let program = try Sibling.path("agent-worker", environment: caller)

@@ -20,4 +20,6 @@ package enum Permission: String, Sendable, CaseIterable {
     case webhookManage = "webhook.manage"
     case limitsRead = "limits.read"
     case limitsConfigure = "limits.configure"
+    case reviewRead = "review.read"
+    case reviewVote = "review.vote"
 }

@@ -29,14 +29,16 @@ package enum Role: String, Sendable, CaseIterable {
                 .dlqReplay, .breakerRead, .breakerReset, .auditRead, .limitsRead,
                 .webhookRead, .webhookManage,
                 .learningRead, .learningPropose,
+                .reviewRead, .reviewVote,
             ]
         case .developer:
             [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead,
                 .webhookRead, .webhookManage,
+                .reviewRead, .reviewVote,
             ]
-        case .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead]
-        case .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead]
+        case .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead]
+        case .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote]
         case .anonymous: []
         }
     }

@@ -22,6 +22,13 @@ package struct JSONWriter {
         return writer.json
     }
 
+    /// Writes one string and returns it.
+    package static func string(_ value: String) -> JSON {
+        var writer = JSONWriter()
+        writer.string(value)
+        return writer.json
+    }
+
     /// What was written; exactly one value must have been.
     package var json: JSON { JSON(validated: bytes[...]) }
 

@@ -6,7 +6,7 @@ package struct WorkItem: Sendable, Equatable {
     package let tenant: TenantID
     package let workflow: WorkflowName
     package let stage: String
-    /// The stage's kind, `work` today.
+    /// The stage's kind: `work` or `review`.
     package let kind: String
     package let role: AgentRole
     /// Fences results: one that names an older attempt changes nothing.
@@ -22,11 +22,13 @@ package struct WorkItem: Sendable, Equatable {
     /// Which version of it; the task keeps the number with what became of the attempt.
     package let promptVersion: Int?
     package let input: JSON
+    /// Where reports go; nil: `results.<role>.<task>`.
+    package let reply: Subject?
 
     package init(
         task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
         attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, prompt: String? = nil,
-        promptVersion: Int? = nil, input: JSON
+        promptVersion: Int? = nil, input: JSON, reply: Subject? = nil
     ) {
         self.task = task
         self.tenant = tenant
@@ -41,6 +43,7 @@ package struct WorkItem: Sendable, Equatable {
         self.prompt = prompt
         self.promptVersion = promptVersion
         self.input = input
+        self.reply = reply
     }
 }
 
@@ -61,6 +64,14 @@ extension WorkItem: WireMessage {
         prompt = try body.optionalString("prompt")
         promptVersion = try body.optionalInt("prompt_version")
         input = body.optional("input") ?? .null
+        guard let reply = try body.optionalString("reply") else {
+            self.reply = nil
+            return
+        }
+        guard let reply = Subject(reply: reply) else {
+            throw body.error("reply", "must be the response subject of a review session")
+        }
+        self.reply = reply
     }
 
     package func write(to writer: inout JSONWriter) {
@@ -77,5 +88,6 @@ extension WorkItem: WireMessage {
         writer.field(ifPresent: "prompt", prompt)
         writer.field(ifPresent: "prompt_version", promptVersion)
         writer.field("input", input)
+        writer.field(ifPresent: "reply", reply?.text)
     }
 }

@@ -124,21 +124,11 @@ package final class BudgetStore: Sendable {
         for _ in 1..<Self.attemptsMax {
             do {
                 return try await writer.submit(operation)
-            } catch let error as PostgresError where Self.mayBeRepeated(error) {
+            } catch let error as PostgresError where error.leavesIdempotentWork {
                 continue
             }
         }
         return try await writer.submit(operation)
-    }
-
-    private static func mayBeRepeated(_ error: PostgresError) -> Bool {
-        switch error.code {
-        case .outcomeUnknown, .connectionLost, .deadlock, .serializationFailure: true
-        case .timeout: error.isLockTimeout
-        case .connectFailed, .authenticationFailed, .cancelled, .poolExhausted, .overloaded,
-            .constraintViolation, .invalidData, .sql, .decoding, .closed:
-            false
-        }
     }
 
     /// Source: Fowler, Noll, Vo; 32-bit FNV-1a.
@@ -196,6 +186,17 @@ package final class BudgetStore: Sendable {
 }
 
 extension PostgresError {
+    /// Work that happens at most once under its id may be done again after this.
+    var leavesIdempotentWork: Bool {
+        switch code {
+        case .outcomeUnknown, .connectionLost, .deadlock, .serializationFailure: true
+        case .timeout: isLockTimeout
+        case .connectFailed, .authenticationFailed, .cancelled, .poolExhausted, .overloaded, .constraintViolation,
+            .invalidData, .sql, .decoding, .closed:
+            false
+        }
+    }
+
     /// A lock was not to be had within the half second that `PrepareBatch` allows; nothing was kept.
     var isLockTimeout: Bool { sqlState == "55P03" }
 }

@@ -52,9 +52,9 @@ struct Reporter: Sendable {
         var attempt = 0
         while true {
             do throws(BusError) {
+                let channel = item.reply.map { Channel.reply($0) } ?? .results(item.role, item.task)
                 _ = try await bus.publish(
-                    report, on: .results(item.role, item.task), id: id, traceparent: lease.traceparent,
-                    tenant: item.tenant
+                    report, on: channel, id: id, traceparent: lease.traceparent, tenant: item.tenant
                 )
                 return .stored
             } catch {

@@ -6,6 +6,7 @@ package import Logging
 internal import MessageBus
 internal import NATS
 internal import OrchestratorCore
+internal import PeerHubCore
 internal import Postgres
 internal import Redis
 package import ServiceLifecycle
@@ -55,26 +56,9 @@ package struct Orchestrator: Sendable {
                     }),
                 Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
                 Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
-                Running("topology", run: { try await Self.keepTopology(bus, logger) }),
+                Running("topology", run: bus.setUpAndRun),
                 breakers.service,
             ] + work.services + webhooks.services + accounts.services + [server]
-    }
-
-    /// Declares streams and consumers at start-up, retrying until the bus is there, and repairs them ever after.
-    private static func keepTopology(_ bus: MessageBus, _ logger: Logger) async throws {
-        while true {
-            do {
-                for change in try await bus.setUp() {
-                    logger.info("changed the bus's topology", metadata: ["change": "\(change)"])
-                }
-                break
-            } catch {
-                try Task.checkCancellation()
-                logger.warning("the bus's topology is not set up yet", metadata: ["error": "\(error)"])
-                try await Task.sleep(for: .seconds(1))
-            }
-        }
-        try await bus.run()
     }
 
     private static func edge(
@@ -106,11 +90,12 @@ package struct Orchestrator: Sendable {
         let document = OpenAPIDocument(
             title: "Golden", version: Version.current,
             schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas + RateLimitAPI.schemas
-                + Webhooks.schemas + GovernanceAPI.schemas
+                + Webhooks.schemas + GovernanceAPI.schemas + ReviewAPI.schemas
         )
         var routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
             + webhooks.routes + GovernanceAPI(store: stores.governance).routes + health.routes
+            + ReviewAPI(store: stores.reviews, tasks: stores.tasks, bus: bus).routes
         let operations = Set(routes.map(\.operation.id) + RateLimitAPI.operationIDs)
         try configuration.rateLimits.checkRoutes(operations)
         routes +=
@@ -129,6 +114,7 @@ struct Stores: Sendable {
     let budgets: BudgetStore
     let rateLimits: RateLimitStore
     let governance: GovernanceStore
+    let reviews: ReviewStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -144,12 +130,16 @@ struct Stores: Sendable {
         budgets = BudgetStore(pool: pool)
         rateLimits = RateLimitStore(pool: pool)
         governance = GovernanceStore(pool: pool)
+        reviews = ReviewStore(pool: pool) { session, votes, atDeadline in
+            Tally(session.terms, votes).outcome(atDeadline: atDeadline)
+        }
     }
 
     /// Writes what was submitted, then closes the connections.
     func shutdown(within limit: Duration) async {
         await tasks.shutdown()
         await budgets.shutdown()
+        await reviews.shutdown()
         await pool.shutdown(within: limit)
     }
 

@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Logging
 internal import Postgres
 internal import ServiceLifecycle

@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Contracts
 internal import FoundationEssentials
 internal import Logging

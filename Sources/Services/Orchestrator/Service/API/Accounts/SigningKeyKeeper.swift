@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import HTTPEdge
 internal import Logging
 internal import ServiceLifecycle

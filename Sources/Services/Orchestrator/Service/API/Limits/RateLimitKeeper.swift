@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Contracts
 internal import Logging
 internal import MessageBus

@@ -1,7 +1,7 @@
 internal import ServiceLifecycle
 
 /// Runs `body` until the service is told to stop, which ends it by cancellation and is no error.
-func runUntilShutdown(_ body: @escaping @Sendable () async throws -> Void) async throws {
+package func runUntilShutdown(_ body: @escaping @Sendable () async throws -> Void) async throws {
     do {
         try await cancelWhenGracefulShutdown(body)
     } catch is CancellationError {
@@ -10,16 +10,16 @@ func runUntilShutdown(_ body: @escaping @Sendable () async throws -> Void) async
 }
 
 /// A driver's `run` and `shutdown` as a service of the lifecycle: stopped when its turn in the shutdown comes.
-struct Running: Service {
+package struct Running: Service {
     /// How long a connection may take to end in good order.
-    static let stopTimeout: Duration = .seconds(5)
+    package static let stopTimeout: Duration = .seconds(5)
 
     let name: String
     private let body: @Sendable () async throws -> Void
     private let stop: (@Sendable (Duration) async -> Void)?
 
     /// - Parameter stop: ends the body; without it, the body is cancelled.
-    init(
+    package init(
         _ name: String, run body: @escaping @Sendable () async throws -> Void,
         stop: (@Sendable (Duration) async -> Void)? = nil
     ) {
@@ -28,7 +28,7 @@ struct Running: Service {
         self.stop = stop
     }
 
-    func run() async throws {
+    package func run() async throws {
         guard let stop else { return try await runUntilShutdown(body) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await body() }
@@ -43,5 +43,5 @@ struct Running: Service {
     }
 
     /// For what needs no body: waits for its turn to stop.
-    @Sendable static func untilShutdown() async throws { try await gracefulShutdown() }
+    @Sendable package static func untilShutdown() async throws { try await gracefulShutdown() }
 }

@@ -1,0 +1,92 @@
+/// On `prc.<session>.request`: asks the peer hub to have an artifact reviewed.
+package struct ReviewRequest: Sendable, Equatable {
+    package static let secondsDefault = 180
+    package static let secondsRange: ClosedRange<Int> = 1...86_400
+    /// The longest author and owner.
+    package static let nameBytesMax = 200
+
+    package let session: ReviewID
+    package let tenant: TenantID
+    package let task: TaskID
+    package let attempt: Int
+    /// Counts the task's reviews from 1; each is one session.
+    package let round: Int
+    /// Who made the artifact; neither they nor agents of their owner vote.
+    package let author: String
+    package let authorOwner: String
+    package let terms: ReviewTerms
+    /// From the opening to the deadline.
+    package let timeoutSeconds: Int
+    /// What is reviewed. Votes are bound to the SHA-256 of its bytes.
+    package let artifact: JSON
+
+    package init(
+        session: ReviewID, tenant: TenantID, task: TaskID, attempt: Int, round: Int, author: String,
+        authorOwner: String, terms: ReviewTerms, timeoutSeconds: Int = secondsDefault, artifact: JSON
+    ) {
+        self.session = session
+        self.tenant = tenant
+        self.task = task
+        self.attempt = attempt
+        self.round = round
+        self.author = author
+        self.authorOwner = authorOwner
+        self.terms = terms
+        self.timeoutSeconds = timeoutSeconds
+        self.artifact = artifact
+    }
+}
+
+extension ReviewRequest: WireMessage {
+    package init(json: JSON) throws(JSONError) {
+        var body = try JSONReader(json)
+        try body.requireVersion()
+        session = try body.reviewID("session_id")
+        tenant = try body.name("tenant")
+        task = try body.taskID("task_id")
+        attempt = try body.int("attempt")
+        round = try body.int("round")
+        author = try body.bounded("author", bytesMax: Self.nameBytesMax)
+        authorOwner = try body.bounded("author_owner", bytesMax: Self.nameBytesMax)
+        terms = try body.reviewTerms()
+        timeoutSeconds = try body.optionalInt("timeout_seconds") ?? Self.secondsDefault
+        artifact = try body.required("artifact")
+        for (field, value) in [("attempt", attempt), ("round", round)] where !(1...Int(Int32.max)).contains(value) {
+            throw body.error(field, "must be from 1 to \(Int32.max)")
+        }
+        guard Self.secondsRange.contains(timeoutSeconds) else {
+            throw body.error(
+                "timeout_seconds", "must be from \(Self.secondsRange.lowerBound) to \(Self.secondsRange.upperBound)")
+        }
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.field("session_id", session.description)
+        writer.field("tenant", tenant.text)
+        writer.field("task_id", task.description)
+        writer.field("attempt", attempt)
+        writer.field("round", round)
+        writer.field("author", author)
+        writer.field("author_owner", authorOwner)
+        writer.field("quorum", decimal: terms.quorum.description)
+        writer.field(
+            "reviewers",
+            array: { writer in
+                for seat in terms.seats {
+                    writer.element(object: {
+                        $0.field("role", seat.role.text)
+                        $0.field("weight", decimal: seat.weight.description)
+                    })
+                }
+            })
+        writer.field("timeout_seconds", timeoutSeconds)
+        writer.field("artifact", artifact)
+    }
+}
+
+extension JSONReader {
+    package mutating func reviewID(_ field: String) throws(JSONError) -> ReviewID {
+        guard let id = ReviewID(try string(field)) else { throw error(field, "must be a UUID") }
+        return id
+    }
+}

@@ -1,0 +1,42 @@
+internal import Bootstrap
+internal import Contracts
+internal import FoundationEssentials
+internal import Storage
+
+/// What the hub counts, by the names that dashboards and alerts use.
+struct HubInstruments: Sendable {
+    private let consensus: HistogramFamily
+    private let opened: Counter
+    private let votes: CounterFamily
+
+    init(_ registry: MetricsRegistry) {
+        consensus = registry.histogram(
+            "peer_review_consensus_time", "Seconds from a session's opening to its decision, by decision.",
+            labels: ["decision"]
+        )
+        opened = registry.counter("peer_review_sessions_opened_total", "Sessions opened by this replica.")[]
+        votes = registry.counter(
+            "peer_review_votes_total",
+            "Votes by what became of them: counted, repeated, unknown, unreadable, or why they were refused.",
+            labels: ["outcome"]
+        )
+    }
+
+    func sessionOpened() { opened.add() }
+
+    func decided(_ session: ReviewSession) {
+        guard case .decided(let decision) = session.phase else { return }
+        consensus[session.status.rawValue].observe(decision.at.timeIntervalSince(session.openedAt))
+    }
+
+    func voted(_ outcome: BallotOutcome) {
+        switch outcome {
+        case .counted: votes["counted"].add()
+        case .repeated: votes["repeated"].add()
+        case .refused(let refusal, _): votes[refusal.rawValue].add()
+        case .unknown: votes["unknown"].add()
+        }
+    }
+
+    func unreadableVote() { votes["unreadable"].add() }
+}

@@ -1,0 +1,117 @@
+internal import Contracts
+internal import Postgres
+
+/// Counts ballots in one transaction: locks their sessions, checks each ballot against what stands there, adds the
+/// votes and decides what can be decided.
+struct BallotCount {
+    private let ballots: [Ballot]
+    private let decide: ReviewStore.Decide
+    private var locked: [ReviewID: LockedReview] = [:]
+    private var added: [(ballot: Ballot, role: AgentRole, session: ReviewSession)] = []
+    private var decisions: [(id: ReviewID, outcome: ReviewOutcome)] = []
+
+    init(_ ballots: [Ballot], decide: @escaping ReviewStore.Decide) {
+        self.ballots = ballots
+        self.decide = decide
+    }
+
+    /// One outcome per ballot, in their order. Ends the transaction.
+    mutating func run(in tx: borrowing PostgresTransaction) throws -> [BallotOutcome] {
+        let ids = Array(Set(ballots.map(\.session)))
+        for review in try tx.execute(LockReviews(ids: ids)) { locked[review.session.id] = review }
+        try Self.addVotes(to: &locked, in: tx)
+        let verdicts = ballots.map { judge($0) }
+        for id in ids { decideIfPossible(id) }
+        let sessions = try write(in: tx)
+        return verdicts.map { verdict in
+            switch verdict {
+            case .counted(let session): .counted(sessions[session.id] ?? session)
+            case .repeated(let session): .repeated(sessions[session.id] ?? session)
+            case .refused(let refusal, let session): .refused(refusal, sessions[session.id] ?? session)
+            case .unknown: .unknown
+            }
+        }
+    }
+
+    /// Decides sessions whose deadline has passed. Ends the transaction.
+    static func sweep(
+        limit: Int, decide: @escaping ReviewStore.Decide, in tx: borrowing PostgresTransaction
+    ) throws -> [ReviewSession] {
+        var count = BallotCount([], decide: decide)
+        for review in try tx.execute(TakeDueReviews(limit: limit)) { count.locked[review.session.id] = review }
+        guard !count.locked.isEmpty else { return [] }
+        try addVotes(to: &count.locked, in: tx)
+        for id in count.locked.keys { count.decideIfPossible(id) }
+        return try Array(count.write(in: tx).values)
+    }
+
+    private static func addVotes(
+        to locked: inout [ReviewID: LockedReview], in tx: borrowing PostgresTransaction
+    ) throws {
+        // A statement of its own, so that it sees what was committed while the lock was awaited.
+        for (id, vote) in try tx.execute(ListCastVotes(ids: Array(locked.keys))) { locked[id]?.votes.append(vote) }
+    }
+
+    private mutating func judge(_ ballot: Ballot) -> BallotOutcome {
+        guard let review = locked[ballot.session] else { return .unknown }
+        let session = review.session
+        if case .principal(let tenant) = ballot.proof, tenant != session.tenant { return .unknown }
+        guard let role = Self.seat(of: ballot, in: session) else { return .refused(.foreign, session) }
+        let vote = CastVote(reviewer: ballot.reviewer, role: role, choice: ballot.choice)
+        // Before anything else, so that a message that comes again is told the same as the first time.
+        if review.votes.contains(vote) { return .repeated(session) }
+        if let refusal = Self.refusal(of: ballot, role, review) { return .refused(refusal, session) }
+        locked[session.id]?.votes.append(vote)
+        added.append((ballot, role, session))
+        return .counted(session)
+    }
+
+    /// The seat that the ballot proves to be its sender's.
+    private static func seat(of ballot: Ballot, in session: ReviewSession) -> AgentRole? {
+        switch ballot.proof {
+        case .principal: return ballot.role.flatMap { session.terms.weight(of: $0) == nil ? nil : $0 }
+        case .lease(let work, let token):
+            let assignment = ReviewSession.Assignment(work: work, leaseToken: token)
+            let role = session.assignments.first { $0.value == assignment }?.key
+            return ballot.role == nil || ballot.role == role ? role : nil
+        }
+    }
+
+    private static func refusal(
+        of ballot: Ballot, _ role: AgentRole, _ review: LockedReview
+    ) -> BallotOutcome.Refusal? {
+        let session = review.session
+        let isBoundByLease = if case .lease = ballot.proof { true } else { false }
+        if session.status != .open || review.isDue { return .late }
+        if ballot.reviewer == session.author { return .author }
+        if ballot.owner == session.authorOwner { return .sameOwner }
+        if ballot.artifact != session.artifact, ballot.artifact != nil || !isBoundByLease { return .wrongArtifact }
+        if review.votes.contains(where: { $0.reviewer == ballot.reviewer }) { return .duplicate }
+        if review.votes.contains(where: { $0.role == role }) { return .seatTaken }
+        return nil
+    }
+
+    private mutating func decideIfPossible(_ id: ReviewID) {
+        guard let review = locked[id], review.session.status == .open,
+            let outcome = decide(review.session, review.votes, review.isDue)
+        else { return }
+        decisions.append((id, outcome))
+    }
+
+    /// Answers the sessions that are decided by this.
+    private func write(in tx: borrowing PostgresTransaction) throws -> [ReviewID: ReviewSession] {
+        if decisions.isEmpty {
+            if !added.isEmpty { _ = try tx.finish(InsertVotes(votes: added)) }
+            return [:]
+        }
+        if !added.isEmpty { try tx.enqueue(InsertVotes(votes: added)) }
+        let outcomes = Dictionary(decisions.map { ($0.id, $0.outcome) }) { first, _ in first }
+        var decided: [ReviewID: ReviewSession] = [:]
+        for (id, at) in try tx.finish(DecideReviews(decisions: decisions)) {
+            guard var session = locked[id]?.session, let outcome = outcomes[id] else { continue }
+            session.phase = .decided(ReviewSession.Decision(outcome: outcome, at: at))
+            decided[id] = session
+        }
+        return decided
+    }
+}

@@ -1,0 +1,176 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Postgres
+
+/// Opens a session. No row: its id or the task's round is taken.
+struct OpenReview: PostgresStatement {
+    let session: ReviewSession
+
+    static let sql =
+        """
+        INSERT INTO peer_review_sessions AS s (
+            id, tenant_id, task_id, attempt, round, author_agent, author_owner, artifact_sha256, quorum, reviewers,
+            weight_total, traceparent, deadline
+        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT DO NOTHING
+        """ + " RETURNING " + ReviewRow.columns
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuid(session.id.uuid)
+        bindings.text(session.tenant.text)
+        bindings.uuid(session.task.uuid)
+        bindings.int32(Int32(clamping: session.attempt))
+        bindings.int32(Int32(clamping: session.round))
+        bindings.text(session.author)
+        bindings.text(session.authorOwner)
+        bindings.bytes(session.artifact.bytes)
+        bindings.decimal(session.terms.quorum.description)
+        bindings.json(Array(ReviewRow.reviewers(session).bytes))
+        bindings.decimal(session.terms.total.description)
+        bindings.text(session.traceparent)
+        bindings.timestamp(session.deadline)
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
+}
+
+/// The session that stands in another's way: of the same id first, then of the same round.
+struct FindRivalReview: PostgresStatement {
+    let session: ReviewSession
+
+    static let isReadOnly = true
+    static let sql =
+        "SELECT " + ReviewRow.columns + """
+             FROM peer_review_sessions s WHERE s.id = $1 OR (s.task_id = $2 AND s.round = $3)
+            ORDER BY s.id = $1 DESC LIMIT 1
+            """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuid(session.id.uuid)
+        bindings.uuid(session.task.uuid)
+        bindings.int32(Int32(clamping: session.round))
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
+}
+
+/// A session in a transaction that holds its row, and whether its deadline has passed by the database's clock.
+struct LockedReview: Sendable {
+    var session: ReviewSession
+    let isDue: Bool
+    var votes: [CastVote] = []
+}
+
+/// Locks sessions for votes, in the order of their ids so that two batches never wait for each other in a circle.
+struct LockReviews: PostgresStatement {
+    let ids: [ReviewID]
+
+    static let sql =
+        "SELECT " + ReviewRow.columns + """
+            , s.deadline <= clock_timestamp() FROM peer_review_sessions s WHERE s.id = ANY($1::uuid[])
+            ORDER BY s.id FOR NO KEY UPDATE
+            """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> LockedReview {
+        LockedReview(session: try ReviewRow.read(row), isDue: try row.bool(ReviewRow.count))
+    }
+}
+
+/// Takes open sessions whose deadline has passed; those that somebody votes in at this moment are left to them.
+struct TakeDueReviews: PostgresStatement {
+    let limit: Int
+
+    static let sql =
+        "SELECT " + ReviewRow.columns + """
+             FROM peer_review_sessions s WHERE s.status = 'open' AND s.deadline <= clock_timestamp()
+            ORDER BY s.deadline LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+            """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> LockedReview {
+        LockedReview(session: try ReviewRow.read(row), isDue: true)
+    }
+}
+
+/// What was voted in sessions, without the words.
+struct ListCastVotes: PostgresStatement {
+    let ids: [ReviewID]
+
+    static let isReadOnly = true
+    static let sql = """
+        SELECT session_id, reviewer, reviewer_role, vote FROM peer_votes WHERE session_id = ANY($1::uuid[])
+        ORDER BY session_id, voted_at, reviewer
+        """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> (session: ReviewID, vote: CastVote) {
+        let vote = CastVote(reviewer: try row.text(1), role: try row.name(2), choice: try row.voteChoice(3))
+        return (ReviewID(try row.uuid(0)), vote)
+    }
+}
+
+/// Adds votes that were checked against their locked sessions.
+struct InsertVotes: PostgresStatement {
+    let votes: [(ballot: Ballot, role: AgentRole, session: ReviewSession)]
+
+    static let sql = """
+        INSERT INTO peer_votes (
+            session_id, reviewer, reviewer_owner, reviewer_role, vote, weight, artifact_sha256, comment, conditions,
+            message_id
+        )
+        SELECT session_id, reviewer, owner, role, vote, weight::numeric, artifact, comment, conditions, message_id
+        FROM unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[], $8::text[], $9::json[],
+            $10::text[]
+        ) AS v(session_id, reviewer, owner, role, vote, weight, artifact, comment, conditions, message_id)
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuids(votes.map(\.session.id.uuid))
+        bindings.texts(votes.map(\.ballot.reviewer))
+        bindings.texts(votes.map(\.ballot.owner))
+        bindings.texts(votes.map(\.role.text))
+        bindings.texts(votes.map(\.ballot.choice.rawValue))
+        bindings.texts(votes.map { $0.session.terms.weight(of: $0.role)?.description })
+        bindings.bytesArray(votes.map(\.session.artifact.bytes))
+        bindings.texts(votes.map(\.ballot.opinion.rationale))
+        bindings.jsons(votes.map { Array($0.ballot.opinion.concerns.bytes) })
+        bindings.texts(votes.map(\.ballot.messageID))
+    }
+}
+
+/// Writes decisions; each must still be open. Answers when that was.
+struct DecideReviews: PostgresStatement {
+    let decisions: [(id: ReviewID, outcome: ReviewOutcome)]
+
+    static let sql = """
+        UPDATE peer_review_sessions s SET
+            status = d.status, score = d.score::numeric, explanation = d.explanation, decided_at = clock_timestamp()
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[]) AS d(id, status, score, explanation)
+        WHERE s.id = d.id AND s.status = 'open'
+        RETURNING s.id, s.decided_at
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuids(decisions.map(\.id.uuid))
+        bindings.texts(decisions.map(\.outcome.status.rawValue))
+        bindings.texts(decisions.map(\.outcome.score))
+        bindings.jsons(decisions.map { Array($0.outcome.explanation.bytes) })
+    }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> (id: ReviewID, at: Date) {
+        (ReviewID(try row.uuid(0)), try row.timestamp(1))
+    }
+}
+
+extension PostgresRow {
+    borrowing func voteChoice(_ column: Int) throws(PostgresError) -> VoteChoice {
+        let text = try text(column)
+        guard let choice = VoteChoice(rawValue: text) else { throw TaskRow.unreadable("peer_votes.vote is \(text)") }
+        return choice
+    }
+}

@@ -1,0 +1,100 @@
+package import Contracts
+
+/// A vote as somebody sends it, not yet believed.
+package struct Ballot: Sendable {
+    /// How the sender proves that the seat is theirs.
+    package enum Proof: Sendable, Equatable {
+        /// By what the seat's work item said.
+        case lease(work: TaskID, token: String)
+        /// By a token at the API, for a tenant's session.
+        case principal(TenantID)
+    }
+
+    package let session: ReviewID
+    /// Nil: the role follows from the work item.
+    package let role: AgentRole?
+    package let reviewer: String
+    package let owner: String
+    package let choice: VoteChoice
+    package let opinion: ReviewOpinion
+    /// What was looked at; nil is good with a lease only, which is bound to one artifact.
+    package let artifact: ArtifactHash?
+    package let proof: Proof
+    package let messageID: String?
+
+    package init(
+        session: ReviewID, role: AgentRole?, reviewer: String, owner: String, body: VoteBody, proof: Proof,
+        messageID: String? = nil
+    ) {
+        self.session = session
+        self.role = role
+        self.reviewer = reviewer
+        self.owner = owner
+        choice = body.choice
+        opinion = body.opinion
+        artifact = body.artifact
+        self.proof = proof
+        self.messageID = messageID
+    }
+}
+
+/// What became of a ballot.
+package enum BallotOutcome: Sendable, Equatable {
+    /// It counts. The session may be decided by it, or by another vote of the same moment.
+    case counted(ReviewSession)
+    /// The same reviewer had cast the same vote before.
+    case repeated(ReviewSession)
+    case refused(Refusal, ReviewSession)
+    /// There is no such session, or it is another tenant's.
+    case unknown
+
+    /// Why a vote does not count. The raw values stand in answers, logs and metrics.
+    package enum Refusal: String, Sendable, CaseIterable {
+        /// The session is decided, or its deadline has passed.
+        case late
+        /// The role has no seat, or the work item is not this seat's.
+        case foreign
+        /// The author's own.
+        case author
+        /// By an agent of the author's owner.
+        case sameOwner = "same_owner"
+        /// About another artifact.
+        case wrongArtifact = "wrong_artifact"
+        /// The reviewer has voted differently before, or for another seat.
+        case duplicate
+        /// Another agent of the role was first.
+        case seatTaken = "seat_taken"
+    }
+
+    package var session: ReviewSession? {
+        switch self {
+        case .counted(let session), .repeated(let session), .refused(_, let session): session
+        case .unknown: nil
+        }
+    }
+}
+
+/// What became of a wish to open a session.
+package enum OpeningOutcome: Sendable, Equatable {
+    case opened(ReviewSession)
+    /// Opened before by the same request; as it stands now.
+    case exists(ReviewSession)
+    /// The id, or the task's round, belongs to another session.
+    case conflict(ReviewSession)
+}
+
+/// Which sessions a listing shows, newest first.
+package struct ReviewFilter: Sendable {
+    package let tenant: TenantID
+    package var status: ReviewStatus?
+    /// Only sessions before this one, by id.
+    package var before: ReviewID?
+    package var limit: Int
+
+    package init(tenant: TenantID, status: ReviewStatus? = nil, before: ReviewID? = nil, limit: Int) {
+        self.tenant = tenant
+        self.status = status
+        self.before = before
+        self.limit = limit
+    }
+}
