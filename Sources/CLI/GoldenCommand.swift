@@ -19,6 +19,7 @@ struct GoldenCommand: AsyncParsableCommand {
         subcommands: [
             UpCommand.self, DownCommand.self, StatusCommand.self, DoctorCommand.self, MigrateCommand.self,
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
+            WorkflowsCommand.self, EscalationsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,
             BreakersCommand.self, BudgetCommand.self, LimitsCommand.self, WebhooksCommand.self,
             GovernanceCommand.self, ReviewsCommand.self,

@@ -13,7 +13,7 @@ import Testing
         ),
         (
             "work item with everything",
-            #"{"v":1,"task_id":"\#(task)","tenant":"acme","workflow":"single","stage":"work","kind":"work","role":"developer","attempt":2,"lease_token":"t","deadline":"2026-01-31T12:00:00.250Z","budget_left":7,"prompt":"Be brief.","prompt_version":3,"input":null}"#,
+            #"{"v":1,"task_id":"\#(task)","tenant":"acme","workflow":"single","stage":"work","kind":"work","role":"developer","attempt":2,"lease_token":"t","deadline":"2026-01-31T12:00:00.250Z","budget_left":7,"prompt":"Be brief.","prompt_version":3,"input":null,"plan":{"fixes":[]},"previous":[1]}"#,
             { try WorkItem(json: $0).json }
         ),
         (

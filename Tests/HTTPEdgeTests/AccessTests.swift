@@ -12,13 +12,19 @@ import Testing
                 .breakerReset, .auditRead, .limitsRead,
                 .learningRead, .learningPropose,
                 .reviewRead, .reviewVote,
+                .taskApprove, .workflowRead, .workflowConfigure, .escalationRead, .escalationResolve,
             ],
             .developer: [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead, .webhookRead,
-                .webhookManage, .reviewRead, .reviewVote,
+                .webhookManage, .reviewRead, .reviewVote, .workflowRead, .escalationRead,
             ],
-            .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead],
-            .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote],
+            .observer: [
+                .taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead, .workflowRead,
+                .escalationRead,
+            ],
+            .agent: [
+                .taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote, .workflowRead,
+            ],
             .anonymous: [],
         ]
         for role in Role.allCases {

@@ -16,7 +16,8 @@ func context(_ seconds: Double = 0, stages: Int = 1, jitter: Double = 1) -> Task
         )
     }
     let workflow = Workflow(name: WorkflowName(literal: "single"), version: 1, stages: stages)
-    return TaskMachine.Context(now: epoch.addingTimeInterval(seconds), workflow: workflow, jitter: jitter)
+    return TaskMachine.Context(
+        now: epoch.addingTimeInterval(seconds), workflow: workflow, jitter: jitter, random: (3, 4))
 }
 
 func newTask(attemptMax: Int = 3) -> TaskRecord {
@@ -57,6 +58,8 @@ extension TaskMachine.Decision {
             case .stop: "stop"
             case .queue: "queue"
             case .free: "free"
+            case .escalate: "escalate"
+            case .settle: "settle"
             }
         }
     }

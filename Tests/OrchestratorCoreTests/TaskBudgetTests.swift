@@ -71,7 +71,7 @@ import Testing
         case .ended(.failed(let found, let message), _):
             #expect(found == code && message.contains("100 tokens") && message.contains("\(usage) were used"))
         case .ended(.rejected, _): #expect(code == "rejected")
-        case .ended, .queued, .running, .canceling: #expect(code == nil, "\(what)")
+        case .ended, .queued, .running, .canceling, .waiting: #expect(code == nil, "\(what)")
         }
     }
 

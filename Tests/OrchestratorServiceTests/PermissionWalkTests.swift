@@ -52,7 +52,14 @@ private final class Walk {
         _ = try await stack.subscribe(Self.receiver)
         let task = try await stack.submit()
         let delivery = try #require(try await stack.deliveries().first?["id"]?.string)
+        let stages = #"{"stages":[{"name":"w","kind":"work","role":"developer"}]}"#
+        _ = try await stack.put("/workflows/of-acme", stages)
+        let escalation = UUID().uuidString.lowercased()
+        _ = try await stack.sql(
+            "INSERT INTO escalations (id, message_id, tenant_id, task_id, attempt, source, reason) "
+                + "VALUES ('\(escalation)', 'walk', 'acme', '\(task)', 0, 'failure', 'walked')")
         things = [
+            "/workflows/{name}": "of-acme", "/escalations/{id}": escalation,
             "/tasks/{id}": task, "/users/{name}": try #require(user["name"]), "/api-keys/{id}": try #require(key["id"]),
             "/webhooks/{id}": webhook.id, "/webhooks/deliveries/{id}": delivery,
             "/reviews/{session}": try await stack.openReview(of: task),
@@ -83,7 +90,8 @@ private final class Walk {
             let own = try await stack.token(role: role.rawValue)
             let other = try await stack.token(role: role.rawValue, tenant: "beta", subject: "stranger")
             try await step(route, "\(role)", own, may ? .success : .status(403))
-            let isThing = route.pattern.contains("{")
+            // A workflow's name is each tenant's own to take.
+            let isThing = route.pattern.contains("{") && route.operation.id != "putWorkflow"
             let isShared = shared.keys.contains { route.pattern.hasPrefix($0) }
             let unseen: Expected = isThing && !isShared && !isOpen ? .status(404) : .success
             let body = try await step(route, "\(role) of another tenant", other, may ? unseen : .status(403))

@@ -4,7 +4,7 @@ internal import ArgumentParser
 struct TasksCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tasks",
-        abstract: "List, show, follow, cancel and explain tasks.",
+        abstract: "List, show, follow, cancel, approve and explain tasks.",
         discussion: """
             EXAMPLES:
               golden tasks list --state queued
@@ -13,7 +13,7 @@ struct TasksCommand: AsyncParsableCommand {
             """,
         subcommands: [
             TasksListCommand.self, TasksShowCommand.self, TasksFollowCommand.self, TasksCancelCommand.self,
-            TasksExplainCommand.self,
+            TasksExplainCommand.self, TasksApproveCommand.self, TasksRejectCommand.self,
         ],
         defaultSubcommand: TasksListCommand.self
     )

@@ -85,15 +85,19 @@ final class TaskView: Sendable {
         case .canceled: "canceled"
         case .rejected: "rejected"
         case .escalated: "escalated"
+        case .reworking: "sent back"
+        case .approvalRequested: "asks for approval"
+        case .approved: "approved"
+        case .resolved: "resolved"
         }
     }
 
     static func style(_ kind: TaskEvent.Kind) -> Console.Style {
         switch kind {
-        case .completed: .green
+        case .completed, .approved: .green
         case .failed, .rejected: .red
-        case .retrying, .canceling, .canceled, .escalated: .yellow
-        case .created, .dispatched, .stageCompleted: .bold
+        case .retrying, .canceling, .canceled, .escalated, .reworking: .yellow
+        case .created, .dispatched, .stageCompleted, .approvalRequested, .resolved: .bold
         case .progress: .cyan
         }
     }

@@ -3,6 +3,7 @@ package enum Permission: String, Sendable, CaseIterable {
     case taskCreate = "task.create"
     case taskRead = "task.read"
     case taskCancel = "task.cancel"
+    case taskApprove = "task.approve"
     case agentRead = "agent.read"
     case dlqReplay = "dlq.replay"
     case budgetUse = "budget.use"
@@ -22,4 +23,8 @@ package enum Permission: String, Sendable, CaseIterable {
     case limitsConfigure = "limits.configure"
     case reviewRead = "review.read"
     case reviewVote = "review.vote"
+    case workflowRead = "workflow.read"
+    case workflowConfigure = "workflow.configure"
+    case escalationRead = "escalation.read"
+    case escalationResolve = "escalation.resolve"
 }

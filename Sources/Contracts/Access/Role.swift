@@ -30,15 +30,21 @@ package enum Role: String, Sendable, CaseIterable {
                 .webhookRead, .webhookManage,
                 .learningRead, .learningPropose,
                 .reviewRead, .reviewVote,
+                .taskApprove, .workflowRead, .workflowConfigure, .escalationRead, .escalationResolve,
             ]
         case .developer:
             [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead,
                 .webhookRead, .webhookManage,
-                .reviewRead, .reviewVote,
+                .reviewRead, .reviewVote, .workflowRead, .escalationRead,
             ]
-        case .observer: [.taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead]
-        case .agent: [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote]
+        case .observer:
+            [
+                .taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead, .workflowRead,
+                .escalationRead,
+            ]
+        case .agent:
+            [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote, .workflowRead]
         case .anonymous: []
         }
     }

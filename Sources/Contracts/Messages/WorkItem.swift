@@ -24,11 +24,18 @@ package struct WorkItem: Sendable, Equatable {
     package let input: JSON
     /// Where reports go; nil: `results.<role>.<task>`.
     package let reply: Subject?
+    /// What to do about the attempts before: an action plan, when the work was sent back.
+    package let plan: JSON?
+    /// What the stages before, or the attempts that were sent back, have made.
+    package let previous: JSON?
+
+    /// Input and what was made before travel together only up to this size; then `previous` is left out.
+    package static let bytesMax = 3 << 19
 
     package init(
         task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
         attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, prompt: String? = nil,
-        promptVersion: Int? = nil, input: JSON, reply: Subject? = nil
+        promptVersion: Int? = nil, input: JSON, plan: JSON? = nil, previous: JSON? = nil, reply: Subject? = nil
     ) {
         self.task = task
         self.tenant = tenant
@@ -44,6 +51,8 @@ package struct WorkItem: Sendable, Equatable {
         self.promptVersion = promptVersion
         self.input = input
         self.reply = reply
+        self.plan = plan
+        self.previous = previous.flatMap { $0.bytes.count + input.bytes.count <= Self.bytesMax ? $0 : nil }
     }
 }
 
@@ -64,6 +73,8 @@ extension WorkItem: WireMessage {
         prompt = try body.optionalString("prompt")
         promptVersion = try body.optionalInt("prompt_version")
         input = body.optional("input") ?? .null
+        plan = body.optional("plan")
+        previous = body.optional("previous")
         guard let reply = try body.optionalString("reply") else {
             self.reply = nil
             return
@@ -88,6 +99,8 @@ extension WorkItem: WireMessage {
         writer.field(ifPresent: "prompt", prompt)
         writer.field(ifPresent: "prompt_version", promptVersion)
         writer.field("input", input)
+        writer.field(ifPresent: "plan", plan)
+        writer.field(ifPresent: "previous", previous)
         writer.field(ifPresent: "reply", reply?.text)
     }
 }

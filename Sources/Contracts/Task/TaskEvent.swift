@@ -9,18 +9,23 @@ package struct TaskEvent: Sendable, Equatable {
         case progress = "task.progress"
         case retrying = "task.retrying"
         case stageCompleted = "task.stage_completed"
+        case reworking = "task.reworking"
+        case approvalRequested = "task.approval_requested"
+        case approved = "task.approved"
         case canceling = "task.canceling"
         case completed = "task.completed"
         case failed = "task.failed"
         case canceled = "task.canceled"
         case rejected = "task.rejected"
         case escalated = "task.escalated"
+        case resolved = "task.resolved"
 
         /// The last event a task ever has.
         package var endsTask: Bool {
             switch self {
             case .completed, .failed, .canceled, .rejected: true
             case .created, .dispatched, .progress, .retrying, .stageCompleted, .canceling, .escalated: false
+            case .reworking, .approvalRequested, .approved, .resolved: false
             }
         }
     }

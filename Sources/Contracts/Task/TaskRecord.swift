@@ -17,7 +17,7 @@ package struct TaskRecord: Sendable, Equatable {
     package let callback: WebhookURL?
     package let createdAt: Date
     /// What the submission asked for instead of the stages' own timeout and attempts.
-    package let overrides: Overrides
+    package var overrides: Overrides
     /// The task on whose behalf an agent submitted this one; its budget is part of that one's.
     package let parent: TaskID?
     /// Tokens its agents may use, all attempts together; nil when nobody limits it.
@@ -45,6 +45,12 @@ package struct TaskRecord: Sendable, Equatable {
     /// The agent that last reported.
     package var agent: AgentID?
     package var updatedAt: Date
+    /// How often its work was sent back by itself, at most `Workflow.reworkMax`.
+    package var rework: Int
+    /// What the next attempts at this stage are asked to do about the ones before.
+    package var plan: JSON?
+    /// What the stages so far have developed.
+    package var draft: Draft?
 
     package init(
         id: TaskID, tenant: TenantID, project: ProjectID, principal: String, name: String?, workflow: WorkflowName,
@@ -52,7 +58,8 @@ package struct TaskRecord: Sendable, Equatable {
         callback: WebhookURL? = nil, createdAt: Date, overrides: Overrides, parent: TaskID? = nil,
         budgetTokens: Int? = nil, stage: Int, role: AgentRole, phase: Phase, attempt: Int = 0, stageAttempt: Int = 0,
         eventSequence: Int = 0, progressSeen: Int = 0, usageTokens: Int = 0, attemptTokens: Int = 0,
-        promptVersion: Int? = nil, agent: AgentID? = nil, updatedAt: Date
+        promptVersion: Int? = nil, agent: AgentID? = nil, updatedAt: Date, rework: Int = 0, plan: JSON? = nil,
+        draft: Draft? = nil
     ) {
         self.id = id
         self.tenant = tenant
@@ -81,6 +88,17 @@ package struct TaskRecord: Sendable, Equatable {
         self.promptVersion = promptVersion
         self.agent = agent
         self.updatedAt = updatedAt
+        self.rework = rework
+        self.plan = plan
+        self.draft = draft
+    }
+
+    /// Work that is done and does not count yet: later stages judge it or build on it.
+    package enum Draft: Sendable, Equatable {
+        /// To be stored with this row, instead of what is stored.
+        case new(JSON)
+        /// Stored, and not read with the row: it may be large.
+        case stored
     }
 
     /// Per-attempt limits in force for the current stage.
@@ -102,10 +120,27 @@ package struct TaskRecord: Sendable, Equatable {
         case running(TaskState, Lease)
         /// The holder of the lease was asked to stop; fenced at the lease's deadline.
         case canceling(Lease, reason: String)
+        /// Nobody works on it: somebody has to decide. The lease's token names what is asked, and fences answers.
+        case waiting(Wait, Lease)
         case ended(Ending, at: Date)
     }
 
-    /// The right to report on one attempt.
+    /// What a task waits for that no agent works on.
+    package enum Wait: Sendable, Equatable {
+        /// A human approves or rejects what was developed.
+        case approval
+        /// Somebody resolves the escalation that the lease's token names.
+        case resolution
+
+        package var state: TaskState {
+            switch self {
+            case .approval: .awaitingApproval
+            case .resolution: .escalated
+            }
+        }
+    }
+
+    /// The right to report on one attempt, or to answer one question.
     package struct Lease: Sendable, Equatable {
         package let token: String
         package let dispatchedAt: Date
@@ -120,7 +155,7 @@ package struct TaskRecord: Sendable, Equatable {
 
     /// How a task ended.
     package enum Ending: Sendable, Equatable {
-        /// `output` is nil where the row was read without it.
+        /// `output` is nil where the row was read without it, and where the draft becomes the output.
         case completed(output: JSON?)
         case failed(code: String, message: String)
         case canceled(reason: String)
@@ -132,6 +167,7 @@ package struct TaskRecord: Sendable, Equatable {
         case .queued: .queued
         case .running(let state, _): state
         case .canceling: .canceling
+        case .waiting(let wait, _): wait.state
         case .ended(.completed, _): .completed
         case .ended(.failed, _): .failed
         case .ended(.canceled, _): .canceled
@@ -144,7 +180,7 @@ package struct TaskRecord: Sendable, Equatable {
 
     package var lease: Lease? {
         switch phase {
-        case .running(_, let lease), .canceling(let lease, _): lease
+        case .running(_, let lease), .canceling(let lease, _), .waiting(_, let lease): lease
         case .queued, .ended: nil
         }
     }

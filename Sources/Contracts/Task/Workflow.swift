@@ -1,14 +1,22 @@
 /// A named, versioned list of stages a task goes through. A running task keeps the version it started with.
 package struct Workflow: Sendable, Equatable {
+    package static let stagesRange = 1...10
+    /// How often work is sent back by itself before somebody has to look at it.
+    package static let reworkMax = 3
+
     package let name: WorkflowName
     package let version: Int
+    /// The first is one of kind `work`.
     package let stages: [Stage]
+    /// Whether a task that fails for good is escalated instead.
+    package let escalatesOnFailure: Bool
 
-    package init(name: WorkflowName, version: Int, stages: [Stage]) {
-        precondition(!stages.isEmpty, "A workflow has at least one stage.")
+    package init(name: WorkflowName, version: Int, stages: [Stage], escalatesOnFailure: Bool = false) {
+        precondition(stages.first?.kind.isWork == true, "A workflow begins with a stage of work.")
         self.name = name
         self.version = version
         self.stages = stages
+        self.escalatesOnFailure = escalatesOnFailure
     }
 
     /// The workflows every installation has. `role` is the first stage's default and a task may name another.
@@ -23,23 +31,26 @@ package struct Workflow: Sendable, Equatable {
             ]
         )
     ]
+
+    /// The last stage of work at or before `stage`: where a task goes back to.
+    package func workStage(atOrBefore stage: Int) -> Int { stages[...stage].lastIndex { $0.kind.isWork } ?? 0 }
 }
 
 /// One step of a workflow.
 package struct Stage: Sendable, Equatable {
     package let name: String
     package let kind: Kind
-    /// Which agents may lease its work.
+    /// Which agents may lease its work; at a stage of another kind, those whose work is judged and who get it back.
     package let role: AgentRole
-    /// From dispatch to result, for one attempt.
+    /// For one attempt from dispatch to result; for an approval from the question to the answer.
     package let timeout: Duration
     /// How often this stage is tried in all.
     package let attemptMax: Int
     /// Checks that must hold before the stage counts as done.
-    package let guards: [String]
+    package let guards: [Guard]
 
     package init(
-        name: String, kind: Kind, role: AgentRole, timeout: Duration, attemptMax: Int, guards: [String]
+        name: String, kind: Kind, role: AgentRole, timeout: Duration, attemptMax: Int, guards: [Guard]
     ) {
         self.name = name
         self.kind = kind
@@ -53,11 +64,14 @@ package struct Stage: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         /// An agent that leases `work.<role>`; the task shows `state` meanwhile (`developing` or `deploying`).
         case work(state: TaskState)
+        /// A human who approves or rejects what was developed.
+        case approve
 
         /// The state a task shows while the stage runs.
         package var state: TaskState {
             switch self {
             case .work(let state): state
+            case .approve: .awaitingApproval
             }
         }
 
@@ -65,7 +79,54 @@ package struct Stage: Sendable, Equatable {
         package var word: String {
             switch self {
             case .work: "work"
+            case .approve: "approve"
             }
+        }
+
+        package var isWork: Bool {
+            switch self {
+            case .work: true
+            case .approve: false
+            }
+        }
+    }
+}
+
+/// A check on the work of a stage: it holds when the output says so, `{"checks": {"has_tests": true}}`.
+///
+/// What is missing counts as failed, and each failure has its fixed fix: who gets the work back, and with what plan.
+package enum Guard: String, Sendable, CaseIterable {
+    case hasTests = "has_tests"
+    case securityApproved = "security_approved"
+    case codeQuality = "code_quality"
+    case hasDocumentation = "has_documentation"
+    case performanceOK = "performance_ok"
+
+    /// The field of an output that holds what it declares about itself.
+    package static let outputField = "checks"
+
+    package func holds(in output: JSON) -> Bool {
+        let checks = output.fields?.first { $0.name == Self.outputField }?.value
+        return checks?.fields?.first { $0.name == rawValue }?.value.bool == true
+    }
+
+    /// Whose work the fix is.
+    package var fixer: AgentRole {
+        switch self {
+        case .hasTests: AgentRole(literal: "tester")
+        case .securityApproved: AgentRole(literal: "reviewer")
+        case .codeQuality, .hasDocumentation, .performanceOK: AgentRole(literal: "developer")
+        }
+    }
+
+    /// What the fixer is asked for.
+    package var fix: String {
+        switch self {
+        case .hasTests: "Add tests that fail without the change and pass with it."
+        case .securityApproved: "Review the work for security, and correct what is unsafe."
+        case .codeQuality: "Simplify what is complex, remove what is unused, handle every error."
+        case .hasDocumentation: "Document what was made, for its users."
+        case .performanceOK: "Measure, and make what is slow fast enough."
         }
     }
 }

@@ -72,7 +72,7 @@ struct CountInFlight: PostgresStatement {
     static let isReadOnly = true
     static let sql = """
         SELECT role, tenant_id, count(*) FROM tasks
-        WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling') GROUP BY role, tenant_id
+        WHERE state IN ('developing', 'deploying', 'canceling') GROUP BY role, tenant_id
         """
 
     func bind(to bindings: inout PostgresBindings) {}
@@ -110,15 +110,21 @@ struct CountQueued: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
 }
 
+/// Each half reads an index of its own.
 struct OverdueTasks: PostgresStatement {
     let limit: Int
 
     static let isReadOnly = true
     static let sql = """
-        SELECT id FROM tasks
-        WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
-            AND deadline < clock_timestamp()
-        ORDER BY deadline LIMIT $1
+        (
+            SELECT id FROM tasks
+            WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
+                AND deadline < clock_timestamp()
+            ORDER BY deadline LIMIT $1
+        ) UNION ALL (
+            SELECT id FROM tasks WHERE state IN ('awaiting_approval', 'escalated') AND deadline < clock_timestamp()
+            ORDER BY deadline LIMIT $1
+        ) LIMIT $1
         """
 
     func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
@@ -135,7 +141,7 @@ struct RunningTasks: PostgresStatement {
     static let isReadOnly = true
     static let sql =
         "SELECT " + TaskRow.columns + """
-            , t.input FROM tasks t
+            , t.input, t.draft FROM tasks t
             WHERE t.state IN ('developing', 'deploying') AND ($1::text IS NULL OR t.role = $1)
                 AND t.dispatched_at < clock_timestamp() - make_interval(secs => $2)
                 AND ($3::uuid IS NULL OR t.id > $3)
@@ -150,7 +156,7 @@ struct RunningTasks: PostgresStatement {
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> QueuedTask {
-        QueuedTask(task: try TaskRow.read(row), input: try row.parsedJSON(TaskRow.count))
+        try QueuedTask(row)
     }
 }
 

@@ -16,6 +16,16 @@ struct LockTasks: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord { try TaskRow.read(row) }
 }
 
+extension QueuedTask {
+    /// Reads `TaskRow.columns`, then input and draft.
+    init(_ row: borrowing PostgresRow) throws(PostgresError) {
+        self.init(
+            task: try TaskRow.read(row), input: try row.parsedJSON(TaskRow.count),
+            draft: try row.parsedJSONOrNil(TaskRow.count + 1)
+        )
+    }
+}
+
 /// Takes due tasks for the dispatcher: of each role and tenant at most so many, by priority and then age.
 ///
 /// Tasks that another transaction holds are skipped, not waited for.
@@ -25,7 +35,7 @@ struct TakeQueued: PostgresStatement {
 
     static let sql =
         "SELECT " + TaskRow.columns + """
-            , t.input FROM unnest($1::text[], $2::text[], $3::int8[]) AS g(role, tenant_id, count)
+            , t.input, t.draft FROM unnest($1::text[], $2::text[], $3::int8[]) AS g(role, tenant_id, count)
             CROSS JOIN LATERAL (
                 SELECT * FROM tasks q
                 WHERE q.state = 'queued' AND q.role = g.role AND q.tenant_id = g.tenant_id AND q.run_at <= $4
@@ -42,6 +52,6 @@ struct TakeQueued: PostgresStatement {
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> QueuedTask {
-        QueuedTask(task: try TaskRow.read(row), input: try row.parsedJSON(TaskRow.count))
+        try QueuedTask(row)
     }
 }

@@ -7,12 +7,21 @@ package struct TaskChange: Sendable {
     package let task: TaskRecord
     package let events: [TaskEvent]
     package let outbox: [OutboxMessage]
+    /// Escalations of the task that begin with this change.
+    package let filed: [FiledEscalation]
+    /// Escalations of the task that end with this change.
+    package let settled: [SettledEscalation]
 
-    package init(previousSequence: Int, task: TaskRecord, events: [TaskEvent], outbox: [OutboxMessage]) {
+    package init(
+        previousSequence: Int, task: TaskRecord, events: [TaskEvent], outbox: [OutboxMessage],
+        filed: [FiledEscalation] = [], settled: [SettledEscalation] = []
+    ) {
         self.previousSequence = previousSequence
         self.task = task
         self.events = events
         self.outbox = outbox
+        self.filed = filed
+        self.settled = settled
     }
 
     /// Ends what is held for a task, with what it used, in the transaction that ends the task: so it is charged once.
@@ -33,6 +42,8 @@ package struct TaskChange: Sendable {
 package struct QueuedTask: Sendable {
     package let task: TaskRecord
     package let input: JSON
+    /// What was made of it so far, for the next to go on with.
+    package let draft: JSON?
 }
 
 /// A whole task, for people.
@@ -40,4 +51,6 @@ package struct TaskDocument: Sendable {
     package let task: TaskRecord
     package let input: JSON
     package let output: JSON?
+    /// What was developed and does not count yet.
+    package let draft: JSON?
 }

@@ -9,7 +9,7 @@ struct FindTask: PostgresStatement {
 
     static let isReadOnly = true
     static let sql =
-        "SELECT " + TaskRow.columns + ", t.input, t.output FROM tasks t WHERE t.id = $1 AND t.tenant_id = $2"
+        "SELECT " + TaskRow.columns + ", t.input, t.output, t.draft FROM tasks t WHERE t.id = $1 AND t.tenant_id = $2"
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.uuid(id.uuid)
@@ -17,9 +17,9 @@ struct FindTask: PostgresStatement {
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskDocument {
-        let output = try row.isNull(TaskRow.count + 1) ? nil : try row.parsedJSON(TaskRow.count + 1)
-        return TaskDocument(
-            task: try TaskRow.read(row), input: try row.parsedJSON(TaskRow.count), output: output
+        TaskDocument(
+            task: try TaskRow.read(row), input: try row.parsedJSON(TaskRow.count),
+            output: try row.parsedJSONOrNil(TaskRow.count + 1), draft: try row.parsedJSONOrNil(TaskRow.count + 2)
         )
     }
 }

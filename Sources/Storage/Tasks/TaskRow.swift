@@ -11,10 +11,11 @@ enum TaskRow {
         t.stage, t.role, t.attempt, t.stage_attempt, \
         t.event_seq, t.progress_seen, t.usage_tokens, t.agent, t.updated_at, t.state, t.run_at, t.lease_token, \
         t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at, \
-        t.parent_id, t.budget_tokens, t.attempt_tokens, t.callback_url, t.prompt_version
+        t.parent_id, t.budget_tokens, t.attempt_tokens, t.callback_url, t.prompt_version, \
+        t.rework, t.plan, t.draft IS NOT NULL
         """
     /// The first column after `columns`.
-    static let count: Int = 36
+    static let count: Int = 39
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord {
         TaskRecord(
@@ -29,7 +30,8 @@ enum TaskRow {
             stageAttempt: try row.int(16), eventSequence: try row.int(17), progressSeen: try row.int(18),
             usageTokens: try row.int(19), attemptTokens: try row.int(33),
             promptVersion: try row.intOrNil(35),
-            agent: try row.textOrNil(20).flatMap { AgentID($0) }, updatedAt: try row.timestamp(21)
+            agent: try row.textOrNil(20).flatMap { AgentID($0) }, updatedAt: try row.timestamp(21),
+            rework: try row.int(36), plan: try row.parsedJSONOrNil(37), draft: try row.bool(38) ? .stored : nil
         )
     }
 
@@ -45,8 +47,9 @@ enum TaskRow {
         guard let state = TaskState(rawValue: text) else { throw unreadable("tasks.state is \(text)") }
         switch state {
         case .queued: return .queued(runAt: try row.timestamp(23))
-        case .developing, .testing, .reviewing, .deploying, .awaitingApproval, .escalated:
-            return .running(state, try lease(row))
+        case .developing, .testing, .reviewing, .deploying: return .running(state, try lease(row))
+        case .awaitingApproval: return .waiting(.approval, try lease(row))
+        case .escalated: return .waiting(.resolution, try lease(row))
         case .canceling: return .canceling(try lease(row), reason: try row.text(27))
         case .completed: return .ended(.completed(output: nil), at: try row.timestamp(30))
         case .failed:
@@ -79,6 +82,10 @@ extension PostgresRow {
         let bytes = try json(column)
         do { return try JSON(parsing: bytes) } catch { throw TaskRow.unreadable("A JSON column is damaged (\(error))") }
     }
+
+    borrowing func parsedJSONOrNil(_ column: Int) throws(PostgresError) -> JSON? {
+        try isNull(column) ? nil : try parsedJSON(column)
+    }
 }
 
 /// The columns of one task that change after admission.
@@ -92,13 +99,19 @@ struct TaskColumns {
     var errorCode: String?
     var errorMessage: String?
     var output: JSON?
+    /// Nil leaves the stored draft as it is, until the task ends.
+    var draft: JSON?
     var endedAt: Date?
 
     init(_ task: TaskRecord) {
         state = task.state
+        switch task.draft {
+        case .new(let draft): self.draft = draft
+        case .stored, nil: draft = nil
+        }
         switch task.phase {
         case .queued(let runAt): self.runAt = runAt
-        case .running(_, let lease): setLease(lease)
+        case .running(_, let lease), .waiting(_, let lease): setLease(lease)
         case .canceling(let lease, let reason):
             setLease(lease)
             cancelReason = reason

@@ -127,6 +127,13 @@ package final class TaskStore: Sendable {
 
     package func shutdown() async { await admissions.shutdown() }
 
+    private static func escalate(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
+        let settled = changes.flatMap { change in change.settled.map { (change.task, $0) } }
+        if !settled.isEmpty { try tx.enqueue(SettleEscalations(settled: settled)) }
+        let filed = changes.flatMap { change in change.filed.map { (change.task, $0) } }
+        if !filed.isEmpty { try tx.enqueue(FileEscalations(filed: filed)) }
+    }
+
     /// The transaction's last word: it is committed with this.
     private static func finish(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
         guard !changes.isEmpty else { return }
@@ -135,6 +142,7 @@ package final class TaskStore: Sendable {
             var batch = BudgetBatch(settlements)
             _ = try batch.apply(in: tx)
         }
+        try Self.escalate(changes, in: tx)
         try tx.enqueue(UpdateTasks(changes: changes))
         try tx.finish(
             AppendEffects(

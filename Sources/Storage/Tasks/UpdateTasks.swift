@@ -15,12 +15,14 @@ struct UpdateTasks: PostgresStatement {
                 $1::uuid[], $2::int8[], $3::text[], $4::int8[], $5::text[], $6::int8[], $7::int8[], $8::int8[],
                 $9::int8[], $10::int8[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::text[],
                 $15::timestamptz[], $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::json[],
-                $21::timestamptz[], $22::int8[], $23::int8[], $24::int8[], $25::int8[]
+                $21::timestamptz[], $22::int8[], $23::int8[], $24::int8[], $25::int8[],
+                $26::int8[], $27::json[], $28::json[]
             ) AS u(
                 id, previous_seq, state, stage, role, attempt, stage_attempt, event_seq,
                 progress_seen, usage_tokens, agent, updated_at, run_at, lease_token,
                 dispatched_at, deadline, cancel_reason, error_code, error_message, output,
-                ended_at, attempt_max, timeout_seconds, attempt_tokens, prompt_version
+                ended_at, attempt_max, timeout_seconds, attempt_tokens, prompt_version,
+                rework, plan, draft
             )
         ), written AS (
             UPDATE tasks t SET
@@ -29,14 +31,17 @@ struct UpdateTasks: PostgresStatement {
                 agent = u.agent, updated_at = u.updated_at, run_at = coalesce(u.run_at, t.run_at),
                 lease_token = u.lease_token, dispatched_at = u.dispatched_at, deadline = u.deadline,
                 cancel_reason = u.cancel_reason, error_code = u.error_code, error_message = u.error_message,
-                output = u.output, ended_at = u.ended_at, attempt_max = u.attempt_max,
+                output = CASE WHEN u.state = 'completed' THEN coalesce(u.output, u.draft, t.draft) END,
+                rework = u.rework, plan = u.plan,
+                draft = CASE WHEN u.ended_at IS NULL THEN coalesce(u.draft, t.draft) END,
+                ended_at = u.ended_at, attempt_max = u.attempt_max,
                 timeout_seconds = u.timeout_seconds, attempt_tokens = u.attempt_tokens,
                 prompt_version = u.prompt_version
             FROM u WHERE t.id = u.id AND t.event_seq = u.previous_seq
             RETURNING 1
         )
-        SELECT CASE WHEN count(*) = $26 THEN 0
-            ELSE ('locked tasks changed under their lock: wrote ' || count(*) || ' of ' || $26)::int END
+        SELECT CASE WHEN count(*) = $29 THEN 0
+            ELSE ('locked tasks changed under their lock: wrote ' || count(*) || ' of ' || $29)::int END
         FROM written
         """
 
@@ -68,6 +73,9 @@ struct UpdateTasks: PostgresStatement {
         bindings.ints(tasks.map { $0.overrides.timeoutSeconds })
         bindings.ints(tasks.map(\.attemptTokens))
         bindings.ints(tasks.map(\.promptVersion))
+        bindings.ints(tasks.map(\.rework))
+        bindings.jsons(tasks.map { $0.plan.map { Array($0.bytes) } })
+        bindings.jsons(columns.map { $0.draft.map { Array($0.bytes) } })
         bindings.int(changes.count)
     }
 }

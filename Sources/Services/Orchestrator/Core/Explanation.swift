@@ -46,6 +46,7 @@ package struct Explanation: Sendable, Equatable {
                 details: ["Its agent has until \(Timestamp.text(lease.deadline)) to stop; then it is canceled anyway."],
                 next: nil
             )
+        case .waiting(let wait, let lease): waiting(task, wait, lease)
         case .ended(let ending, let at): ended(task, ending, at)
         }
     }
@@ -95,6 +96,30 @@ package struct Explanation: Sendable, Equatable {
             summary: "It was handed out and waits to be picked up by an agent of the role \(task.role).",
             details: details, next: slots == 0 ? "Start one: agent-worker --role \(task.role)" : nil
         )
+    }
+
+    private static func waiting(
+        _ task: TaskRecord, _ wait: TaskRecord.Wait, _ lease: TaskRecord.Lease
+    ) -> Explanation {
+        let since = "It waits since \(Timestamp.text(lease.dispatchedAt))"
+        let deadline = Timestamp.text(lease.deadline)
+        switch wait {
+        case .approval:
+            return Explanation(
+                summary: "It waits for somebody to approve or reject what was developed.",
+                details: ["\(since), at most until \(deadline); then it is escalated."],
+                next: "golden tasks approve \(task.id)   or   golden tasks reject \(task.id) --reason WHY"
+            )
+        case .resolution:
+            return Explanation(
+                summary: "It was escalated and waits for somebody to say what becomes of it.",
+                details: [
+                    "\(since), at most until \(deadline); then it fails.",
+                    "Escalation \(lease.token) says why. Rounds of rework so far: \(task.rework).",
+                ],
+                next: "golden escalations show \(lease.token)"
+            )
+        }
     }
 
     private static func ended(_ task: TaskRecord, _ ending: TaskRecord.Ending, _ at: Date) -> Explanation {

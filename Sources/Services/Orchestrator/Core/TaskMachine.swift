@@ -11,16 +11,30 @@ package enum TaskMachine {
     /// Waits between attempts: full jitter up to `1 s · 2^n`, at most 5 minutes.
     package static let backoffBase: TimeInterval = 1
     package static let backoffCap: TimeInterval = 300
+    /// How long an escalation may wait; a task nobody cares for that long fails.
+    package static let resolutionTimeout: TimeInterval = 7 * 86_400
+    /// Who closes an escalation whose task ended without anybody's resolution.
+    static let itself = "orchestrator"
 
     /// What the world told the task.
     package enum Event: Sendable, Equatable {
         /// The dispatcher hands out the next attempt, its lease named by `token`, with the role's active prompt.
-        case dispatched(token: String, input: JSON, prompt: RolePrompt? = nil)
+        case dispatched(token: String, input: JSON, prompt: RolePrompt? = nil, previous: JSON? = nil)
         case reported(AgentReport)
         /// Somebody with the right to do so asked for the end of the task.
         case cancelRequested(reason: String)
         /// The current lease's deadline has passed.
         case deadlinePassed
+        /// A human answered the question named `question`; whichever is open when nil.
+        case approvalGiven(question: String?, by: String, verdict: Approval)
+        /// Somebody with the right to do so decided what becomes of an escalated task.
+        case escalationResolved(EscalationID, by: String, Resolution)
+    }
+
+    /// What a human says to work that waits for approval.
+    package enum Approval: Sendable, Equatable {
+        case approve(reason: String?)
+        case reject(reason: String)
     }
 
     /// What a decision needs from outside.
@@ -29,11 +43,14 @@ package enum TaskMachine {
         package let workflow: Workflow
         /// A random number in 0..<1 that spreads retries.
         package let jitter: Double
+        /// Random bits for the name of a question or an escalation.
+        package let random: (UInt64, UInt64)
 
-        package init(now: Date, workflow: Workflow, jitter: Double) {
+        package init(now: Date, workflow: Workflow, jitter: Double, random: (UInt64, UInt64)) {
             self.now = now
             self.workflow = workflow
             self.jitter = jitter
+            self.random = random
         }
     }
 
@@ -49,6 +66,16 @@ package enum TaskMachine {
         case queue(AgentRole, runAt: Date)
         /// A slot that the task took up is free again.
         case free(AgentRole)
+        /// File the escalation with the row.
+        case escalate(EscalationID, EscalationCause)
+        /// Close the escalation with the row: it was resolved, or its task ended otherwise.
+        case settle(EscalationID, Settlement)
+    }
+
+    /// How an escalation ended.
+    package struct Settlement: Sendable, Equatable {
+        package let by: String
+        package let resolution: Resolution
     }
 
     package enum Decision: Sendable, Equatable {
@@ -68,6 +95,10 @@ package enum TaskMachine {
         case ended
         /// The event does not apply in this state.
         case notApplicable = "not_applicable"
+        /// There is nothing to approve: no stage has made anything.
+        case nothingMade = "nothing_made"
+        /// The task's budget is used up, so no agent may go on with it.
+        case budgetUsedUp = "budget_used_up"
     }
 
     /// A new task and its first effects. With `lease`, it is dispatched in the same breath.
@@ -80,7 +111,7 @@ package enum TaskMachine {
             $0.field("role", task.role.text)
         }
         if let lease {
-            step.dispatch(token: lease.token, input: lease.input, prompt: prompt)
+            step.dispatch(token: lease.token, input: lease.input, prompt: prompt, previous: nil)
         } else {
             step.effects.append(.queue(task.role, runAt: context.now))
         }
@@ -93,9 +124,9 @@ package enum TaskMachine {
         switch (task.phase, event) {
         case (.ended, _): return .unchanged(.ended)
 
-        case (.queued(let runAt), .dispatched(let token, let input, let prompt)):
+        case (.queued(let runAt), .dispatched(let token, let input, let prompt, let previous)):
             guard runAt <= context.now else { return .unchanged(.notApplicable) }
-            step.dispatch(token: token, input: input, prompt: prompt)
+            step.dispatch(token: token, input: input, prompt: prompt, previous: previous)
         case (.queued, .cancelRequested(let reason)): step.end(.canceled(reason: reason))
         case (.queued, .reported): return .unchanged(.lost)
         case (.queued, .deadlinePassed): return .unchanged(.notApplicable)
@@ -116,27 +147,65 @@ package enum TaskMachine {
             guard lease.deadline <= context.now else { return .unchanged(.notApplicable) }
             step.end(.canceled(reason: reason))
         case (.canceling, .cancelRequested), (.canceling, .dispatched): return .unchanged(.notApplicable)
+
+        case (.waiting(let wait, let lease), _):
+            if let reason = answer(event, wait, lease, now: context.now, &step) { return .unchanged(reason) }
+        case (_, .approvalGiven), (_, .escalationResolved): return .unchanged(.notApplicable)
         }
         return .changed(step.task, step.effects)
+    }
+
+    /// What happens to a task that nobody works on; answers why nothing did.
+    private static func answer(
+        _ event: Event, _ wait: TaskRecord.Wait, _ lease: TaskRecord.Lease, now: Date, _ step: inout TaskStep
+    ) -> Reason? {
+        switch (wait, event) {
+        case (.approval, .approvalGiven(let question, let by, let verdict)):
+            guard question == nil || question == lease.token else { return .lost }
+            step.approve(verdict, by: by)
+        case (.approval, .cancelRequested(let reason)): step.end(.canceled(reason: reason))
+        case (.approval, .deadlinePassed):
+            guard lease.deadline <= now else { return .notApplicable }
+            step.escalate(
+                EscalationCause(
+                    .approvalDeadline,
+                    reason: "Nobody approved or rejected the work until \(Timestamp.text(lease.deadline))."
+                )
+            )
+        case (.resolution, .escalationResolved(let id, let by, let resolution)):
+            guard id.description == lease.token else { return .lost }
+            return step.resolve(Settlement(by: by, resolution: resolution))
+        case (.resolution, .cancelRequested(let reason)):
+            return step.resolve(Settlement(by: itself, resolution: .cancel(reason: reason)))
+        case (.resolution, .deadlinePassed):
+            guard lease.deadline <= now else { return .notApplicable }
+            step.expire()
+        case (_, .reported): return .lost
+        case (_, .dispatched), (.approval, .escalationResolved), (.resolution, .approvalGiven): return .notApplicable
+        }
+        return nil
     }
 
     /// The work message of the attempt that is running; nil when none is. Derived again when the bus has lost it.
     ///
     /// - Parameter prompt: the one the attempt was handed.
     package static func workItem(
-        of task: TaskRecord, input: JSON, prompt: RolePrompt? = nil, workflow: Workflow
+        of task: TaskRecord, input: JSON, prompt: RolePrompt? = nil, previous: JSON?, workflow: Workflow
     ) -> WorkItem? {
         guard case .running(_, let lease) = task.phase else { return nil }
-        return workItem(task, lease, stage: workflow.stages[task.stage], input: input, prompt: prompt)
+        let stage = workflow.stages[task.stage]
+        return workItem(task, lease, stage: stage, input: input, prompt: prompt, previous: previous)
     }
 
     static func workItem(
-        _ task: TaskRecord, _ lease: TaskRecord.Lease, stage: Stage, input: JSON, prompt: RolePrompt?
+        _ task: TaskRecord, _ lease: TaskRecord.Lease, stage: Stage, input: JSON, prompt: RolePrompt?,
+        previous: JSON?
     ) -> WorkItem {
         WorkItem(
             task: task.id, tenant: task.tenant, workflow: task.workflow, stage: stage.name, kind: stage.kind.word,
             role: task.role, attempt: task.attempt, leaseToken: lease.token, deadline: lease.deadline,
-            budgetLeft: task.budgetLeft, prompt: prompt?.content, promptVersion: prompt?.version, input: input
+            budgetLeft: task.budgetLeft, prompt: prompt?.content, promptVersion: prompt?.version, input: input,
+            plan: task.plan, previous: previous
         )
     }
 

@@ -5,7 +5,7 @@ internal import FoundationEssentials
 struct TaskStep {
     var task: TaskRecord
     var effects: [TaskMachine.Effect] = []
-    private let context: TaskMachine.Context
+    let context: TaskMachine.Context
 
     init(_ task: TaskRecord, _ context: TaskMachine.Context) {
         self.task = task
@@ -13,7 +13,7 @@ struct TaskStep {
         self.task.updatedAt = context.now
     }
 
-    private var stage: Stage { context.workflow.stages[task.stage] }
+    var stage: Stage { context.workflow.stages[task.stage] }
 
     /// Appends the next event of the history.
     mutating func record(_ kind: TaskEvent.Kind, _ data: (inout JSONWriter) -> Void) {
@@ -25,7 +25,7 @@ struct TaskStep {
         effects.append(.record(event))
     }
 
-    mutating func dispatch(token: String, input: JSON, prompt: RolePrompt?) {
+    mutating func dispatch(token: String, input: JSON, prompt: RolePrompt?, previous: JSON?) {
         task.attempt += 1
         task.stageAttempt += 1
         task.progressSeen = 0
@@ -40,7 +40,8 @@ struct TaskStep {
             $0.field("deadline", Timestamp.text(deadline))
             $0.field(ifPresent: "prompt_version", task.promptVersion)
         }
-        effects.append(.hand(TaskMachine.workItem(task, lease, stage: stage, input: input, prompt: prompt)))
+        let item = TaskMachine.workItem(task, lease, stage: stage, input: input, prompt: prompt, previous: previous)
+        effects.append(.hand(item))
     }
 
     mutating func apply(_ report: AgentReport) {
@@ -67,7 +68,7 @@ struct TaskStep {
     }
 
     /// How a task ends that may not go on for want of tokens.
-    private var budgetExhausted: TaskRecord.Ending {
+    var budgetExhausted: TaskRecord.Ending {
         .failed(
             code: "budget_exhausted",
             message: "The task's budget of \(task.budgetTokens ?? 0) tokens is used up: \(task.usageTokens) were "
@@ -75,7 +76,7 @@ struct TaskStep {
         )
     }
 
-    private var isBudgetUsedUp: Bool { task.budgetLeft.map { $0 <= 0 } ?? false }
+    var isBudgetUsedUp: Bool { task.budgetLeft.map { $0 <= 0 } ?? false }
 
     private mutating func progress(_ number: Int, _ message: String, _ data: JSON?, by agent: AgentID) {
         task.progressSeen = number
@@ -86,26 +87,14 @@ struct TaskStep {
         }
     }
 
-    private mutating func completeStage(_ output: JSON) {
-        guard task.stage + 1 < context.workflow.stages.count else { return end(.completed(output: output)) }
-        record(.stageCompleted) { [task, stage] in
-            $0.field("stage", stage.name)
-            $0.field(ifPresent: "prompt_version", task.promptVersion)
-        }
-        if isBudgetUsedUp { return end(budgetExhausted) }
-        effects.append(.free(task.role))
-        task.stage += 1
-        task.stageAttempt = 0
-        task.promptVersion = nil
-        task.role = stage.role
-        queue(at: context.now)
-    }
-
     /// Another attempt after a wait, or the end when the failure or the number of attempts allows no other.
     mutating func fail(_ failure: AgentReport.Failure) {
         guard failure.isRetryable, task.stageAttempt < task.overrides.attemptMax else {
             let after = failure.isRetryable ? " (after \(task.stageAttempt) attempts)" : ""
-            return end(.failed(code: failure.code, message: failure.message + after))
+            guard context.workflow.escalatesOnFailure else {
+                return end(.failed(code: failure.code, message: failure.message + after))
+            }
+            return escalate(EscalationCause(.failure, reason: "\(failure.code): \(failure.message)\(after)"))
         }
         if isBudgetUsedUp { return end(budgetExhausted) }
         let wait = max(backoff(), TimeInterval(failure.retryAfterSeconds ?? 0))
@@ -128,7 +117,7 @@ struct TaskStep {
         return ceiling * context.jitter
     }
 
-    private mutating func queue(at runAt: Date) {
+    mutating func queue(at runAt: Date) {
         task.phase = .queued(runAt: runAt)
         effects.append(.queue(task.role, runAt: runAt))
     }
@@ -167,6 +156,7 @@ struct TaskStep {
     mutating func end(_ ending: TaskRecord.Ending) {
         if task.state.occupiesAgent { effects.append(.free(task.role)) }
         task.phase = .ended(ending, at: context.now)
+        task.plan = nil
         switch ending {
         case .completed(let output):
             record(.completed) { [task] in

@@ -39,7 +39,8 @@ struct Instruments: Sendable {
             case .completed: completed.add()
             case .failed, .canceled, .rejected: failed[String(event.kind.rawValue.dropFirst(5))].add()
             case .retrying: retried.add()
-            case .dispatched, .progress, .stageCompleted, .canceling, .escalated: break
+            case .dispatched, .progress, .stageCompleted, .canceling: break
+            case .reworking, .approvalRequested, .approved, .escalated, .resolved: break
             }
         }
         for change in changes {

@@ -90,11 +90,13 @@ package struct Orchestrator: Sendable {
         let document = OpenAPIDocument(
             title: "Golden", version: Version.current,
             schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas + RateLimitAPI.schemas
-                + Webhooks.schemas + GovernanceAPI.schemas + ReviewAPI.schemas
+                + Webhooks.schemas + GovernanceAPI.schemas + ReviewAPI.schemas + WorkflowAPI.schemas
+                + EscalationAPI.schemas
         )
         var routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
-            + webhooks.routes + GovernanceAPI(store: stores.governance).routes + health.routes
+            + webhooks.routes + GovernanceAPI(store: stores.governance).routes + work.workflows.routes
+            + work.escalations.routes + health.routes
             + ReviewAPI(store: stores.reviews, tasks: stores.tasks, bus: bus).routes
         let operations = Set(routes.map(\.operation.id) + RateLimitAPI.operationIDs)
         try configuration.rateLimits.checkRoutes(operations)
@@ -115,6 +117,8 @@ struct Stores: Sendable {
     let rateLimits: RateLimitStore
     let governance: GovernanceStore
     let reviews: ReviewStore
+    let workflows: WorkflowStore
+    let escalations: EscalationStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -133,6 +137,8 @@ struct Stores: Sendable {
         reviews = ReviewStore(pool: pool) { session, votes, atDeadline in
             Tally(session.terms, votes).outcome(atDeadline: atDeadline)
         }
+        workflows = WorkflowStore(pool: pool)
+        escalations = EscalationStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.
@@ -152,6 +158,8 @@ struct Work: Sendable {
     let census: ReplicaCensus
     let limits: RateLimits
     let api: TaskAPI
+    let workflows: WorkflowAPI
+    let escalations: EscalationAPI
     let services: [any Service]
 
     init(
@@ -159,7 +167,8 @@ struct Work: Sendable {
         registry: MetricsRegistry, logger: Logger
     ) throws {
         let instruments = Instruments(registry)
-        let decider = Decider(workflows: WorkflowCatalogue(), prompts: PromptBook(store: stores.governance))
+        let catalogue = WorkflowCatalogue(store: stores.workflows)
+        let decider = Decider(workflows: catalogue, prompts: PromptBook(store: stores.governance))
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
         let census = ReplicaCensus(bus: bus, logger: logger)
@@ -193,16 +202,16 @@ struct Work: Sendable {
             ),
             logger: logger
         )
+        let judge = TaskJudge(tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments)
+        workflows = WorkflowAPI(store: stores.workflows, catalogue: decider.workflows)
+        escalations = EscalationAPI(store: stores.escalations, judge: judge)
         api = TaskAPI(
             store: stores.tasks,
             submitter: TaskSubmitter(
                 tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
                 budgetDefault: configuration.taskBudgetTokens
             ),
-            canceler: TaskCanceler(
-                tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments
-            ),
-            tokens: tokens, hub: hub, agents: agents, agentStore: stores.agents, bus: bus,
+            judge: judge, tokens: tokens, hub: hub, agents: agents, agentStore: stores.agents, bus: bus,
             workflows: decider.workflows
         )
         let sweeper = ReservationSweeper(budgets: stores.budgets, logger: logger)

@@ -24,6 +24,7 @@ extension TaskAPI {
                 .get, "/tasks/{id}/explain", access: .require(.taskRead), operation: Self.explainOperation,
                 handler: explain
             ),
+            approvalRoute,
             Route(.get, "/agents", access: .require(.agentRead), operation: Self.agentsOperation, handler: listAgents),
         ]
     }

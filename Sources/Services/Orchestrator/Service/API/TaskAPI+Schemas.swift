@@ -5,7 +5,7 @@ internal import HTTPEdge
 extension TaskAPI {
     static let submission = Schema.object([
         .optional("name", .nullable(.text(min: 1, max: 120, pattern: "^[A-Za-z0-9 ._/:-]+$")), "A label for people."),
-        .optional("workflow", .nullable(.choice(Workflow.builtIn.map(\.name.text))), "`single` when absent."),
+        .optional("workflow", .nullable(.name), "`single` when absent, or one of the tenant's own."),
         .optional("project", .nullable(.name), "`default` when absent."),
         .optional("role", .nullable(.name), "Which agents do the first stage; the workflow says when absent."),
         .optional("priority", .nullable(.integer(TaskSubmission.priorityRange)), "9 goes first among one's own; 5."),
@@ -44,12 +44,17 @@ extension TaskAPI {
         .required("usage_tokens", .integer(), "What agents reported to have used."),
         .optional("prompt_version", .integer(), "Of the role's prompt that the last attempt was handed."),
         .optional("agent", .text(), "The agent that reported last."),
+        .required("rework", .integer(0...Workflow.reworkMax), "How often its work was sent back by itself."),
+        .optional("plan", .anything, "What the next attempts are asked to do about the ones before."),
+        .optional("approval_id", .uuid, "While it waits for approval: the question that is open."),
+        .optional("escalation_id", .uuid, "While it is escalated."),
         .required("created_at", .time), .required("updated_at", .time),
         .optional("run_at", .time, "While queued: the next attempt starts no sooner."),
         .optional("deadline", .time, "While somebody works: a later result is lost."),
         .optional("ended_at", .time), .optional("cancel_reason", .text()),
         .optional("error", .object([.required("code", .text()), .required("message", .text())])),
         .optional("input", .anything, "Not in lists."), .optional("output", .anything, "Once completed; not in lists."),
+        .optional("draft", .anything, "What its stages have made so far and what is judged; not in lists."),
     ])
 
     static let event = Schema.object([

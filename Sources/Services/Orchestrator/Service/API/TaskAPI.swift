@@ -15,7 +15,7 @@ struct TaskAPI: Sendable {
 
     let store: TaskStore
     let submitter: TaskSubmitter
-    let canceler: TaskCanceler
+    let judge: TaskJudge
     let tokens: TokenSettler
     let hub: EventHub
     let agents: AgentDirectory
@@ -69,13 +69,16 @@ struct TaskAPI: Sendable {
         )
         try query.refuseUnknown()
         let found = try await store.list(filter)
-        let page = found.prefix(limit)
+        let page = Array(found.prefix(limit))
+        let workflows = try await workflows.find(page)
         return .json(
             JSONWriter.object { writer in
                 writer.field(
                     "tasks",
                     array: { writer in
-                        for task in page { writer.element(TaskView.summary(task, workflow: workflow(of: task))) }
+                        for (task, workflow) in zip(page, workflows) {
+                            writer.element(TaskView.summary(task, workflow: workflow))
+                        }
                     })
                 if found.count > limit, let last = page.last {
                     writer.field("next_cursor", Cursor([last.id.description]).text(list: "tasks"))
@@ -86,7 +89,7 @@ struct TaskAPI: Sendable {
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let found = try await find(request, context)
-        return .json(TaskView.document(found, workflow: workflow(of: found.task)))
+        return .json(TaskView.document(found, workflow: try await workflow(of: found.task)))
     }
 
     func events(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -124,14 +127,17 @@ struct TaskAPI: Sendable {
         let principal = try context.requirePrincipal()
         let id = try context.taskID()
         let reason = try await cancelReason(request, by: principal)
-        switch try await canceler.cancel(id, tenant: principal.tenant, reason: reason) {
-        case .done(let task):
+        switch try await judge.apply(.cancelRequested(reason: reason), to: id, tenant: principal.tenant) {
+        case .unchanged(let task, .ended) where task.state != .canceled: throw Self.ended(task)
+        case .changed(let task), .unchanged(let task, _):
             let status: HTTPResponse.Status = task.state.isTerminal ? .ok : .accepted
-            return .json(TaskView.summary(task, workflow: workflow(of: task)), status: status)
-        case .tooLate(let task):
-            throw Problem(.taskEnded, "The task is \(task.state.rawValue) already; nothing was changed.")
+            return .json(TaskView.summary(task, workflow: try await workflow(of: task)), status: status)
         case .unknown: throw Problem.notFound("task")
         }
+    }
+
+    static func ended(_ task: TaskRecord) -> Problem {
+        Problem(.taskEnded, "The task is \(task.state.rawValue) already; nothing was changed.")
     }
 
     private func cancelReason(_ request: Request, by principal: Principal) async throws -> String {
@@ -191,12 +197,10 @@ struct TaskAPI: Sendable {
         return try await find(try context.taskID(), try context.requirePrincipal())
     }
 
-    private func find(_ id: TaskID, _ principal: Principal) async throws -> TaskDocument {
+    func find(_ id: TaskID, _ principal: Principal) async throws -> TaskDocument {
         guard let found = try await store.find(id, tenant: principal.tenant) else { throw Problem.notFound("task") }
         return found
     }
 
-    private func workflow(of task: TaskRecord) -> Workflow? {
-        workflows.find(task.workflow, version: task.workflowVersion)
-    }
+    func workflow(of task: TaskRecord) async throws -> Workflow? { try await workflows.find([task])[0] }
 }

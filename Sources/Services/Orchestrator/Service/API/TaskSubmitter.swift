@@ -69,7 +69,7 @@ struct TaskSubmitter: Sendable {
     /// Nil when a budget stands over the task, and nothing was to be held: then nothing was accepted.
     private func submit(_ attempt: Attempt, isHeld: Bool) async throws -> Result? {
         let now = Date()
-        let task = try newTask(attempt, isHeld: isHeld, now: now)
+        let task = try await newTask(attempt, isHeld: isHeld, now: now)
         let queue = DispatchHint.Count(role: task.role, tenant: task.tenant)
         let startsAtOnce = dispatcher.startsAtOnce(queue)
         let (admission, outcome) = try admission(
@@ -113,11 +113,12 @@ struct TaskSubmitter: Sendable {
         }
     }
 
-    private func newTask(_ attempt: Attempt, isHeld: Bool, now: Date) throws(Problem) -> TaskRecord {
+    private func newTask(_ attempt: Attempt, isHeld: Bool, now: Date) async throws -> TaskRecord {
         let submission = attempt.submission
-        guard let workflow = decider.workflows.newest(submission.workflow) else {
-            let known = decider.workflows.names.map(\.text).joined(separator: ", ")
-            throw .invalid("workflow", "is not one this installation knows (\(known))")
+        let tenant = attempt.principal.tenant
+        guard let workflow = try await decider.workflows.newest(submission.workflow, tenant: tenant) else {
+            let known = decider.workflows.builtInNames.map(\.text).joined(separator: ", ")
+            throw Problem.invalid("workflow", "is neither one of yours nor one every installation has (\(known))")
         }
         let stage = workflow.stages[0]
         var random = SystemRandomNumberGenerator()

@@ -14,6 +14,7 @@ enum TaskView {
             write(document.task, workflow, to: &writer)
             writer.field("input", document.input)
             writer.field(ifPresent: "output", document.output)
+            writer.field(ifPresent: "draft", document.draft)
         }
     }
 
@@ -42,6 +43,8 @@ enum TaskView {
         writer.field("usage_tokens", task.usageTokens)
         writer.field(ifPresent: "prompt_version", task.promptVersion)
         writer.field(ifPresent: "agent", task.agent?.text)
+        writer.field("rework", task.rework)
+        writer.field(ifPresent: "plan", task.plan)
         writer.field("created_at", Timestamp.text(task.createdAt))
         writer.field("updated_at", Timestamp.text(task.updatedAt))
         writePhase(task.phase, to: &writer)
@@ -54,6 +57,12 @@ enum TaskView {
         case .canceling(let lease, let reason):
             writer.field("deadline", Timestamp.text(lease.deadline))
             writer.field("cancel_reason", reason)
+        case .waiting(let wait, let lease):
+            writer.field("deadline", Timestamp.text(lease.deadline))
+            switch wait {
+            case .approval: writer.field("approval_id", lease.token)
+            case .resolution: writer.field("escalation_id", lease.token)
+            }
         case .ended(let ending, let at):
             writer.field("ended_at", Timestamp.text(at))
             switch ending {

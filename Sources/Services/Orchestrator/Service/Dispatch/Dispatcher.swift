@@ -175,7 +175,19 @@ final class Dispatcher: Sendable {
         }
         settle(grants, outcome)
         carryOut(outcome)
+        try await meetUnread(outcome)
         return !outcome.changes.isEmpty
+    }
+
+    /// Tasks whose workflows this replica had not met are queued again, now that it has.
+    private func meetUnread(_ outcome: Outcome) async throws {
+        guard !outcome.unread.isEmpty else { return }
+        try await decider.workflows.meet(outcome.unread.map(\.id))
+        var queued: [DispatchHint.Count: Int] = [:]
+        for task in outcome.unread where decider.workflows.find(task) != nil {
+            queued[DispatchHint.Count(role: task.role, tenant: task.tenant), default: 0] += 1
+        }
+        note(DispatchHint(queued: queued, freed: [:]))
     }
 
     private func take(_ grants: [DispatchBook.Grant]) async throws -> Outcome {

@@ -10,11 +10,17 @@ struct Outcome: Sendable {
     private(set) var notices: [CancelNotice] = []
     private(set) var queued: [DispatchHint.Count: Int] = [:]
     private(set) var freed: [DispatchHint.Count: Int] = [:]
+    /// Tasks that were left as they are, because this replica has not met their workflows yet.
+    private(set) var unread: [TaskRecord] = []
+
+    mutating func leaveUnread(_ task: TaskRecord) { unread.append(task) }
 
     /// Takes over what the machine decided about one task.
     mutating func add(_ task: TaskRecord, _ effects: [TaskMachine.Effect], previousSequence: Int) {
         var events: [TaskEvent] = []
         var outbox: [OutboxMessage] = []
+        var filed: [FiledEscalation] = []
+        var settled: [SettledEscalation] = []
         for effect in effects {
             switch effect {
             case .record(let event): events.append(event)
@@ -22,11 +28,18 @@ struct Outcome: Sendable {
             case .stop(let notice): notices.append(notice)
             case .queue(let role, _): queued[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
             case .free(let role): freed[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
+            case .escalate(let id, let cause): filed.append(FiledEscalation(id: id, cause: cause))
+            case .settle(let id, let settlement):
+                settled.append(SettledEscalation(id: id, resolution: settlement.resolution, by: settlement.by))
             }
         }
         self.events += events
         self.outbox += outbox
-        changes.append(TaskChange(previousSequence: previousSequence, task: task, events: events, outbox: outbox))
+        changes.append(
+            TaskChange(
+                previousSequence: previousSequence, task: task, events: events, outbox: outbox, filed: filed,
+                settled: settled
+            ))
     }
 }
 

@@ -114,12 +114,14 @@ struct LostWork: Sendable {
     private func republish(_ running: [QueuedTask]) async throws {
         let now = Date()
         let derivation = Int(now.timeIntervalSince1970)
+        _ = try await decider.workflows.find(running.map(\.task))
         let prompts = try await decider.prompts.handed(to: running.map(\.task))
         let messages = running.compactMap { queued -> OutboxMessage? in
             guard let context = decider.context(queued.task, now: now),
                 let item = TaskMachine.workItem(
                     of: queued.task, input: queued.input,
-                    prompt: PromptVersion(of: queued.task).flatMap { prompts[$0] }, workflow: context.workflow
+                    prompt: PromptVersion(of: queued.task).flatMap { prompts[$0] }, previous: queued.draft,
+                    workflow: context.workflow
                 )
             else { return nil }
             return OutboxMessage(item, traceparent: queued.task.traceparent, derivation: derivation)

@@ -67,6 +67,7 @@ struct Reconciler: Sendable {
             }
             dispatcher.carryOut(outcome)
             instruments.count(outcome.events, of: outcome.changes)
+            try await decider.workflows.meet(outcome.unread.map(\.id))
             // Nothing changed means that this clock is behind the database's: the next second will do.
             if outcome.changes.isEmpty || overdue.count < Self.batchMax { return }
         }

@@ -43,10 +43,25 @@ final class ReportApplier: Service {
         var outcome = Outcome()
         var refused: [TaskMachine.Reason: Int] = [:]
         var unknown: Set<TaskID> = []
+        /// About tasks whose workflows this replica has not met yet.
+        var unread: [AgentReport] = []
     }
 
     private func apply(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
         let reports = batch.map(\.message)
+        var applied = try await apply(reports)
+        if !applied.unread.isEmpty {
+            try await decider.workflows.meet(Array(Set(applied.unread.map(\.task))))
+            let rest = try await apply(applied.unread)
+            applied.unknown.formUnion(rest.unknown.union(rest.unread.map(\.task)))
+        }
+        return reports.map { report in
+            guard applied.unknown.contains(report.task) else { return .acknowledge }
+            return .giveUp(reason: "unknown_task", error: "No task \(report.task) exists.")
+        }
+    }
+
+    private func apply(_ reports: [AgentReport]) async throws -> Applied {
         let now = Date()
         let applied = try await tasks.change(Array(Set(reports.map(\.task)))) { [decider] locked in
             let applied = Self.decide(reports, locked, decider, now)
@@ -55,10 +70,7 @@ final class ReportApplier: Service {
         dispatcher.carryOut(applied.outcome)
         instruments.count(applied.outcome.events, of: applied.outcome.changes)
         for (reason, count) in applied.refused { instruments.reportsRefused(reason.rawValue, count) }
-        return reports.map { report in
-            guard applied.unknown.contains(report.task) else { return .acknowledge }
-            return .giveUp(reason: "unknown_task", error: "No task \(report.task) exists.")
-        }
+        return applied
     }
 
     /// Folds the reports, in their order, over the tasks they are about.
@@ -69,8 +81,12 @@ final class ReportApplier: Service {
         var tasks = Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) })
         var effects: [TaskID: [TaskMachine.Effect]] = [:]
         for report in reports {
-            guard let task = tasks[report.task], let context = decider.context(task, now: now) else {
+            guard let task = tasks[report.task] else {
                 applied.unknown.insert(report.task)
+                continue
+            }
+            guard let context = decider.context(task, now: now) else {
+                applied.unread.append(report)
                 continue
             }
             switch TaskMachine.decide(task, .reported(report), context: context) {

@@ -1,0 +1,92 @@
+package import FoundationEssentials
+
+/// An escalation's identity: a UUID of version 7, so that ids sort by time.
+package struct EscalationID: Hashable, Sendable, CustomStringConvertible {
+    package let uuid: UUID
+
+    package init(_ uuid: UUID) {
+        self.uuid = uuid
+    }
+
+    /// Nil unless `text` is a UUID.
+    package init?(_ text: some StringProtocol) {
+        guard let id = TaskID(text) else { return nil }
+        uuid = id.uuid
+    }
+
+    /// Lower case, as it stands in URLs.
+    package var description: String { TaskID(uuid).description }
+}
+
+/// Why a task cannot go on by itself.
+package struct EscalationCause: Sendable, Equatable {
+    /// Where the trouble came from. The raw values are stored.
+    package enum Source: String, Sendable, CaseIterable {
+        /// An agent failed for good, in a workflow that escalates failures.
+        case failure
+        /// A guard was still failing after the last round of rework.
+        case guardFailure = "guard"
+        /// Nobody approved or rejected in time.
+        case approvalDeadline = "approval_deadline"
+    }
+
+    /// What kind of trouble it is.
+    package enum Classification: String, Sendable, CaseIterable {
+        case skillGap = "skill_gap"
+        case agentConflict = "agent_conflict"
+        case processIssue = "process_issue"
+    }
+
+    package let source: Source
+    package let reason: String
+    package let failedGuard: Guard?
+
+    package init(_ source: Source, reason: String, failedGuard: Guard? = nil) {
+        self.source = source
+        self.reason = reason
+        self.failedGuard = failedGuard
+    }
+
+    package var classification: Classification {
+        switch source {
+        case .failure, .guardFailure: .skillGap
+        case .approvalDeadline: .processIssue
+        }
+    }
+}
+
+/// What becomes of an escalated task.
+package enum Resolution: Sendable, Equatable {
+    /// Back to the stage's work, with a plan for it, all attempts counted anew.
+    case retry(plan: JSON?)
+    /// The same, by agents of another role.
+    case reassign(AgentRole, plan: JSON?)
+    /// What was developed is good: on to the next stage, or done.
+    case approve
+    case reject(reason: String)
+    case cancel(reason: String)
+
+    /// The largest plan, in bytes of JSON.
+    package static let planBytesMax = 16 * 1024
+
+    package enum Word: String, Sendable, CaseIterable {
+        case retry, reassign, approve, reject, cancel
+    }
+
+    package var word: Word {
+        switch self {
+        case .retry: .retry
+        case .reassign: .reassign
+        case .approve: .approve
+        case .reject: .reject
+        case .cancel: .cancel
+        }
+    }
+
+    package var plan: JSON? {
+        switch self {
+        case .retry(let plan), .reassign(_, let plan): plan
+        case .approve, .reject, .cancel: nil
+        }
+    }
+}

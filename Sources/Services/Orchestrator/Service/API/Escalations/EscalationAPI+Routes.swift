@@ -1,0 +1,84 @@
+internal import Contracts
+internal import HTTPEdge
+internal import HTTPTypes
+
+/// The escalation routes as data: who may call them, what they take and answer.
+extension EscalationAPI {
+    var routes: [Route] {
+        [
+            Route(
+                .get, "/escalations", access: .require(.escalationRead), operation: Self.listOperation, handler: list
+            ),
+            Route(
+                .get, "/escalations/{id}", access: .require(.escalationRead), operation: Self.showOperation,
+                handler: show
+            ),
+            Route(
+                .post, "/escalations/{id}/resolve", access: .require(.escalationResolve),
+                operation: Self.resolveOperation, handler: resolve
+            ),
+        ]
+    }
+
+    static let schemas: [(name: String, schema: Schema)] = [("Escalation", escalation)]
+
+    private static let escalation = Schema.object([
+        .required("id", .uuid), .required("tenant", .name), .required("task_id", .uuid),
+        .required("attempt", .integer()), .optional("role", .name, "Whose work it is about."),
+        .required("source", .text(), "Where the trouble came from."), .required("reason", .text()),
+        .optional("guard", .choice(Guard.allCases.map(\.rawValue)), "The guard that kept failing."),
+        .optional("classification", .choice(EscalationCause.Classification.allCases.map(\.rawValue))),
+        .required("severity", .text()), .required("rework", .integer(), "Rounds of rework before it."),
+        .required("state", .choice(State.allCases.map(\.rawValue))), .required("created_at", .time),
+        .optional("resolution", .text()), .optional("plan", .anything), .optional("resolved_by", .text()),
+        .optional("notes", .text()), .optional("resolved_at", .time),
+    ])
+
+    private static let id = Parameter(.path, "id", .uuid, "The escalation's id.")
+
+    private static let listOperation = Operation(
+        id: "listEscalations", summary: "Lists the tenant's escalations, newest first.", tag: "escalations",
+        parameters: [
+            Parameter(.query, "state", .choice(State.allCases.map(\.rawValue)), "Only those; all when absent."),
+            Parameter(.query, "task", .uuid, "Only those of this task."),
+            Parameter(.query, "limit", .integer(1...listMax), "Escalations on one page, \(listDefault) when absent."),
+            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
+        ],
+        answers: [
+            Answer(
+                .ok, "One page.",
+                .json(
+                    .object([
+                        .required("escalations", .array(of: .named("Escalation"))),
+                        .optional("next_cursor", .text(), "Absent on the last page."),
+                    ])
+                )
+            )
+        ],
+        problems: [.invalidCursor]
+    )
+
+    private static let showOperation = Operation(
+        id: "getEscalation", summary: "Shows one escalation.", tag: "escalations", parameters: [id],
+        answers: [Answer(.ok, "The escalation.", .json(.named("Escalation")))], problems: [.notFound]
+    )
+
+    private static let resolveOperation = Operation(
+        id: "resolveEscalation", summary: "Says what becomes of the escalated task.", tag: "escalations",
+        parameters: [id],
+        body: Body(
+            .object([
+                .required(
+                    "resolution", .choice(Resolution.Word.allCases.map(\.rawValue)),
+                    "retry: its work once more; reassign: by another role; approve: what was made is good; reject and "
+                        + "cancel end the task."
+                ),
+                .optional("plan", .anything, "With retry and reassign: handed to the agent; at most 16 KiB."),
+                .optional("role", .nullable(.name), "Required with reassign."),
+                .optional("reason", .nullable(.text(min: 1, max: 500)), "Required with reject; allowed with cancel."),
+            ])
+        ),
+        answers: [Answer(.ok, "The escalation, resolved.", .json(.named("Escalation")))],
+        problems: [.notFound, .conflict]
+    )
+}

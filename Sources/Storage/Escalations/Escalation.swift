@@ -1,0 +1,84 @@
+package import Contracts
+package import FoundationEssentials
+
+/// A task that could not go on by itself, and what became of it.
+package struct Escalation: Sendable, Equatable {
+    /// The raw values are stored.
+    package enum Status: String, Sendable, CaseIterable {
+        case open
+        case analyzing
+        case waitingForHuman = "waiting_for_human"
+        case resolved
+    }
+
+    package let id: EscalationID
+    package let tenant: TenantID
+    package let task: TaskID
+    /// The task's attempt when it was escalated.
+    package let attempt: Int
+    package let role: AgentRole?
+    package let source: String
+    package let reason: String
+    package let failedGuard: Guard?
+    package let classification: EscalationCause.Classification?
+    package let severity: String
+    package let status: Status
+    /// Rounds of rework before it.
+    package let rework: Int
+    package let createdAt: Date
+    /// Nil until it is resolved.
+    package let outcome: Outcome?
+
+    package struct Outcome: Sendable, Equatable {
+        package let resolution: String
+        package let plan: JSON?
+        package let by: String
+        package let notes: String?
+        package let at: Date
+    }
+}
+
+/// An escalation as it begins, with its task's row.
+package struct FiledEscalation: Sendable, Equatable {
+    package let id: EscalationID
+    package let cause: EscalationCause
+
+    package init(id: EscalationID, cause: EscalationCause) {
+        self.id = id
+        self.cause = cause
+    }
+}
+
+/// An escalation as it ends, with its task's row.
+package struct SettledEscalation: Sendable, Equatable {
+    package let id: EscalationID
+    package let resolution: Resolution
+    package let by: String
+
+    package init(id: EscalationID, resolution: Resolution, by: String) {
+        self.id = id
+        self.resolution = resolution
+        self.by = by
+    }
+}
+
+extension Resolution {
+    /// What the table calls it.
+    var stored: String {
+        switch self {
+        case .retry: "rework"
+        case .reassign, .approve, .reject, .cancel: word.rawValue
+        }
+    }
+
+    var notes: String? {
+        switch self {
+        case .retry, .approve: nil
+        case .reassign(let role, _): "to \(role)"
+        case .reject(let reason), .cancel(let reason): reason
+        }
+    }
+
+    /// The API's word for what the table calls it.
+    static func word(stored: String) -> String { stored == "rework" ? Word.retry.rawValue : stored }
+}
