@@ -26,7 +26,7 @@ import Testing
         #expect(items(effects).map(\.prompt) == ["Be brief."] && items(effects).map(\.promptVersion) == [3])
         #expect(told(effects) == ["task.created -", "task.dispatched 3"])
         let again = TaskMachine.workItem(
-            of: task, input: .null, prompt: Self.third, workflow: context().workflow)
+            of: task, input: .null, prompt: Self.third, previous: nil, workflow: context().workflow)
         #expect(again == items(effects).first)
     }
 
