@@ -16,6 +16,11 @@ extension MessageBus {
                 try await Task.sleep(for: .seconds(1))
             }
         }
-        try await run()
+        do {
+            try await run()
+        } catch let error as BusError where error.code == .cancelled {
+            // Told to stop in the middle of a request.
+            throw CancellationError()
+        }
     }
 }

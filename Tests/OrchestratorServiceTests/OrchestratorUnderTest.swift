@@ -29,34 +29,39 @@ final class OrchestratorUnderTest: Sendable {
     /// All that the API does, as data.
     var routes: [Route] { table.withLock { $0 } }
 
+    /// Each stack is three servers and up to three orchestrators.
+    private static let turnstile = Turnstile(admits: 8)
+
     /// Starts everything, runs `body`, and takes everything down again.
     static func run(
         replicas: Int = 1, environment: [String: String] = [:],
         before: (OrchestratorUnderTest) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (OrchestratorUnderTest) async throws -> Void
     ) async throws {
-        let stack = try await OrchestratorUnderTest()
-        try await before(stack)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var groups: [ServiceGroup] = []
-            for _ in 0..<replicas {
-                let orchestrator = try await stack.orchestrator(environment)
-                let services = orchestrator.services
-                stack.table.withLock { $0 = orchestrator.routes }
-                let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-                let services2 = ServiceGroup(configuration: .init(services: services, logger: logger))
-                groups.append(services2)
-                group.addTask { try await services2.run() }
-            }
-            do {
-                try await stack.waitUntilReady(replicas: replicas)
-                try await body(stack)
-            } catch {
+        try await turnstile.pass {
+            let stack = try await OrchestratorUnderTest()
+            try await before(stack)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                var groups: [ServiceGroup] = []
+                for _ in 0..<replicas {
+                    let orchestrator = try await stack.orchestrator(environment)
+                    let services = orchestrator.services
+                    stack.table.withLock { $0 = orchestrator.routes }
+                    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+                    let services2 = ServiceGroup(configuration: .init(services: services, logger: logger))
+                    groups.append(services2)
+                    group.addTask { try await services2.run() }
+                }
+                do {
+                    try await stack.waitUntilReady(replicas: replicas)
+                    try await body(stack)
+                } catch {
+                    for services in groups { await services.triggerGracefulShutdown() }
+                    throw error
+                }
                 for services in groups { await services.triggerGracefulShutdown() }
-                throw error
+                try await group.waitForAll()
             }
-            for services in groups { await services.triggerGracefulShutdown() }
-            try await group.waitForAll()
         }
     }
 

@@ -56,10 +56,11 @@ final class AuditRecorder: Service {
         }
     }
 
-    /// False for what tenants do all the time: its answer does not wait for the log.
+    /// False for what tenants do all the time: its answer does not wait for the log. The task's row and the ledger say
+    /// who it was, too.
     private static func waitsFor(_ event: AuditEvent) -> Bool {
         switch event.permission {
-        case .taskCreate, .taskCancel, .budgetUse: false
+        case .taskCreate, .budgetUse: false
         default: true
         }
     }
