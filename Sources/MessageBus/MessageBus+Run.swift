@@ -16,11 +16,6 @@ extension MessageBus {
                 try await Task.sleep(for: .seconds(1))
             }
         }
-        do {
-            try await run()
-        } catch let error as BusError where error.code == .cancelled {
-            // Told to stop in the middle of a request.
-            throw CancellationError()
-        }
+        try await run()
     }
 }

@@ -1,10 +1,11 @@
 internal import ServiceLifecycle
 
-/// Runs `body` until the service is told to stop, which ends it by cancellation and is no error.
+/// Runs `body` until the service is told to stop, which ends it by cancellation and is no error: neither is what a
+/// request that was under way then says of it, in the words of whichever driver it was with.
 package func runUntilShutdown(_ body: @escaping @Sendable () async throws -> Void) async throws {
     do {
         try await cancelWhenGracefulShutdown(body)
-    } catch is CancellationError {
+    } catch  where error is CancellationError || Task.isShuttingDownGracefully {
         return
     }
 }
