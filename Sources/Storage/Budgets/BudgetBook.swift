@@ -86,13 +86,13 @@ struct BudgetBook {
         case .reserve(let request): return reserve(request)
         case .split(let parent, let request): return split(parent, request)
         case .commit(let key, let actual, let principal):
-            guard let entry = settleable(key) else { return .unknown }
+            guard let entry = entryToSettle(key) else { return .unknown }
             return commit(entry, actual: actual, by: principal)
         case .release(let key, let principal):
-            guard let entry = settleable(key) else { return .unknown }
+            guard let entry = entryToSettle(key) else { return .unknown }
             return release(entry, by: principal)
         case .expire(let key, let principal):
-            guard var entry = settleable(key), entry.reservation.state == .pending, Self.isPast(entry) else {
+            guard var entry = entryToSettle(key), entry.reservation.state == .pending, Self.isPast(entry) else {
                 return .unknown
             }
             end(&entry, as: .expired, by: principal)
@@ -132,7 +132,7 @@ struct BudgetBook {
     ///
     /// The new hold is charged to the accounts the other one is charged to, whatever accounts were opened since.
     private mutating func split(_ key: Reservation.Key, _ request: ReservationRequest) -> Verdict {
-        guard var parent = settleable(key), parent.reservation.state == .pending, var part = entries[request.key],
+        guard var parent = entryToSettle(key), parent.reservation.state == .pending, var part = entries[request.key],
             part.isUndecided
         else { return reserve(request) }
         guard parent.reservation.amount > request.amount else { return .mismatch }
@@ -151,8 +151,8 @@ struct BudgetBook {
 
     // MARK: Settling
 
-    /// A reservation that exists by now; one decided later in this batch does not yet.
-    private func settleable(_ key: Reservation.Key) -> Entry? {
+    /// The reservation if it exists by now; one that is decided later in this batch does not yet.
+    private func entryToSettle(_ key: Reservation.Key) -> Entry? {
         guard let entry = entries[key], !entry.isUndecided else { return nil }
         return entry
     }
