@@ -20,9 +20,19 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         return ReviewID(tokens[1])
     }
 
-    /// Where a work item may ask its report to be sent: nil unless `text` is a session's response subject.
+    /// The escalation that a subject `supervisor.analysis.<escalation>` is about; nil for every other subject.
+    package static func analyzedEscalation(of text: String) -> EscalationID? {
+        let tokens = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard tokens.count == 3, tokens[0] == "supervisor", tokens[1] == "analysis" else { return nil }
+        return EscalationID(tokens[2])
+    }
+
+    /// Where a work item may ask its report to be sent: nil unless `text` is a session's response subject, or where an
+    /// escalation's analysis goes.
     package init?(reply text: String) {
-        guard let session = Self.session(of: text), Self.reviewResponse(session).text == text else { return nil }
+        let session = Self.session(of: text).map { Self.reviewResponse($0).text }
+        let escalation = Self.analyzedEscalation(of: text).map { Self.analysis($0).text }
+        guard text == session || text == escalation else { return nil }
         self.text = text
     }
 
@@ -38,6 +48,14 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static func reviewResponse(_ session: ReviewID) -> Subject { Subject("prc.\(session).response") }
     /// What the peer hub decided.
     package static func reviewDecision(_ session: ReviewID) -> Subject { Subject("prc.\(session).decision") }
+    /// Says that a task was escalated.
+    package static let escalation = Subject("supervisor.escalation")
+    /// What analysts report about an escalation.
+    package static func analysis(_ escalation: EscalationID) -> Subject { Subject("supervisor.analysis.\(escalation)") }
+    /// What the supervisor decided about an escalated task.
+    package static func resolution(_ task: TaskID) -> Subject { Subject("supervisor.resolution.\(task)") }
+    /// What people should look at.
+    package static func alert(_ severity: Severity) -> Subject { Subject("alerts.\(severity.rawValue)") }
     /// Asks whoever works on the task to stop.
     package static func cancel(_ task: TaskID) -> Subject { Subject("control.cancel.\(task)") }
     /// Hints to the leading dispatcher.
@@ -66,6 +84,9 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         package static let reviewResponses = "prc.*.response"
         package static let reviewDecisions = "prc.*.decision"
         package static let allSupervisor = "supervisor.>"
+        package static let analyses = "supervisor.analysis.*"
+        package static let resolutions = "supervisor.resolution.*"
+        package static let allAlerts = "alerts.*"
         package static let allSandbox = "sandbox.>"
         package static let allDeadLetters = "dlq.>"
         package static let deliveriesExhausted = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"

@@ -99,8 +99,29 @@ package enum BusTopology {
         ackPendingMax: 8192, waitingMax: 512
     )
 
+    /// All supervisors share it: what was escalated.
+    package static let supervisorEscalations = Consumer(
+        stream: .escalations, name: "supervisor-escalations", filter: Subject.escalation.text, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
+    /// All supervisors share it: analysts' reports.
+    package static let supervisorAnalyses = Consumer(
+        stream: .escalations, name: "supervisor-analyses", filter: Subject.Pattern.analyses, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
+    /// All orchestrators share it: what supervisors decided.
+    package static let orchestratorResolutions = Consumer(
+        stream: .escalations, name: "orchestrator-resolutions", filter: Subject.Pattern.resolutions, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
     /// The consumers that exist from the start; `work(_:)` ones come with their role.
-    package static let consumers: [Consumer] = [orchestratorResults, hubRequests, hubResponses]
+    package static let consumers: [Consumer] = [
+        orchestratorResults, hubRequests, hubResponses, supervisorEscalations, supervisorAnalyses,
+        orchestratorResolutions,
+    ]
 
     private static func stream(
         _ name: StreamName, _ subject: String, _ retention: Retention, _ discard: Discard, maxAge: Duration?,

@@ -29,6 +29,21 @@ extension Channel where Message == AgentReport {
     /// Where a work item asks for its report.
     package static func reply(_ subject: Subject) -> Channel { Channel(subject) }
     package static var reviewResponses: Channel { Channel(pattern: Subject.Pattern.reviewResponses) }
+    package static var analyses: Channel { Channel(pattern: Subject.Pattern.analyses) }
+}
+
+extension Channel where Message == EscalationNotice {
+    package static var escalations: Channel { Channel(.escalation) }
+}
+
+extension Channel where Message == ResolutionNotice {
+    package static func resolution(_ task: TaskID) -> Channel { Channel(.resolution(task)) }
+    package static var resolutions: Channel { Channel(pattern: Subject.Pattern.resolutions) }
+}
+
+extension Channel where Message == Alert {
+    package static func alert(_ severity: Severity) -> Channel { Channel(.alert(severity)) }
+    package static var allAlerts: Channel { Channel(pattern: Subject.Pattern.allAlerts) }
 }
 
 extension Channel where Message == ReviewRequest {

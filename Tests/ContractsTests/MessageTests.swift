@@ -32,6 +32,26 @@ import Testing
             { try ReviewDecision(json: $0).json }
         ),
         (
+            "analysis work",
+            #"{"v":1,"task_id":"\#(task)","tenant":"acme","workflow":"analysis","stage":"analysis","kind":"analysis","role":"supervisor","attempt":1,"lease_token":"t","deadline":"2026-01-31T12:00:00.250Z","input":{},"reply":"supervisor.analysis.\#(task)"}"#,
+            { try WorkItem(json: $0).json }
+        ),
+        (
+            "escalation notice",
+            #"{"v":1,"escalation_id":"\#(task)","tenant":"acme","task_id":"\#(task)","attempt":4,"role":"tester","source":"guard","guard":"has_tests"}"#,
+            { try EscalationNotice(json: $0).json }
+        ),
+        (
+            "resolution notice",
+            #"{"v":1,"escalation_id":"\#(task)","tenant":"acme","task_id":"\#(task)","resolution":"reassign","plan":{"a":1},"role":"tester"}"#,
+            { try ResolutionNotice(json: $0).json }
+        ),
+        (
+            "alert",
+            #"{"v":1,"name":"escalation_waits","severity":"warning","summary":"s","tenant":"acme","task_id":"\#(task)","escalation_id":"\#(task)","since":"2026-01-31T12:00:00.000Z"}"#,
+            { try Alert(json: $0).json }
+        ),
+        (
             "progress",
             #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"progress","number":3,"message":"half","data":[1]}"#,
             { try AgentReport(json: $0).json }

@@ -98,6 +98,18 @@ import Testing
             ["settle", "task.resolved", "queue"]
         ),
         (
+            "less to do", escalated, resolution(.lowerScope(plan: plan)), context(102), .queued,
+            ["settle", "task.resolved", "queue"]
+        ),
+        (
+            "more time for a human", escalated, resolution(.raiseDeadline(seconds: 50, plan: nil)), context(102),
+            .awaitingApproval, ["settle", "task.resolved", "task.approval_requested"]
+        ),
+        (
+            "more time for an agent", failed, resolution(.raiseDeadline(seconds: 50, plan: plan)),
+            context(102, escalates: true), .queued, ["settle", "task.resolved", "queue"]
+        ),
+        (
             "approve", escalated, resolution(.approve), context(102), .completed,
             ["settle", "task.resolved", "task.completed"]
         ),
@@ -196,6 +208,18 @@ import Testing
         let reassigned = Self.after(
             Self.escalated, Self.resolution(.reassign(Self.tester, plan: nil)), Self.context(102))
         #expect(reassigned.role == Self.tester)
+    }
+
+    @Test func `a raised deadline is the next attempts', or the same question's`() {
+        let asked = Self.after(
+            Self.escalated, Self.resolution(.raiseDeadline(seconds: 50, plan: nil)), Self.context(102))
+        #expect(asked.lease?.deadline == epoch.addingTimeInterval(152))
+        #expect(asked.lease?.token != Self.question, "An answer to the question before does not count.")
+        for (seconds, given) in [(50, 50), (Resolution.secondsRange.upperBound, 86_400)] {
+            let resolution = Self.resolution(.raiseDeadline(seconds: seconds, plan: Self.plan))
+            let handed = Self.after(Self.failed, resolution, Self.context(102, escalates: true))
+            #expect(handed.overrides.timeoutSeconds == given && handed.plan == Self.plan && handed.stageAttempt == 0)
+        }
     }
 
     @Test func `a guard that fails sends the work to its fixer, three times, then to the supervisor`() throws {

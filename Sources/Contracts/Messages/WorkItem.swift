@@ -6,7 +6,7 @@ package struct WorkItem: Sendable, Equatable {
     package let tenant: TenantID
     package let workflow: WorkflowName
     package let stage: String
-    /// The stage's kind: `work` or `review`.
+    /// The stage's kind, `work`; or `review` or `analysis`, which are no stage's.
     package let kind: String
     package let role: AgentRole
     /// Fences results: one that names an older attempt changes nothing.
@@ -80,7 +80,7 @@ extension WorkItem: WireMessage {
             return
         }
         guard let reply = Subject(reply: reply) else {
-            throw body.error("reply", "must be the response subject of a review session")
+            throw body.error("reply", "must be where a review's or an analysis's report goes")
         }
         self.reply = reply
     }

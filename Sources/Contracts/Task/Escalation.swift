@@ -61,6 +61,10 @@ package enum Resolution: Sendable, Equatable {
     case retry(plan: JSON?)
     /// The same, by agents of another role.
     case reassign(AgentRole, plan: JSON?)
+    /// The same, for less: the plan says what is enough.
+    case lowerScope(plan: JSON)
+    /// The same, with so much time for each attempt; a question to a human is asked again for so long.
+    case raiseDeadline(seconds: Int, plan: JSON?)
     /// What was developed is good: on to the next stage, or done.
     case approve
     case reject(reason: String)
@@ -68,15 +72,24 @@ package enum Resolution: Sendable, Equatable {
 
     /// The largest plan, in bytes of JSON.
     package static let planBytesMax = 16 * 1024
+    /// What a deadline may be raised to: as long as a human may be asked. Attempts get at most a task's longest.
+    package static let secondsRange = Stage.approvalSeconds
+    /// Characters of a reason.
+    package static let reasonRange = 1...500
 
     package enum Word: String, Sendable, CaseIterable {
-        case retry, reassign, approve, reject, cancel
+        case retry, reassign
+        case lowerScope = "lower_scope"
+        case raiseDeadline = "raise_deadline"
+        case approve, reject, cancel
     }
 
     package var word: Word {
         switch self {
         case .retry: .retry
         case .reassign: .reassign
+        case .lowerScope: .lowerScope
+        case .raiseDeadline: .raiseDeadline
         case .approve: .approve
         case .reject: .reject
         case .cancel: .cancel
@@ -85,7 +98,8 @@ package enum Resolution: Sendable, Equatable {
 
     package var plan: JSON? {
         switch self {
-        case .retry(let plan), .reassign(_, let plan): plan
+        case .retry(let plan), .reassign(_, let plan), .raiseDeadline(_, let plan): plan
+        case .lowerScope(let plan): plan
         case .approve, .reject, .cancel: nil
         }
     }

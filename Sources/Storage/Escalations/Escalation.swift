@@ -67,14 +67,15 @@ extension Resolution {
     var stored: String {
         switch self {
         case .retry: "rework"
-        case .reassign, .approve, .reject, .cancel: word.rawValue
+        case .reassign, .lowerScope, .raiseDeadline, .approve, .reject, .cancel: word.rawValue
         }
     }
 
     var notes: String? {
         switch self {
-        case .retry, .approve: nil
+        case .retry, .lowerScope, .approve: nil
         case .reassign(let role, _): "to \(role)"
+        case .raiseDeadline(let seconds, _): "to \(seconds) s"
         case .reject(let reason), .cancel(let reason): reason
         }
     }

@@ -78,8 +78,10 @@ extension TaskStep {
         if task.overrides.attemptMax == before.attemptMax { task.overrides.attemptMax = next.attemptMax }
     }
 
-    private mutating func askForApproval() {
-        let deadline = context.now.addingTimeInterval(TimeInterval(stage.timeout.components.seconds))
+    /// - Parameter seconds: how long; as long as the stage says when nil.
+    private mutating func askForApproval(seconds: Int? = nil) {
+        let seconds = seconds ?? Int(stage.timeout.components.seconds)
+        let deadline = context.now.addingTimeInterval(TimeInterval(seconds))
         let question = TaskID(at: context.now, random: context.random).description
         task.phase = .waiting(
             .approval, TaskRecord.Lease(token: question, dispatchedAt: context.now, deadline: deadline))
@@ -124,7 +126,8 @@ extension TaskStep {
     /// Carries a resolution out; answers why it cannot be.
     mutating func resolve(_ settlement: TaskMachine.Settlement) -> TaskMachine.Reason? {
         switch settlement.resolution {
-        case .retry, .reassign: if isBudgetUsedUp { return .budgetUsedUp }
+        case .retry, .reassign, .lowerScope: if isBudgetUsedUp { return .budgetUsedUp }
+        case .raiseDeadline: if stage.kind.isWork, isBudgetUsedUp { return .budgetUsedUp }
         case .approve: if task.draft == nil { return .nothingMade }
         case .reject, .cancel: break
         }
@@ -138,11 +141,23 @@ extension TaskStep {
         switch settlement.resolution {
         case .retry(let plan): sendBack(to: work, role: task.role, plan: plan)
         case .reassign(let role, let plan): sendBack(to: work, role: role, plan: plan)
+        case .lowerScope(let plan): sendBack(to: work, role: task.role, plan: plan)
+        case .raiseDeadline(let seconds, let plan): raiseDeadline(seconds, plan, from: work)
         case .approve: advance(nil)
         case .reject(let reason): end(.rejected(reason: reason))
         case .cancel(let reason): end(.canceled(reason: reason))
         }
         return nil
+    }
+
+    /// Whoever was too slow gets more time: agents for each attempt, a human for the same question.
+    private mutating func raiseDeadline(_ seconds: Int, _ plan: JSON?, from work: Int) {
+        switch stage.kind {
+        case .work:
+            task.overrides.timeoutSeconds = min(seconds, Stage.workSeconds.upperBound)
+            sendBack(to: work, role: task.role, plan: plan)
+        case .approve: askForApproval(seconds: seconds)
+        }
     }
 
     /// Nobody resolved it: the task fails, for it must end.

@@ -28,7 +28,9 @@ struct Outcome: Sendable {
             case .stop(let notice): notices.append(notice)
             case .queue(let role, _): queued[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
             case .free(let role): freed[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
-            case .escalate(let id, let cause): filed.append(FiledEscalation(id: id, cause: cause))
+            case .escalate(let id, let cause):
+                filed.append(FiledEscalation(id: id, cause: cause))
+                outbox.append(OutboxMessage(escalated: task, id, cause))
             case .settle(let id, let settlement):
                 settled.append(SettledEscalation(id: id, resolution: settlement.resolution, by: settlement.by))
             }
@@ -44,6 +46,18 @@ struct Outcome: Sendable {
 }
 
 extension OutboxMessage {
+    /// Tells the supervisor of an escalation; a lost one is made up for by its sweep.
+    init(escalated task: TaskRecord, _ id: EscalationID, _ cause: EscalationCause) {
+        let notice = EscalationNotice(
+            escalation: id, tenant: task.tenant, task: task.id, attempt: task.attempt, role: task.role,
+            source: cause.source.rawValue, failedGuard: cause.failedGuard
+        )
+        self.init(
+            messageID: notice.messageID, subject: Subject.escalation.text, payload: notice.json, tenant: task.tenant,
+            task: task.id, traceparent: task.traceparent
+        )
+    }
+
     /// The work message of one attempt.
     ///
     /// - Parameter derivation: set when the bus has lost the first one, so that the duplicate window lets it through.

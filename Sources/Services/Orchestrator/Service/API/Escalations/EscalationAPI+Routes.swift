@@ -70,11 +70,19 @@ extension EscalationAPI {
             .object([
                 .required(
                     "resolution", .choice(Resolution.Word.allCases.map(\.rawValue)),
-                    "retry: its work once more; reassign: by another role; approve: what was made is good; reject and "
-                        + "cancel end the task."
+                    "retry: its work once more; reassign: by another role; lower_scope: less of it; raise_deadline: "
+                        + "with more time; approve: what was made is good; reject and cancel end the task."
                 ),
-                .optional("plan", .anything, "With retry and reassign: handed to the agent; at most 16 KiB."),
+                .optional(
+                    "plan", .anything,
+                    "Handed to the agent; at most 16 KiB. Required with lower_scope, allowed with retry, reassign and "
+                        + "raise_deadline."
+                ),
                 .optional("role", .nullable(.name), "Required with reassign."),
+                .optional(
+                    "timeout_seconds", .nullable(.integer(Resolution.secondsRange)),
+                    "Required with raise_deadline: for each attempt, or for the question to a human."
+                ),
                 .optional("reason", .nullable(.text(min: 1, max: 500)), "Required with reject; allowed with cancel."),
             ])
         ),

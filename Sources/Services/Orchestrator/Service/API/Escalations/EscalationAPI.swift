@@ -51,9 +51,9 @@ struct EscalationAPI: Sendable {
     func resolve(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         let escalation = try await find(context)
-        let resolution = try EscalationRequests.resolution(
-            try await request.readJSON(limit: Self.bodyBytesMax), by: principal
-        )
+        var body = try JSONReader(try await request.readJSON(limit: Self.bodyBytesMax))
+        let resolution = try Resolution(from: &body, canceledBy: principal.subject)
+        try body.refuseUnknown()
         let event = TaskMachine.Event.escalationResolved(escalation.id, by: principal.subject, resolution)
         switch try await judge.apply(event, to: escalation.task, tenant: principal.tenant) {
         case .changed: return .json(EscalationView.document(try await find(context)))
@@ -72,44 +72,6 @@ struct EscalationAPI: Sendable {
             throw Problem.notFound("escalation")
         }
         return found
-    }
-}
-
-/// The bodies of the escalation routes, checked.
-enum EscalationRequests {
-    /// `POST /escalations/{id}/resolve`.
-    static func resolution(_ json: JSON, by principal: Principal) throws(JSONError) -> Resolution {
-        var body = try JSONReader(json)
-        let text = try body.string("resolution")
-        guard let word = Resolution.Word(rawValue: text) else {
-            let known = Resolution.Word.allCases.map(\.rawValue).joined(separator: ", ")
-            throw body.error("resolution", "must be one of \(known)")
-        }
-        let plan = body.optional("plan")
-        if let plan, plan.bytes.count > Resolution.planBytesMax {
-            throw body.error("plan", "must not be longer than \(Resolution.planBytesMax) bytes")
-        }
-        let role: AgentRole? = try body.optionalName("role")
-        let reason = try TaskAPI.reason(&body)
-        try body.refuseUnknown()
-        guard plan == nil || word == .retry || word == .reassign else {
-            throw body.error("plan", "goes with retry and reassign")
-        }
-        guard role == nil || word == .reassign else { throw body.error("role", "goes with reassign") }
-        guard reason == nil || word == .reject || word == .cancel else {
-            throw body.error("reason", "goes with reject and cancel")
-        }
-        switch word {
-        case .retry: return .retry(plan: plan)
-        case .reassign:
-            guard let role else { throw body.error("role", "is required with reassign") }
-            return .reassign(role, plan: plan)
-        case .approve: return .approve
-        case .reject:
-            guard let reason else { throw body.error("reason", "is required with reject") }
-            return .reject(reason: reason)
-        case .cancel: return .cancel(reason: reason ?? "canceled by \(principal.subject)")
-        }
     }
 }
 

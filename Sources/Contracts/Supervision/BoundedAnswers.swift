@@ -1,5 +1,3 @@
-package import Contracts
-
 /// What an escalation is to be resolved by: steps in the order in which to take them.
 package struct Synthesis: Sendable, Equatable {
     package enum StepType: String, Sendable, CaseIterable { case fix, improve, refactor, test, document, review }
@@ -40,16 +38,10 @@ package struct Synthesis: Sendable, Equatable {
 
 /// Like failures that an analyst has found.
 package struct PatternReport: Sendable, Equatable {
-    package enum Classification: String, Sendable, CaseIterable {
-        case skillGap = "skill_gap"
-        case agentConflict = "agent_conflict"
-        case processIssue = "process_issue"
-    }
-
     package struct Pattern: Sendable, Equatable {
         /// What its failures have in common, 1 to 200 characters.
         package let signature: String
-        package let classification: Classification
+        package let classification: EscalationCause.Classification
         /// 1 to 2000 characters.
         package let description: String
     }
@@ -77,12 +69,9 @@ package struct PatternReport: Sendable, Equatable {
     }
 }
 
-/// What a reviewer concludes.
+/// What somebody concludes who was asked to judge.
 package struct Consensus: Sendable, Equatable {
-    /// The votes of a peer review.
-    package enum Decision: String, Sendable, CaseIterable { case approve, conditional, reject, abstain }
-
-    package let decision: Decision
+    package let decision: VoteChoice
     /// 0 to 1.
     package let confidence: Double
     /// At most 2000 characters.
