@@ -1,0 +1,53 @@
+// Records on the status pipe: one line, one write, so that records of several processes never mix.
+
+#include "launcher.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int status = -1;
+static int told = -1;
+
+void report_to(int status_fd) {
+    status = status_fd;
+}
+
+void also_tell(int fd) {
+    told = fd;
+}
+
+void report(const char *format, ...) {
+    char line[512];  // below PIPE_BUF: the kernel writes it whole or not at all
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(line, sizeof line - 1, format, arguments);
+    va_end(arguments);
+    if (length < 0) _exit(EXIT_NOT_RUN);
+    if ((size_t)length > sizeof line - 2) length = sizeof line - 2;
+    line[length] = '\n';
+    ssize_t written;
+    do written = write(status, line, (size_t)length + 1);
+    while (written < 0 && errno == EINTR);
+    // Nobody reads: the executor is gone, and whoever notices next kills the sandbox.
+    if (written != length + 1) _exit(EXIT_NOT_RUN);
+}
+
+noreturn void fail(const char *stage, const char *at) {
+    fail_with(errno, stage, at);
+}
+
+noreturn void fail_with(int error, const char *stage, const char *at) {
+    char word[200];
+    size_t length = 0;
+    for (; at[length] != '\0' && length < sizeof word - 1; length++) {
+        word[length] = at[length] > ' ' && at[length] < 127 ? at[length] : '?';
+    }
+    word[length] = '\0';
+    // One word, and an exit that is not the program's own is not taken for it.
+    if (told >= 0 && write(told, "", 1) != 1) _exit(EXIT_NOT_RUN);
+    if (status >= 0) report("error stage=%s errno=%d at=%s", stage, error, word);
+    _exit(EXIT_NOT_RUN);
+}

@@ -1,0 +1,67 @@
+"""What a warm Python interpreter runs while it waits: it imports what was asked for, says that it is ready, takes one
+request, becomes that program. The request's form is in sandbox/README.md, section 5.
+
+Nothing here guards anything: the sandbox around this process does. The prelude only has to leave the program an
+interpreter as fresh as a cold one.
+"""
+
+import sys
+
+FEED, READY = 3, 4
+
+
+def wait_for_request(modules):
+    import io
+    import json
+    import os
+
+    for name in modules:
+        __import__(name)
+    os.write(READY, b"\n")
+    os.close(READY)
+    with io.open(FEED, "rb", 1 << 16) as feed:
+        length = feed.read(4)
+        if not length:
+            os._exit(0)  # nobody needed this interpreter
+        request = json.loads(feed.read(int.from_bytes(length, "big")))
+        for path, size in request["files"]:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with io.open(path, "xb") as file:
+                file.write(feed.read(size))
+    os.environ.update(request["env"])
+    if "random" in sys.modules:
+        sys.modules["random"].seed()  # as good as new: its first seed is as old as this process
+    return ["/code/main.py", *request["argv"]]
+
+
+def become(argv):
+    """Leaves in the interpreter what `python3 /code/main.py` would: sys.argv, sys.path and an empty __main__."""
+    import builtins
+
+    path = argv[0]
+    with open(path, "rb") as file:
+        source = file.read()
+    sys.argv = argv
+    prelude = __file__
+
+    def hide_prelude(kind, error, trace):
+        while trace and trace.tb_frame.f_code.co_filename == prelude:
+            trace = trace.tb_next
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = hide_prelude
+    os = sys.modules["os"]
+    os.unlink(prelude)
+    code = compile(source, path, "exec")
+    main = sys.modules["__main__"].__dict__
+    loader = type(main["__loader__"])("__main__", path)
+    main.clear()
+    main.update(
+        __name__="__main__", __doc__=None, __package__=None, __loader__=loader, __spec__=None, __annotations__={},
+        __builtins__=builtins, __file__=path, __cached__=None,
+    )
+    return code, main
+
+
+if __name__ == "__main__":
+    exec(*become(wait_for_request(sys.argv[1:])))
