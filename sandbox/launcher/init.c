@@ -59,8 +59,8 @@ static int await_program(const struct sandbox *sandbox, pid_t program, struct ru
         if (signal < 0 && errno != EINTR) fail("wait", "sigwaitinfo");
         if (signal == SIGTERM && !stopped) {
             stopped = true;
+            kill_the_rest(sandbox);  // first: a report that nobody reads ends this process
             report("stopped");
-            kill_the_rest(sandbox);
         }
     }
 }

@@ -154,8 +154,10 @@ static void become_slot(int release) {
 }
 
 static noreturn void start_init(int release[2], pid_t launcher) {
-    // The launcher's death is the sandbox's. It may have died before this line: then its pid is nobody's parent.
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail("clone", "PR_SET_PDEATHSIG");
+    // The launcher's death is the sandbox's. Where no pid namespace ends with its init, the init needs a last moment to
+    // end the program's group.
+    int last = sandbox.options.restricted == NULL ? SIGKILL : SIGTERM;
+    if (prctl(PR_SET_PDEATHSIG, last) != 0) fail("clone", "PR_SET_PDEATHSIG");
     if (close(release[1]) != 0) fail("clone", "release");
     if (sandbox.options.restricted == NULL) {
         int trees[TREES_MAX];
@@ -164,7 +166,7 @@ static noreturn void start_init(int release[2], pid_t launcher) {
         become_slot(release[0]);
         build_root(&sandbox, trees);
     } else {
-        if (getppid() != launcher) _exit(EXIT_NOT_RUN);
+        if (getppid() != launcher) _exit(EXIT_NOT_RUN);  // it died before the line above
         await_release(release[0]);
     }
     if (close(release[0]) != 0) fail("clone", "release");

@@ -46,8 +46,8 @@ noreturn void fail_with(int error, const char *stage, const char *at) {
         word[length] = at[length] > ' ' && at[length] < 127 ? at[length] : '?';
     }
     word[length] = '\0';
-    // One word, and an exit that is not the program's own is not taken for it.
-    if (told >= 0 && write(told, "", 1) != 1) _exit(EXIT_NOT_RUN);
     if (status >= 0) report("error stage=%s errno=%d at=%s", stage, error, word);
+    // Last: whoever hears of it may end this process.
+    if (told >= 0 && write(told, "", 1) != 1) _exit(EXIT_NOT_RUN);
     _exit(EXIT_NOT_RUN);
 }

@@ -42,12 +42,12 @@ def become(argv):
     with open(path, "rb") as file:
         source = file.read()
     sys.argv = argv
-    prelude = __file__
+    prelude, show = __file__, sys.__excepthook__
 
     def hide_prelude(kind, error, trace):
         while trace and trace.tb_frame.f_code.co_filename == prelude:
             trace = trace.tb_next
-        sys.__excepthook__(kind, error, trace)
+        show(kind, error.with_traceback(trace), trace)
 
     sys.excepthook = hide_prelude
     os = sys.modules["os"]
