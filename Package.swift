@@ -171,8 +171,9 @@ let package = Package(
         .testTarget(
             name: "OrchestratorServiceTests",
             dependencies: [
-                "OrchestratorService", "orchestrator", "Contracts", "HTTPEdge", "MessageBus", "NATS", "Storage",
-                "Postgres", "Bootstrap", "TestSupport", crypto, httpClient, httpTypes, jwt, nio, nioHTTP1, nioPosix,
+                "OrchestratorService", "PeerHubService", "orchestrator", "Contracts", "HTTPEdge", "MessageBus", "NATS",
+                "Storage", "Postgres", "Bootstrap", "TestSupport", crypto, httpClient, httpTypes, jwt, nio, nioHTTP1,
+                nioPosix,
                 lifecycle, log,
             ]
         ),

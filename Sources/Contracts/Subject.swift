@@ -48,6 +48,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static func reviewResponse(_ session: ReviewID) -> Subject { Subject("prc.\(session).response") }
     /// What the peer hub decided.
     package static func reviewDecision(_ session: ReviewID) -> Subject { Subject("prc.\(session).decision") }
+    /// Tells the peer hub that nobody waits for the decision any more.
+    package static func reviewCancel(_ session: ReviewID) -> Subject { Subject("prc.\(session).cancel") }
     /// Says that a task was escalated.
     package static let escalation = Subject("supervisor.escalation")
     /// What analysts report about an escalation.
@@ -83,6 +85,7 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         package static let reviewRequests = "prc.*.request"
         package static let reviewResponses = "prc.*.response"
         package static let reviewDecisions = "prc.*.decision"
+        package static let reviewCancels = "prc.*.cancel"
         package static let allSupervisor = "supervisor.>"
         package static let analyses = "supervisor.analysis.*"
         package static let resolutions = "supervisor.resolution.*"

@@ -117,10 +117,22 @@ package enum BusTopology {
         ackPendingMax: 1024, waitingMax: 512
     )
 
+    /// All peer hubs share it: sessions nobody waits for any more.
+    package static let hubCancels = Consumer(
+        stream: .reviews, name: "peer-hub-cancels", filter: Subject.Pattern.reviewCancels, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
+    /// All orchestrators share it: what became of reviews.
+    package static let orchestratorDecisions = Consumer(
+        stream: .reviews, name: "orchestrator-decisions", filter: Subject.Pattern.reviewDecisions, ackWait: ackWait,
+        ackPendingMax: 8192, waitingMax: 512
+    )
+
     /// The consumers that exist from the start; `work(_:)` ones come with their role.
     package static let consumers: [Consumer] = [
-        orchestratorResults, hubRequests, hubResponses, supervisorEscalations, supervisorAnalyses,
-        orchestratorResolutions,
+        orchestratorResults, orchestratorDecisions, hubRequests, hubResponses, hubCancels, supervisorEscalations,
+        supervisorAnalyses, orchestratorResolutions,
     ]
 
     private static func stream(

@@ -56,6 +56,11 @@ extension Channel where Message == ReviewDecision {
     package static var reviewDecisions: Channel { Channel(pattern: Subject.Pattern.reviewDecisions) }
 }
 
+extension Channel where Message == ReviewCancellation {
+    package static func reviewCancel(_ session: ReviewID) -> Channel { Channel(.reviewCancel(session)) }
+    package static var reviewCancels: Channel { Channel(pattern: Subject.Pattern.reviewCancels) }
+}
+
 extension Channel where Message == TaskEventBatch {
     package static func events(_ tenant: TenantID) -> Channel { Channel(.events(tenant)) }
     package static var allEvents: Channel { Channel(pattern: Subject.Pattern.allEvents) }

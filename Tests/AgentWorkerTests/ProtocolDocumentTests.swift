@@ -25,7 +25,11 @@ struct ProtocolDocumentTests {
 
     @Test func `every message has an example`() {
         let kinds = Dictionary(grouping: Self.blocks, by: \.kind).mapValues(\.count)
-        #expect(kinds == ["work-item": 1, "report": 4, "cancel": 1, "announcement": 1, "progress-line": 2, "vote": 1])
+        #expect(
+            kinds == [
+                "work-item": 1, "report": 4, "cancel": 1, "announcement": 1, "progress-line": 2, "vote": 1,
+                "review-plan": 1,
+            ])
     }
 
     @Test(arguments: blocks)
@@ -39,6 +43,11 @@ struct ProtocolDocumentTests {
         case "vote":
             var reader = try JSONReader(json)
             #expect(try VoteBody(from: &reader).choice == .conditional)
+        case "review-plan":
+            // What the orchestrator writes is compared with it by the tests of its core.
+            var plan = try JSONReader(json)
+            var review = try #require(try plan.optionalObject("review"))
+            #expect(try review.optionalObjects("concerns", atMost: ReviewTerms.seatsMax)?.count == 2)
         case "progress-line":
             var reader = StderrReader()
             let found = reader.read(Array((block.text + "\n").utf8))

@@ -70,6 +70,23 @@ import Testing
         #expect(TaskView.clock(12345.6) == "+12345.600 s")
     }
 
+    @Test func `a review's lines say what was decided, in which round and why`() throws {
+        let id = try #require(TaskID("0198c5a2-0000-7000-8000-000000000000"))
+        func detail(_ kind: TaskEvent.Kind, _ data: String) throws -> String {
+            TaskView.detail(
+                TaskEvent(
+                    task: id, tenant: TenantID(literal: "t"), sequence: 3, kind: kind,
+                    at: Date(timeIntervalSince1970: 0), attempt: 1, data: try JSON(parsing: data.utf8)))
+        }
+        let asked = #"{"stage":"review","session_id":"s","round":1,"author":"dev-1","deadline":"d"}"#
+        #expect(try detail(.reviewRequested, asked) == "round 1 · review · by dev-1 · session s")
+        let decided =
+            #"{"session_id":"s","round":1,"decision":"rejected","score":0.3,"votes":3,"reason":"Too little."}"#
+        #expect(try detail(.reviewDecided, decided) == "round 1 · rejected · Too little.")
+        let back = #"{"round":1,"rounds_left":2,"reason":"Too little.","role":"developer","plan":{}}"#
+        #expect(try detail(.reworking, back) == "round 1 · Too little. · for developer")
+    }
+
     @Test func `every kind of event and state has its word and look`() {
         for kind in TaskEvent.Kind.allCases { #expect(!TaskView.words(kind).isEmpty) }
         for state in TaskState.allCases { #expect(TaskDocument.style(of: state.rawValue) != nil) }

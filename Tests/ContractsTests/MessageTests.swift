@@ -52,6 +52,11 @@ import Testing
             { try Alert(json: $0).json }
         ),
         (
+            "review cancellation",
+            #"{"v":1,"session_id":"\#(task)","tenant":"acme","task_id":"\#(task)","reason":"r"}"#,
+            { try ReviewCancellation(json: $0).json }
+        ),
+        (
             "progress",
             #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"progress","number":3,"message":"half","data":[1]}"#,
             { try AgentReport(json: $0).json }

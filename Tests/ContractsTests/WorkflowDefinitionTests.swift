@@ -26,6 +26,32 @@ import Testing
         #expect(try Self.read(text).definition.text == text)
     }
 
+    @Test func `a review says who votes, or has the usual five`() throws {
+        let work = #"{"name":"w","kind":"work","role":"r"}"#
+        let usual = try Self.read(#"{"stages":[\#(work),{"name":"v","kind":"review"}]}"#).stages[1]
+        let terms = try #require(ReviewTerms(seats: ReviewTerms.seatsDefault, quorum: ReviewTerms.quorumDefault))
+        #expect(usual.kind == .review(terms) && usual.timeout == .seconds(180) && usual.role.text == "r")
+        let own = """
+            {"name":"v","kind":"review","quorum":0.6,"reviewers":[{"role":"a","weight":1},{"role":"b","weight":0.25}],\
+            "timeout_seconds":9}
+            """
+        let read = try Self.read(#"{"stages":[\#(work),\#(own)]}"#)
+        #expect(read.definition.text.contains(own))
+        #expect(try Self.read(read.definition.text) == read)
+    }
+
+    @Test func `what every installation has could be written by a tenant too`() throws {
+        for workflow in Workflow.builtIn {
+            let read = try Workflow(name: workflow.name, version: 1, definition: workflow.definition)
+            #expect(read == workflow)
+        }
+        #expect(Workflow.builtIn.map(\.name.text) == ["single", "reviewed", "gated"])
+    }
+
+    private static func review(_ fields: String) -> String {
+        #"{"stages":[{"name":"w","kind":"work","role":"r"},{"name":"v","kind":"review",\#(fields)}]}"#
+    }
+
     static let refusals: [(String, String)] = [
         ("{}", "stages"), (#"{"stages":[]}"#, "stages"), (#"{"stages":{}}"#, "stages"), ("[]", ""),
         (#"{"stages":[{"name":"a","kind":"approve"}]}"#, "stages[0].kind"),
@@ -51,6 +77,12 @@ import Testing
             "stages[1].role"
         ),
         (#"{"stages":[{"name":"w","kind":"work","role":"r"}],"owner":"me"}"#, "owner"),
+        (review(#""quorum":2"#), "stages[1].reviewers"), (review(#""quorum":"all""#), "stages[1].quorum"),
+        (review(#""reviewers":[]"#), "stages[1].reviewers"), (review(#""role":"r""#), "stages[1].role"),
+        (review(#""reviewers":[{"role":"a"}]"#), "stages[1].reviewers[0].weight"),
+        (review(#""reviewers":[{"role":"a","weight":1},{"role":"a","weight":1}]"#), "stages[1].reviewers"),
+        (review(#""reviewers":[{"role":"a","weight":1,"name":"x"}]"#), "stages[1].reviewers[0].name"),
+        (review(#""timeout_seconds":0"#), "stages[1].timeout_seconds"),
         (#"{"stages":[{"name":"w","kind":"work","role":"r"}],"escalate_on_failure":"no"}"#, "escalate_on_failure"),
     ]
 

@@ -60,6 +60,9 @@ extension TaskMachine.Decision {
             case .free: "free"
             case .escalate: "escalate"
             case .settle: "settle"
+            case .review: "review"
+            case .closeReview: "close"
+            case .keep: "keep"
             }
         }
     }

@@ -100,10 +100,12 @@ final class OrchestratorUnderTest: Sendable {
         ]
     }
 
+    var replicas: Int { ports.withLock { $0.count } }
+
     /// An orchestrator that was started apart is the next replica.
     func listens(on port: Int) { ports.withLock { $0.append(port) } }
 
-    private func orchestrator(_ environment: [String: String]) async throws -> Orchestrator {
+    func orchestrator(_ environment: [String: String]) async throws -> Orchestrator {
         let settings = ServiceConfiguration(environment: settings.merging(environment) { $1 })
         return try await Orchestrator(OrchestratorConfiguration(settings), logger: Self.quiet) { port in
             self.ports.withLock { $0.append(port) }
@@ -211,8 +213,10 @@ final class OrchestratorUnderTest: Sendable {
     // MARK: Agents
 
     /// Runs an agent of `role` beside `body`; it answers each work item with what `work` says.
+    ///
+    /// - Parameter name: by which the stores know it already; one they do not know when nil.
     func withAgent(
-        role: String = "developer", slots: Int = 8,
+        role: String = "developer", name: String? = nil, slots: Int = 8,
         work: @escaping @Sendable (WorkItem) async throws -> AgentReport.Body?,
         _ body: () async throws -> Void
     ) async throws {
@@ -222,7 +226,7 @@ final class OrchestratorUnderTest: Sendable {
         var configuration = BusConfiguration()
         configuration.ownsStreams = false
         let bus = MessageBus(connection: connection, configuration: configuration, logger: Self.quiet)
-        let me = AgentID("test-\(UInt32.random(in: 0 ... .max))") ?? AgentID(literal: "test")
+        let me = AgentID(name ?? "test-\(UInt32.random(in: 0 ... .max))") ?? AgentID(literal: "test")
         let leases = try await bus.leaseWork(of: [AgentRole(role) ?? AgentRole(literal: "developer")], slots: slots)
         try await withThrowingTaskGroup(of: Void.self) { group in
             let (arrivals, arrive) = AsyncStream<WorkLeases.Lease>.makeStream()
@@ -234,7 +238,8 @@ final class OrchestratorUnderTest: Sendable {
                         let report = AgentReport(
                             task: item.task, attempt: item.attempt, leaseToken: item.leaseToken, agent: me, body: answer
                         )
-                        _ = try await bus.publish(report, on: .results(item.role, item.task), id: nil)
+                        let channel = item.reply.map { Channel.reply($0) } ?? .results(item.role, item.task)
+                        _ = try await bus.publish(report, on: channel, id: nil)
                     }
                     leases.acknowledge([lease])
                 }

@@ -197,8 +197,8 @@ extension OrchestratorUnderTest {
             "/tasks/\(task)/approval", body, replica: replica, token: token(role: "operator", tenant: tenant))
     }
 
-    func kinds(of task: String) async throws -> [String] {
-        let events = try await get("/tasks/\(task)/events", token: token())
+    func kinds(of task: String, replica: Int = 0) async throws -> [String] {
+        let events = try await get("/tasks/\(task)/events", replica: replica, token: token())
         return try events.json.fields?.first { $0.name == "events" }?.value.array?.map {
             try TaskEvent(json: $0).kind.rawValue
         } ?? []

@@ -148,3 +148,32 @@ func castVotes(_ choices: [VoteChoice?], in terms: ReviewTerms) -> [CastVote] {
     @Test(arguments: ["", ".", "1.", ".5", "-1", "+1", "1e3", "0.00001", " 1", "1,5", "1.2.3", "1234567890", "०"])
     func `other texts are none`(_ text: String) { #expect(Weight(text) == nil) }
 }
+
+/// What the weights of the workflows every installation has come to.
+@Suite struct `Tally of the usual peers` {
+    @Test func `it takes all three, and one of them may be conditional`() {
+        let roles = ReviewTerms.peers.seats.map(\.role)
+        let choices: [VoteChoice?] = VoteChoice.allCases + [nil]
+        for first in choices {
+            for second in choices {
+                for third in choices {
+                    let given = [first, second, third]
+                    let votes = zip(roles, given).compactMap { role, choice in
+                        choice.map { CastVote(reviewer: role.text, role: role, choice: $0) }
+                    }
+                    let ruling = Tally(.peers, votes).ruling(atDeadline: true)
+                    let conditional = given.filter { $0 == .conditional }.count
+                    let wanted: Tally.Ruling =
+                        if given.contains(.reject) || conditional > 1 {
+                            .rejected
+                        } else if given.allSatisfy({ $0 == .approve || $0 == .conditional }) {
+                            .approved
+                        } else {
+                            .escalated
+                        }
+                    #expect(ruling == wanted, "\(given)")
+                }
+            }
+        }
+    }
+}

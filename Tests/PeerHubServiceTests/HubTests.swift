@@ -56,6 +56,65 @@ import Testing
         }
     }
 
+    @Test func `a request sent anew hands out the work of who has not voted`() async throws {
+        try await HubUnderTest.run { test in
+            let hub = try await test.hub()
+            let request = try HubUnderTest.request(["security", "architect"])
+            try await test.introduce(["security-1", "architect-1"])
+            try await test.ask(request)
+            let first = try await test.work(of: ["security", "architect"], count: 2)
+            let security = try #require(first.first { $0.role.text == "security" })
+            try await test.vote(HubUnderTest.output("approve"), on: security, by: "security-1")
+            while try await test.store.votes(in: [request.session]).isEmpty {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            _ = try await test.bus.publish(
+                request, on: .reviewRequest(request.session), id: "\(request.messageID).r1", tenant: request.tenant)
+            let again = try await test.work(of: ["security", "architect"], count: 1)
+            #expect(again.map(\.role.text) == ["architect"])
+            #expect(again.map(\.leaseToken) == first.filter { $0.role.text == "architect" }.map(\.leaseToken))
+            try await test.vote(HubUnderTest.output("approve"), on: again[0], by: "architect-1")
+            #expect(try await test.untilDecided(request.session).status == .approved)
+            await hub.stop()
+        }
+    }
+
+    @Test func `a session nobody waits for is closed, and its reviewers are told to stop`() async throws {
+        try await HubUnderTest.run { test in
+            let hub = try await test.hub()
+            let notices = try test.bus.subscribe(.allCancels)
+            let request = try HubUnderTest.request(["security", "architect"])
+            try await test.introduce(["security-1"])
+            try await test.ask(request)
+            let items = try await test.work(of: ["security", "architect"], count: 2)
+            let closing = ReviewCancellation(
+                session: request.session, tenant: request.tenant, task: request.task, reason: "nobody waits")
+            // Twice, and once for a session that is not there: neither is trouble.
+            for session in [request.session, request.session, ReviewID(HubUnderTest.newID())] {
+                let message =
+                    session == closing.session
+                    ? closing
+                    : ReviewCancellation(
+                        session: session, tenant: request.tenant, task: request.task, reason: "nobody waits")
+                _ = try await test.bus.publish(message, on: .reviewCancel(session), id: nil)
+            }
+            var stopped: Set<TaskID> = []
+            for await notice in notices {
+                #expect(notice.reason == "nobody waits" && notice.attempt == 1)
+                stopped.insert(notice.task)
+                if stopped.count == 2 { break }
+            }
+            #expect(stopped == Set(items.map(\.task)))
+            #expect(try await test.session(request.session)?.status == .canceled)
+            try await test.vote(HubUnderTest.output("approve"), on: items[0], by: "security-1")
+            while try await test.bus.backlog(of: BusTopology.hubResponses).map({ $0.pending + $0.ackPending }) != 0 {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(try await test.store.votes(in: [request.session]).isEmpty)
+            await hub.stop()
+        }
+    }
+
     @Test func `a session that nobody votes in is escalated at its deadline`() async throws {
         try await HubUnderTest.run { test in
             let hub = try await test.hub()
@@ -77,7 +136,10 @@ import Testing
             try await test.introduce(Self.reviewers.map { "\($0)-1" })
             let request = try HubUnderTest.request()
             try await test.ask(request)
-            let items = try await test.work(of: Self.reviewers, count: 5)
+            // The heaviest two abstain, whoever's work came first.
+            let items = try await test.work(of: Self.reviewers, count: 5).sorted {
+                Self.reviewers.firstIndex(of: $0.role.text) ?? 0 < Self.reviewers.firstIndex(of: $1.role.text) ?? 0
+            }
             let decisions = try test.bus.subscribe(.reviewDecisions)
             for item in items.prefix(2) {
                 try await test.vote(HubUnderTest.output("abstain"), on: item, by: "\(item.role)-1")

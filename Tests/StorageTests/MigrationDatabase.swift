@@ -15,6 +15,7 @@ struct MigrationDatabase: Sendable {
         "001_initial_schema.sql", "002_peer_review.sql", "003_learning_governance.sql", "004_accounts.sql",
         "005_task_budgets.sql", "006_webhooks.sql", "007_rate_limits.sql",
         "008_prompt_versions.sql", "009_review_decisions.sql", "010_workflow_stages.sql",
+        "011_review_stages.sql",
     ]
 
     /// 1, 2, 3, …
@@ -41,6 +42,13 @@ struct MigrationDatabase: Sendable {
         let template = try await template.value
         let name = try await template.server.freshDatabase(template: template.name)
         return MigrationDatabase(server: template.server, name: name)
+    }
+
+    /// Takes the migrations back that came later than `file`, the last first.
+    func takeBack(after file: String) async throws {
+        for later in Self.files.reversed().prefix(while: { $0 != file }) {
+            try await run(file: "down/\(later)").check()
+        }
     }
 
     var configuration: PostgresConfiguration {

@@ -36,9 +36,14 @@ import Testing
                 testDescription: "canceling",
                 columns: lease.merging(["state": "'canceling'", "cancel_reason": "'x'"]) { $1 }),
         ]
-        + ["developing", "testing", "reviewing", "deploying", "awaiting_approval", "escalated"].map { state in
+        + ["developing", "testing", "deploying", "awaiting_approval", "escalated"].map { state in
             Row(testDescription: state, columns: lease.merging(["state": "'\(state)'"]) { $1 })
-        }
+        } + [Row(testDescription: "reviewing", columns: lease.merging(reviewed) { $1 })]
+
+    static let reviewed = [
+        "state": "'reviewing'", "review_round": "1", "draft": "'{}'", "draft_agent": "'a'", "draft_role": "'r'",
+        "draft_attempt": "1",
+    ]
 
     static let unsound: [Row] = [
         Row(

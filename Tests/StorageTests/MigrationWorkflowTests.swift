@@ -41,6 +41,7 @@ import Testing
         try await database.sql(Self.task("single"))
         try await database.sql(Self.task("mine"))
         let file = try #require(MigrationDatabase.files.first { $0.contains("workflow_stages") })
+        try await database.takeBack(after: file)
         let refused = try await database.run(file: "down/\(file)")
         #expect(refused.status != 0)
         #expect(refused.output.contains("1 tasks of tenants' own workflows"), "\(refused.output)")

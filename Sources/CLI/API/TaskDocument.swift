@@ -18,6 +18,17 @@ struct TaskDocument: Sendable {
     let output: JSON?
     let errorCode: String?
     let errorMessage: String?
+    let rework: Int
+    /// Its reviews, the first first.
+    let reviews: [Review]
+
+    struct Review: Sendable {
+        let session: String
+        let round: Int
+        let status: String
+        /// Why it was decided so, once it is.
+        let summary: String?
+    }
 
     init(json: JSON) throws(CLIError) {
         do {
@@ -37,6 +48,14 @@ struct TaskDocument: Sendable {
             var failure = try reader.optionalObject("error")
             errorCode = try failure?.optionalString("code")
             errorMessage = try failure?.optionalString("message")
+            rework = try reader.optionalInt("rework") ?? 0
+            reviews = try (reader.optionalArray("reviews") ?? []).map { json throws(JSONError) in
+                var review = try JSONReader(json)
+                return Review(
+                    session: try review.string("session_id"), round: try review.int("round"),
+                    status: try review.string("status"), summary: try review.optionalString("summary")
+                )
+            }
         } catch {
             throw CLIError(
                 .badAnswer, "The API's answer is not a task.", next: "Check that --url is a Golden API.",

@@ -35,6 +35,7 @@ enum EscalationPrinter {
         console.print("\(console.styled(try reader.string("id"), .bold))  \(Table.printable(state))")
         let fields = [
             ("task", "task_id"), ("from", "source"), ("because", "reason"), ("guard", "guard"), ("role", "role"),
+            ("review", "session_id"),
             ("kind", "classification"), ("since", "created_at"), ("resolution", "resolution"), ("by", "resolved_by"),
             ("notes", "notes"),
         ]

@@ -39,8 +39,25 @@ struct GovernanceShowCommand: AsyncParsableCommand {
             let text = "of \(try outcomes.int("tasks")) tasks \(parts.joined(separator: ", "))"
             console.print("\(console.styled("outcomes", .dim)) \(text)")
         }
+        if let reviews = try reader.optionalObject("reviews").map(Self.reviews) {
+            console.print("\(console.styled("reviews", .dim)) \(reviews)")
+        }
         console.print("")
         for line in GovernanceTable.lines(try reader.string("content")) { console.print(GovernanceTable.line(line)) }
+    }
+}
+
+extension GovernanceShowCommand {
+    /// What peers said of the work that was done by it.
+    static func reviews(_ reviews: JSONReader) throws -> String {
+        var reviews = reviews
+        let total = try reviews.int("total")
+        guard total > 0 else { return "none yet" }
+        var parts: [String] = []
+        for name in ["approved", "rejected", "escalated"] { parts.append("\(try reviews.int(name)) \(name)") }
+        let rate = try reviews.required("approval_rate").double.map { "\(Int(($0 * 100).rounded())) %" } ?? "-"
+        return "of \(total) \(parts.joined(separator: ", ")); \(rate) approved, "
+            + "\(try reviews.int("rework_rounds")) rounds of rework"
     }
 }
 

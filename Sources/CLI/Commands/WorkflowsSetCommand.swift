@@ -10,6 +10,8 @@ struct WorkflowsSetCommand: AsyncParsableCommand {
         discussion: """
             The file says what the stages are; only name and kind must be given, and the role of work:
               {"stages": [{"name": "work", "kind": "work", "role": "developer", "guards": ["has_tests"]},
+                          {"name": "review", "kind": "review", "quorum": 0.75,
+                           "reviewers": [{"role": "security", "weight": 0.6}, {"role": "tester", "weight": 0.4}]},
                           {"name": "sign-off", "kind": "approve", "timeout_seconds": 86400}],
                "escalate_on_failure": true}
             Tasks that run keep the version they have.

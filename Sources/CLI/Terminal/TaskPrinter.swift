@@ -29,10 +29,15 @@ struct TaskPrinter {
         for (label, date) in [("created", task.createdAt), ("updated", task.updatedAt), ("ended", task.endedAt)] {
             if let date { rows.append((label, Timestamp.text(date))) }
         }
+        if task.rework > 0 { rows.append(("rework", "\(task.rework) of \(Workflow.reworkMax) rounds")) }
+        for review in task.reviews {
+            rows.append(
+                ("review \(review.round)", "\(review.status)  \(review.summary ?? "")  session \(review.session)"))
+        }
         if let code = task.errorCode { rows.append(("error", "\(code): \(task.errorMessage ?? "")")) }
         for (label, value) in rows {
             let style = label == "state" ? TaskDocument.style(of: value) ?? .bold : .bold
-            let padded = label + String(repeating: " ", count: 10 - label.count)
+            let padded = label + String(repeating: " ", count: max(1, 10 - label.count))
             let shown = Table.printable(value)
             console.print("\(console.styled(padded, .dim))\(label == "state" ? console.styled(shown, style) : shown)")
         }

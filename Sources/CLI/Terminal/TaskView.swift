@@ -86,6 +86,8 @@ final class TaskView: Sendable {
         case .rejected: "rejected"
         case .escalated: "escalated"
         case .reworking: "sent back"
+        case .reviewRequested: "in review"
+        case .reviewDecided: "reviewed"
         case .approvalRequested: "asks for approval"
         case .approved: "approved"
         case .resolved: "resolved"
@@ -97,7 +99,8 @@ final class TaskView: Sendable {
         case .completed, .approved: .green
         case .failed, .rejected: .red
         case .retrying, .canceling, .canceled, .escalated, .reworking: .yellow
-        case .created, .dispatched, .stageCompleted, .approvalRequested, .resolved: .bold
+        case .created, .dispatched, .stageCompleted, .approvalRequested, .resolved, .reviewRequested, .reviewDecided:
+            .bold
         case .progress: .cyan
         }
     }
@@ -109,9 +112,15 @@ final class TaskView: Sendable {
             guard let value = fields.first(where: { $0.name == name })?.value else { return nil }
             return value.string ?? (value.kind == .number ? value.text : nil)
         }
-        var parts = ["message", "reason", "code", "stage"].compactMap(text)
+        var parts: [String] = []
+        if event.kind == .reviewRequested || event.kind == .reviewDecided || event.kind == .reworking {
+            if let round = text("round") { parts.append("round \(round)") }
+            if let decision = text("decision") { parts.append(decision) }
+        }
+        parts += ["message", "reason", "code", "stage"].compactMap(text)
         if let role = text("role") { parts.append("for \(role)") }
-        if let agent = text("agent") { parts.append("by \(agent)") }
+        if let agent = text("agent") ?? text("author") { parts.append("by \(agent)") }
+        if event.kind == .reviewRequested, let session = text("session_id") { parts.append("session \(session)") }
         if event.kind == .dispatched || event.kind == .retrying { parts.append("attempt \(event.attempt)") }
         return Table.printable(parts.joined(separator: " · "))
     }

@@ -80,6 +80,16 @@ package struct JSONReader {
         return try JSONReader(value, path: full(name))
     }
 
+    /// The objects of a list; of a longer one, one more than `countMax`.
+    package mutating func optionalObjects(_ name: String, atMost countMax: Int) throws(JSONError) -> [JSONReader]? {
+        guard let array = try optionalArray(name) else { return nil }
+        var objects: [JSONReader] = []
+        for (index, element) in array.prefix(countMax + 1).enumerated() {
+            objects.append(try JSONReader(element, path: full("\(name)[\(index)]")))
+        }
+        return objects
+    }
+
     /// Throws when the object holds a field that no call above has asked for.
     package func refuseUnknown() throws(JSONError) {
         if let stranger = fields.keys.filter({ !asked.contains($0) }).min() {

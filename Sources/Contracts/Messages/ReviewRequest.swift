@@ -37,6 +37,11 @@ package struct ReviewRequest: Sendable, Equatable {
     }
 }
 
+extension ReviewRequest {
+    /// What the stream deduplicates by. Asked again because it may be lost, it has a suffix.
+    package var messageID: String { "\(session).request" }
+}
+
 extension ReviewRequest: WireMessage {
     package init(json: JSON) throws(JSONError) {
         var body = try JSONReader(json)
@@ -68,17 +73,7 @@ extension ReviewRequest: WireMessage {
         writer.field("round", round)
         writer.field("author", author)
         writer.field("author_owner", authorOwner)
-        writer.field("quorum", decimal: terms.quorum.description)
-        writer.field(
-            "reviewers",
-            array: { writer in
-                for seat in terms.seats {
-                    writer.element(object: {
-                        $0.field("role", seat.role.text)
-                        $0.field("weight", decimal: seat.weight.description)
-                    })
-                }
-            })
+        writer.fields(terms)
         writer.field("timeout_seconds", timeoutSeconds)
         writer.field("artifact", artifact)
     }

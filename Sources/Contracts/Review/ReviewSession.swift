@@ -38,6 +38,15 @@ package struct ReviewOutcome: Sendable, Equatable {
     }
 }
 
+extension ReviewOutcome {
+    /// The explanation in one sentence, where it has one.
+    package var summary: String? { fact("summary")?.string }
+    /// The share of the weights that approves, as the explanation says it.
+    package var quorum: JSON? { fact("quorum").flatMap { $0.kind == .number ? $0 : nil } }
+
+    private func fact(_ name: String) -> JSON? { explanation.fields?.first { $0.name == name }?.value }
+}
+
 /// One round of review of one artifact.
 package struct ReviewSession: Sendable, Equatable {
     /// What one seat's work item says, so that its report can be told from anybody else's.

@@ -35,6 +35,15 @@ package struct ReviewTerms: Sendable, Equatable {
         Seat(role: AgentRole(literal: "developer"), weight: Weight(tenThousandths: 1000)),
     ]
 
+    /// Who reviews in the workflows every installation has. It takes all three votes, of which one may be conditional;
+    /// any rejection, or a second conditional vote, sends the work back.
+    package static let peers = ReviewTerms(
+        checked: [
+            Seat(role: AgentRole(literal: "security"), weight: Weight(tenThousandths: 4000)),
+            Seat(role: AgentRole(literal: "reviewer"), weight: Weight(tenThousandths: 3000)),
+            Seat(role: AgentRole(literal: "tester"), weight: Weight(tenThousandths: 3000)),
+        ], quorum: quorumDefault)
+
     /// One vote's place: whoever votes for the role first holds it.
     package struct Seat: Sendable, Hashable {
         package let role: AgentRole
@@ -49,6 +58,11 @@ package struct ReviewTerms: Sendable, Equatable {
     package let seats: [Seat]
     /// Of the sum of all seats' weights, whoever votes; more than 0, at most 1.
     package let quorum: Weight
+
+    private init(checked seats: [Seat], quorum: Weight) {
+        self.seats = seats
+        self.quorum = quorum
+    }
 
     /// Nil unless there are 1 to 16 seats of different roles whose sum is more than 0 and at most 99999.9999, and the
     /// quorum is a share.
@@ -79,14 +93,17 @@ extension JSONReader {
     }
 
     /// A session's terms in the fields `reviewers` and `quorum`, each with its default.
-    package mutating func reviewTerms() throws(JSONError) -> ReviewTerms {
+    ///
+    /// - Parameter isStrict: refuses what a reviewer says besides role and weight, as the API's bodies do.
+    package mutating func reviewTerms(isStrict: Bool = false) throws(JSONError) -> ReviewTerms {
         var seats = ReviewTerms.seatsDefault
-        if let elements = try optionalArray("reviewers") {
+        if let elements = try optionalObjects("reviewers", atMost: ReviewTerms.seatsMax) {
             seats = []
-            for (index, element) in elements.prefix(ReviewTerms.seatsMax + 1).enumerated() {
-                var seat = try JSONReader(element, path: "reviewers[\(index)]")
+            for element in elements {
+                var seat = element
                 let role: AgentRole = try seat.name("role")
                 guard let weight = try seat.optionalWeight("weight") else { throw seat.error("weight", "is required") }
+                if isStrict { try seat.refuseUnknown() }
                 seats.append(ReviewTerms.Seat(role: role, weight: weight))
             }
         }
@@ -99,5 +116,22 @@ extension JSONReader {
             )
         }
         return terms
+    }
+}
+
+extension JSONWriter {
+    /// What `reviewTerms` reads.
+    package mutating func fields(_ terms: ReviewTerms) {
+        field("quorum", decimal: terms.quorum.description)
+        field(
+            "reviewers",
+            array: { writer in
+                for seat in terms.seats {
+                    writer.element(object: {
+                        $0.field("role", seat.role.text)
+                        $0.field("weight", decimal: seat.weight.description)
+                    })
+                }
+            })
     }
 }

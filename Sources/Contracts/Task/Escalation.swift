@@ -28,9 +28,11 @@ package struct EscalationCause: Sendable, Equatable {
         case guardFailure = "guard"
         /// Nobody approved or rejected in time.
         case approvalDeadline = "approval_deadline"
+        /// Reviewers still refused the work after the last round of rework, or could not decide.
+        case review
     }
 
-    /// What kind of trouble it is.
+    /// What kind of trouble it is. The raw values are stored.
     package enum Classification: String, Sendable, CaseIterable {
         case skillGap = "skill_gap"
         case agentConflict = "agent_conflict"
@@ -40,24 +42,36 @@ package struct EscalationCause: Sendable, Equatable {
     package let source: Source
     package let reason: String
     package let failedGuard: Guard?
+    /// The session that brought it about.
+    package let session: ReviewID?
+    package let classification: Classification
 
-    package init(_ source: Source, reason: String, failedGuard: Guard? = nil) {
+    /// - Parameter classification: what follows from the source when nil.
+    package init(
+        _ source: Source, reason: String, failedGuard: Guard? = nil, session: ReviewID? = nil,
+        classification: Classification? = nil
+    ) {
         self.source = source
         self.reason = reason
         self.failedGuard = failedGuard
+        self.session = session
+        self.classification = classification ?? source.classification
     }
+}
 
-    package var classification: Classification {
-        switch source {
+extension EscalationCause.Source {
+    fileprivate var classification: EscalationCause.Classification {
+        switch self {
         case .failure, .guardFailure: .skillGap
         case .approvalDeadline: .processIssue
+        case .review: .agentConflict
         }
     }
 }
 
 /// What becomes of an escalated task.
 package enum Resolution: Sendable, Equatable {
-    /// Back to the stage's work, with a plan for it, all attempts counted anew.
+    /// Back to the stage's work, all attempts counted anew, with a plan for it: the one that stands there when nil.
     case retry(plan: JSON?)
     /// The same, by agents of another role.
     case reassign(AgentRole, plan: JSON?)

@@ -51,6 +51,10 @@ package struct TaskRecord: Sendable, Equatable {
     package var plan: JSON?
     /// What the stages so far have developed.
     package var draft: Draft?
+    /// Whose work the draft is.
+    package var author: Author?
+    /// The number of its last review; each is one session.
+    package var reviewRound: Int
 
     package init(
         id: TaskID, tenant: TenantID, project: ProjectID, principal: String, name: String?, workflow: WorkflowName,
@@ -59,7 +63,7 @@ package struct TaskRecord: Sendable, Equatable {
         budgetTokens: Int? = nil, stage: Int, role: AgentRole, phase: Phase, attempt: Int = 0, stageAttempt: Int = 0,
         eventSequence: Int = 0, progressSeen: Int = 0, usageTokens: Int = 0, attemptTokens: Int = 0,
         promptVersion: Int? = nil, agent: AgentID? = nil, updatedAt: Date, rework: Int = 0, plan: JSON? = nil,
-        draft: Draft? = nil
+        draft: Draft? = nil, author: Author? = nil, reviewRound: Int = 0
     ) {
         self.id = id
         self.tenant = tenant
@@ -91,6 +95,8 @@ package struct TaskRecord: Sendable, Equatable {
         self.rework = rework
         self.plan = plan
         self.draft = draft
+        self.author = author
+        self.reviewRound = reviewRound
     }
 
     /// Work that is done and does not count yet: later stages judge it or build on it.
@@ -99,6 +105,22 @@ package struct TaskRecord: Sendable, Equatable {
         case new(JSON)
         /// Stored, and not read with the row: it may be large.
         case stored
+    }
+
+    /// Who made a draft, and how they came to it.
+    package struct Author: Sendable, Equatable {
+        package let agent: AgentID
+        package let role: AgentRole
+        package let attempt: Int
+        /// The version of the role's prompt that the attempt was handed; nil for none.
+        package let promptVersion: Int?
+
+        package init(agent: AgentID, role: AgentRole, attempt: Int, promptVersion: Int?) {
+            self.agent = agent
+            self.role = role
+            self.attempt = attempt
+            self.promptVersion = promptVersion
+        }
     }
 
     /// Per-attempt limits in force for the current stage.
@@ -126,7 +148,12 @@ package struct TaskRecord: Sendable, Equatable {
     }
 
     /// What a task waits for that no agent works on.
+    ///
+    /// Each is a question to the outside. The lease's token is its name: asked again it is the same question, and an
+    /// answer to another, or a second answer, changes nothing.
     package enum Wait: Sendable, Equatable {
+        /// Peers vote in the review session that the lease's token names.
+        case review
         /// A human approves or rejects what was developed.
         case approval
         /// Somebody resolves the escalation that the lease's token names.
@@ -134,6 +161,7 @@ package struct TaskRecord: Sendable, Equatable {
 
         package var state: TaskState {
             switch self {
+            case .review: .reviewing
             case .approval: .awaitingApproval
             case .resolution: .escalated
             }

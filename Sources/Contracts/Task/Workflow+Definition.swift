@@ -50,6 +50,14 @@ extension Stage {
         switch word {
         case "work":
             self = try Self.work(name.text, &body)
+        case "review":
+            guard let worker else { throw body.error("kind", "must be work at the first stage") }
+            let terms = try body.reviewTerms(isStrict: true)
+            let seconds = try Self.bounded("timeout_seconds", ReviewRequest.secondsRange, &body)
+            self.init(
+                name: name.text, kind: .review(terms), role: worker,
+                timeout: .seconds(seconds ?? ReviewRequest.secondsDefault), attemptMax: 1, guards: []
+            )
         case "approve":
             guard let worker else { throw body.error("kind", "must be work at the first stage") }
             let seconds = try Self.bounded("timeout_seconds", Self.approvalSeconds, &body)
@@ -57,7 +65,7 @@ extension Stage {
                 name: name.text, kind: .approve, role: worker,
                 timeout: .seconds(seconds ?? Self.approvalDefaultSeconds), attemptMax: 1, guards: []
             )
-        default: throw body.error("kind", "must be work or approve")
+        default: throw body.error("kind", "must be work, review or approve")
         }
         try body.refuseUnknown()
     }
@@ -107,6 +115,7 @@ extension Stage {
             writer.field("state", state.rawValue)
             writer.field("max_attempts", attemptMax)
             writer.field("guards", guards.map(\.rawValue))
+        case .review(let terms): writer.fields(terms)
         case .approve: break
         }
         writer.field("timeout_seconds", Int(timeout.components.seconds))

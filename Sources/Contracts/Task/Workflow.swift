@@ -29,8 +29,25 @@ package struct Workflow: Sendable, Equatable {
                     timeout: .seconds(600), attemptMax: 5, guards: []
                 )
             ]
-        )
+        ),
+        Workflow(name: WorkflowName(literal: "reviewed"), version: 1, stages: [developing, reviewing]),
+        Workflow(name: WorkflowName(literal: "gated"), version: 1, stages: [developing, reviewing, signingOff]),
     ]
+
+    private static let developing = Stage(
+        name: "develop", kind: .work(state: .developing), role: AgentRole(literal: "developer"), timeout: .seconds(600),
+        attemptMax: 5, guards: []
+    )
+
+    private static let reviewing = Stage(
+        name: "review", kind: .review(.peers), role: AgentRole(literal: "developer"),
+        timeout: .seconds(ReviewRequest.secondsDefault), attemptMax: 1, guards: []
+    )
+
+    private static let signingOff = Stage(
+        name: "sign-off", kind: .approve, role: AgentRole(literal: "developer"),
+        timeout: .seconds(Stage.approvalDefaultSeconds), attemptMax: 1, guards: []
+    )
 
     /// The last stage of work at or before `stage`: where a task goes back to.
     package func workStage(atOrBefore stage: Int) -> Int { stages[...stage].lastIndex { $0.kind.isWork } ?? 0 }
@@ -42,7 +59,8 @@ package struct Stage: Sendable, Equatable {
     package let kind: Kind
     /// Which agents may lease its work; at a stage of another kind, those whose work is judged and who get it back.
     package let role: AgentRole
-    /// For one attempt from dispatch to result; for an approval from the question to the answer.
+    /// For one attempt from dispatch to result; for an approval from the question to the answer; for a review from its
+    /// opening to the reviewers' deadline.
     package let timeout: Duration
     /// How often this stage is tried in all.
     package let attemptMax: Int
@@ -64,6 +82,8 @@ package struct Stage: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         /// An agent that leases `work.<role>`; the task shows `state` meanwhile (`developing` or `deploying`).
         case work(state: TaskState)
+        /// Peers who vote on what was developed.
+        case review(ReviewTerms)
         /// A human who approves or rejects what was developed.
         case approve
 
@@ -71,6 +91,7 @@ package struct Stage: Sendable, Equatable {
         package var state: TaskState {
             switch self {
             case .work(let state): state
+            case .review: .reviewing
             case .approve: .awaitingApproval
             }
         }
@@ -79,6 +100,7 @@ package struct Stage: Sendable, Equatable {
         package var word: String {
             switch self {
             case .work: "work"
+            case .review: "review"
             case .approve: "approve"
             }
         }
@@ -86,7 +108,7 @@ package struct Stage: Sendable, Equatable {
         package var isWork: Bool {
             switch self {
             case .work: true
-            case .approve: false
+            case .review, .approve: false
             }
         }
     }

@@ -20,6 +20,8 @@ package struct Escalation: Sendable, Equatable {
     package let source: String
     package let reason: String
     package let failedGuard: Guard?
+    /// The review that brought it about.
+    package let session: ReviewID?
     package let classification: EscalationCause.Classification?
     package let severity: String
     package let status: Status

@@ -9,16 +9,16 @@ struct FileEscalations: PostgresStatement {
     static let sql = """
         INSERT INTO escalations (
             id, message_id, tenant_id, task_id, attempt, source, agent_role, reason, guard, classification,
-            rework_round, traceparent, created_at, updated_at
+            rework_round, traceparent, created_at, updated_at, review_session_id
         )
         SELECT id, 'escalation.' || id, tenant_id, task_id, attempt, source, agent_role, reason, guard, classification,
-            rework_round, traceparent, created_at, created_at
+            rework_round, traceparent, created_at, created_at, review_session_id
         FROM unnest(
             $1::uuid[], $2::text[], $3::uuid[], $4::int8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-            $10::int8[], $11::text[], $12::timestamptz[]
+            $10::int8[], $11::text[], $12::timestamptz[], $13::uuid[]
         ) AS u(
             id, tenant_id, task_id, attempt, source, agent_role, reason, guard, classification, rework_round,
-            traceparent, created_at
+            traceparent, created_at, review_session_id
         )
         """
 
@@ -37,6 +37,7 @@ struct FileEscalations: PostgresStatement {
         bindings.ints(tasks.map(\.rework))
         bindings.texts(tasks.map(\.traceparent))
         bindings.timestamps(tasks.map(\.updatedAt))
+        bindings.uuids(causes.map { $0.session?.uuid })
     }
 }
 
@@ -72,7 +73,8 @@ struct ListEscalations: PostgresStatement {
     static let isReadOnly = true
     static let sql = """
         SELECT id, tenant_id, task_id, attempt, agent_role, source, reason, guard, classification, severity, status,
-            rework_round, created_at, resolution, action_plan, resolved_by, resolution_notes, resolved_at
+            rework_round, created_at, resolution, action_plan, resolved_by, resolution_notes, resolved_at,
+            review_session_id
         FROM escalations
         WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::uuid IS NULL OR id = $3)
             AND ($4::uuid IS NULL OR task_id = $4) AND ($5::bool IS NULL OR (status = 'resolved') = $5)
@@ -97,6 +99,7 @@ struct ListEscalations: PostgresStatement {
             id: EscalationID(try row.uuid(0)), tenant: try row.name(1), task: TaskID(try row.uuid(2)),
             attempt: try row.int(3), role: try row.textOrNil(4).flatMap { AgentRole($0) }, source: try row.text(5),
             reason: try row.text(6), failedGuard: try row.textOrNil(7).flatMap { Guard(rawValue: $0) },
+            session: try row.uuidOrNil(18).map { ReviewID($0) },
             classification: try row.textOrNil(8).flatMap { EscalationCause.Classification(rawValue: $0) },
             severity: try row.text(9), status: status, rework: try row.int(11), createdAt: try row.timestamp(12),
             outcome: try outcome(row)

@@ -50,7 +50,8 @@ struct FindPromptDocument: PostgresStatement {
     static let isReadOnly = true
     static let sql =
         "SELECT " + PromptRow.columns + """
-            , p.content, b.content, v.next_auto_at, o.tasks, o.completed, o.failed, o.rejected, o.canceled, o.retries
+            , p.content, b.content, v.next_auto_at, o.tasks, o.completed, o.failed, o.rejected, o.canceled, o.retries,
+                r.reviews, r.approved, r.rejected, r.escalated, r.sent_back
             FROM agent_prompts p
             LEFT JOIN agent_prompts b ON b.agent_role = p.agent_role AND b.version = p.base_version
             CROSS JOIN LATERAL prompt_update_verdict(p.agent_role) v
@@ -66,6 +67,17 @@ struct FindPromptDocument: PostgresStatement {
                     ORDER BY t.id DESC LIMIT $2
                 ) newest
             ) o
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS reviews, count(*) FILTER (WHERE decision = 'approved') AS approved,
+                    count(*) FILTER (WHERE decision = 'rejected') AS rejected,
+                    count(*) FILTER (WHERE decision = 'escalated') AS escalated,
+                    count(*) FILTER (WHERE sent_back) AS sent_back
+                FROM (
+                    SELECT decision, sent_back FROM prompt_reviews
+                    WHERE agent_role = p.agent_role AND prompt_version = p.version
+                    ORDER BY decided_at DESC LIMIT $2
+                ) newest
+            ) r
             WHERE p.id = $1
             """
 
@@ -83,6 +95,11 @@ struct FindPromptDocument: PostgresStatement {
                 tasks: try row.int(PromptRow.count + 3), completed: try row.int(PromptRow.count + 4),
                 failed: try row.int(PromptRow.count + 5), rejected: try row.int(PromptRow.count + 6),
                 canceled: try row.int(PromptRow.count + 7), retries: try row.int(PromptRow.count + 8)
+            ),
+            reviews: PromptReviews(
+                total: try row.int(PromptRow.count + 9), approved: try row.int(PromptRow.count + 10),
+                rejected: try row.int(PromptRow.count + 11), escalated: try row.int(PromptRow.count + 12),
+                reworkRounds: try row.int(PromptRow.count + 13)
             )
         )
     }

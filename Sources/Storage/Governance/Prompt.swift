@@ -35,6 +35,7 @@ package struct PromptDocument: Sendable, Equatable {
     /// When a proposal for the role could next become active by itself; nil when it could now, or never will.
     package let nextAutoAt: Date?
     package let outcomes: PromptOutcomes
+    package let reviews: PromptReviews
 }
 
 /// What became of the tasks whose last attempt was handed one version: so a harmful one shows.
@@ -49,6 +50,21 @@ package struct PromptOutcomes: Sendable, Equatable {
     package let canceled: Int
     /// Attempts that had to be repeated.
     package let retries: Int
+}
+
+/// What peers said of the work that was done by one version; of the newest `PromptOutcomes.tasksMax` reviews.
+package struct PromptReviews: Sendable, Equatable {
+    package let total: Int
+    package let approved: Int
+    package let rejected: Int
+    package let escalated: Int
+    /// How often work was sent back by itself.
+    package let reworkRounds: Int
+
+    /// The share that was approved, rounded down to four places; nil when nothing was reviewed.
+    package var approvalRate: Weight? {
+        total == 0 ? nil : Weight(tenThousandths: approved * Weight.one.tenThousandths / total)
+    }
 }
 
 /// Names one version of one role's prompt.

@@ -52,6 +52,18 @@ struct FindReview: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
 }
 
+/// Sessions, whoever's they are.
+struct FindReviews: PostgresStatement {
+    let ids: [ReviewID]
+
+    static let isReadOnly = true
+    static let sql = "SELECT " + ReviewRow.columns + " FROM peer_review_sessions s WHERE s.id = ANY($1::uuid[])"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
+}
+
 /// A page of a tenant's sessions, newest first.
 struct ListReviews: PostgresStatement {
     let filter: ReviewFilter

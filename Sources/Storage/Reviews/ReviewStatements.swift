@@ -167,6 +167,24 @@ struct DecideReviews: PostgresStatement {
     }
 }
 
+/// Closes sessions that nobody waits for; answers those that were open. Locked in order, as for votes.
+struct CancelReviews: PostgresStatement {
+    let ids: [ReviewID]
+
+    static let sql =
+        """
+        WITH open AS MATERIALIZED (
+            SELECT id FROM peer_review_sessions WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE peer_review_sessions s SET status = 'canceled', decided_at = clock_timestamp()
+        FROM open WHERE s.id = open.id AND s.status = 'open'
+        """ + " RETURNING " + ReviewRow.columns
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
+}
+
 extension PostgresRow {
     borrowing func voteChoice(_ column: Int) throws(PostgresError) -> VoteChoice {
         let text = try text(column)

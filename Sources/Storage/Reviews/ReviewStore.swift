@@ -64,6 +64,11 @@ package final class ReviewStore: Sendable {
         try await pool.transaction { [decide] tx in try BallotCount.sweep(limit: limit, decide: decide, in: tx) }
     }
 
+    /// Closes sessions that nobody waits for: later votes are late. Answers those that were open until now.
+    package func cancel(_ ids: [ReviewID]) async throws -> [ReviewSession] {
+        try await pool.execute(CancelReviews(ids: ids))
+    }
+
     // MARK: Announcing
 
     /// Decisions whose announcement nobody has confirmed for two seconds.

@@ -11,10 +11,12 @@ package struct TaskChange: Sendable {
     package let filed: [FiledEscalation]
     /// Escalations of the task that end with this change.
     package let settled: [SettledEscalation]
+    /// What reviews said of the prompts that the task's work was done by.
+    package let judged: [PromptReview]
 
     package init(
         previousSequence: Int, task: TaskRecord, events: [TaskEvent], outbox: [OutboxMessage],
-        filed: [FiledEscalation] = [], settled: [SettledEscalation] = []
+        filed: [FiledEscalation] = [], settled: [SettledEscalation] = [], judged: [PromptReview] = []
     ) {
         self.previousSequence = previousSequence
         self.task = task
@@ -22,6 +24,7 @@ package struct TaskChange: Sendable {
         self.outbox = outbox
         self.filed = filed
         self.settled = settled
+        self.judged = judged
     }
 
     /// Ends what is held for a task, with what it used, in the transaction that ends the task: so it is charged once.

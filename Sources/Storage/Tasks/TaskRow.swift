@@ -12,10 +12,11 @@ enum TaskRow {
         t.event_seq, t.progress_seen, t.usage_tokens, t.agent, t.updated_at, t.state, t.run_at, t.lease_token, \
         t.dispatched_at, t.deadline, t.cancel_reason, t.error_code, t.error_message, t.ended_at, \
         t.parent_id, t.budget_tokens, t.attempt_tokens, t.callback_url, t.prompt_version, \
-        t.rework, t.plan, t.draft IS NOT NULL
+        t.rework, t.plan, t.draft IS NOT NULL, t.review_round, t.draft_agent, t.draft_role, t.draft_attempt, \
+        t.draft_prompt_version
         """
     /// The first column after `columns`.
-    static let count: Int = 39
+    static let count: Int = 44
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord {
         TaskRecord(
@@ -31,8 +32,15 @@ enum TaskRow {
             usageTokens: try row.int(19), attemptTokens: try row.int(33),
             promptVersion: try row.intOrNil(35),
             agent: try row.textOrNil(20).flatMap { AgentID($0) }, updatedAt: try row.timestamp(21),
-            rework: try row.int(36), plan: try row.parsedJSONOrNil(37), draft: try row.bool(38) ? .stored : nil
+            rework: try row.int(36), plan: try row.parsedJSONOrNil(37), draft: try row.bool(38) ? .stored : nil,
+            author: try author(row), reviewRound: try row.int(39)
         )
+    }
+
+    private static func author(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord.Author? {
+        guard let agent = try row.textOrNil(40).flatMap({ AgentID($0) }) else { return nil }
+        return TaskRecord.Author(
+            agent: agent, role: try row.name(41), attempt: try row.int(42), promptVersion: try row.intOrNil(43))
     }
 
     private static func labels(_ row: borrowing PostgresRow) throws(PostgresError) -> [String: String] {
@@ -47,7 +55,8 @@ enum TaskRow {
         guard let state = TaskState(rawValue: text) else { throw unreadable("tasks.state is \(text)") }
         switch state {
         case .queued: return .queued(runAt: try row.timestamp(23))
-        case .developing, .testing, .reviewing, .deploying: return .running(state, try lease(row))
+        case .developing, .testing, .deploying: return .running(state, try lease(row))
+        case .reviewing: return .waiting(.review, try lease(row))
         case .awaitingApproval: return .waiting(.approval, try lease(row))
         case .escalated: return .waiting(.resolution, try lease(row))
         case .canceling: return .canceling(try lease(row), reason: try row.text(27))

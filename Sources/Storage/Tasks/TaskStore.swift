@@ -134,6 +134,11 @@ package final class TaskStore: Sendable {
         if !filed.isEmpty { try tx.enqueue(FileEscalations(filed: filed)) }
     }
 
+    private static func judge(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
+        let judged = changes.flatMap { change in change.judged.map { (change.task, $0) } }
+        if !judged.isEmpty { try tx.enqueue(KeepPromptReviews(reviews: judged)) }
+    }
+
     /// The transaction's last word: it is committed with this.
     private static func finish(_ changes: [TaskChange], in tx: borrowing PostgresTransaction) throws {
         guard !changes.isEmpty else { return }
@@ -143,6 +148,7 @@ package final class TaskStore: Sendable {
             _ = try batch.apply(in: tx)
         }
         try Self.escalate(changes, in: tx)
+        try Self.judge(changes, in: tx)
         try tx.enqueue(UpdateTasks(changes: changes))
         try tx.finish(
             AppendEffects(

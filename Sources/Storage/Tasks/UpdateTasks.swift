@@ -16,13 +16,13 @@ struct UpdateTasks: PostgresStatement {
                 $9::int8[], $10::int8[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::text[],
                 $15::timestamptz[], $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::json[],
                 $21::timestamptz[], $22::int8[], $23::int8[], $24::int8[], $25::int8[],
-                $26::int8[], $27::json[], $28::json[]
+                $26::int8[], $27::json[], $28::json[], $29::int8[], $30::text[], $31::text[], $32::int8[], $33::int8[]
             ) AS u(
                 id, previous_seq, state, stage, role, attempt, stage_attempt, event_seq,
                 progress_seen, usage_tokens, agent, updated_at, run_at, lease_token,
                 dispatched_at, deadline, cancel_reason, error_code, error_message, output,
                 ended_at, attempt_max, timeout_seconds, attempt_tokens, prompt_version,
-                rework, plan, draft
+                rework, plan, draft, review_round, draft_agent, draft_role, draft_attempt, draft_prompt_version
             )
         ), written AS (
             UPDATE tasks t SET
@@ -36,12 +36,14 @@ struct UpdateTasks: PostgresStatement {
                 draft = CASE WHEN u.ended_at IS NULL THEN coalesce(u.draft, t.draft) END,
                 ended_at = u.ended_at, attempt_max = u.attempt_max,
                 timeout_seconds = u.timeout_seconds, attempt_tokens = u.attempt_tokens,
-                prompt_version = u.prompt_version
+                prompt_version = u.prompt_version, review_round = u.review_round, draft_agent = u.draft_agent,
+                draft_role = u.draft_role, draft_attempt = u.draft_attempt,
+                draft_prompt_version = u.draft_prompt_version
             FROM u WHERE t.id = u.id AND t.event_seq = u.previous_seq
             RETURNING 1
         )
-        SELECT CASE WHEN count(*) = $29 THEN 0
-            ELSE ('locked tasks changed under their lock: wrote ' || count(*) || ' of ' || $29)::int END
+        SELECT CASE WHEN count(*) = $34 THEN 0
+            ELSE ('locked tasks changed under their lock: wrote ' || count(*) || ' of ' || $34)::int END
         FROM written
         """
 
@@ -76,6 +78,11 @@ struct UpdateTasks: PostgresStatement {
         bindings.ints(tasks.map(\.rework))
         bindings.jsons(tasks.map { $0.plan.map { Array($0.bytes) } })
         bindings.jsons(columns.map { $0.draft.map { Array($0.bytes) } })
+        bindings.ints(tasks.map(\.reviewRound))
+        bindings.texts(tasks.map { $0.author?.agent.text })
+        bindings.texts(tasks.map { $0.author?.role.text })
+        bindings.ints(tasks.map { $0.author?.attempt })
+        bindings.ints(tasks.map { $0.author?.promptVersion })
         bindings.int(changes.count)
     }
 }

@@ -22,10 +22,12 @@ package struct Explanation: Sendable, Equatable {
         package let holder: AgentID?
         /// Work waiting in the role's queue, and handed to agents; nil when the bus did not answer.
         package let queue: (pending: Int, held: Int)?
+        /// The session it waits for; nil when the peer hub has not opened it yet.
+        package let review: Review?
 
         package init(
             now: Date, slots: [AgentRole: Int], ahead: Int, aheadMax: Int, holder: AgentID?,
-            queue: (pending: Int, held: Int)?
+            queue: (pending: Int, held: Int)?, review: Review? = nil
         ) {
             self.now = now
             self.slots = slots
@@ -33,6 +35,18 @@ package struct Explanation: Sendable, Equatable {
             self.aheadMax = aheadMax
             self.holder = holder
             self.queue = queue
+            self.review = review
+        }
+    }
+
+    /// How a session stands.
+    package struct Review: Sendable {
+        package let session: ReviewSession
+        package let votes: [CastVote]
+
+        package init(session: ReviewSession, votes: [CastVote]) {
+            self.session = session
+            self.votes = votes
         }
     }
 
@@ -46,7 +60,7 @@ package struct Explanation: Sendable, Equatable {
                 details: ["Its agent has until \(Timestamp.text(lease.deadline)) to stop; then it is canceled anyway."],
                 next: nil
             )
-        case .waiting(let wait, let lease): waiting(task, wait, lease)
+        case .waiting(let wait, let lease): waiting(task, wait, lease, facts)
         case .ended(let ending, let at): ended(task, ending, at)
         }
     }
@@ -99,11 +113,12 @@ package struct Explanation: Sendable, Equatable {
     }
 
     private static func waiting(
-        _ task: TaskRecord, _ wait: TaskRecord.Wait, _ lease: TaskRecord.Lease
+        _ task: TaskRecord, _ wait: TaskRecord.Wait, _ lease: TaskRecord.Lease, _ facts: Facts
     ) -> Explanation {
         let since = "It waits since \(Timestamp.text(lease.dispatchedAt))"
         let deadline = Timestamp.text(lease.deadline)
         switch wait {
+        case .review: return reviewing(task, since: "\(since), at most until \(deadline)", facts)
         case .approval:
             return Explanation(
                 summary: "It waits for somebody to approve or reject what was developed.",
@@ -120,6 +135,36 @@ package struct Explanation: Sendable, Equatable {
                 next: "golden escalations show \(lease.token)"
             )
         }
+    }
+
+    private static func reviewing(_ task: TaskRecord, since: String, _ facts: Facts) -> Explanation {
+        let summary = "Its peers review it: round \(task.reviewRound)."
+        let bound = "\(since); then it is escalated. Rounds of rework so far: \(task.rework)."
+        guard let review = facts.review else {
+            let asked = "The peer hub was asked for a review and has not opened it yet; it is asked until it does."
+            return Explanation(summary: summary, details: [asked, bound], next: nil)
+        }
+        let session = review.session
+        var details = [
+            "Session \(session.id) is \(session.status.rawValue); votes count until "
+                + "\(Timestamp.text(session.deadline)), and \(session.terms.quorum) of the weights approve."
+        ]
+        var unstaffed: AgentRole?
+        for seat in session.terms.seats {
+            let vote = review.votes.first { $0.role == seat.role }
+            if let vote {
+                details.append("\(seat.role) (\(seat.weight)): \(vote.choice.rawValue), by \(vote.reviewer).")
+            } else if facts.slots[seat.role] ?? 0 == 0 {
+                unstaffed = unstaffed ?? seat.role
+                details.append("\(seat.role) (\(seat.weight)): has not voted; no agent is online for the role.")
+            } else {
+                details.append("\(seat.role) (\(seat.weight)): has not voted.")
+            }
+        }
+        return Explanation(
+            summary: summary, details: details + [bound],
+            next: unstaffed.map { "Start one: agent-worker --role \($0)" } ?? "golden reviews show \(session.id)"
+        )
     }
 
     private static func ended(_ task: TaskRecord, _ ending: TaskRecord.Ending, _ at: Date) -> Explanation {

@@ -13,6 +13,8 @@ package enum TaskMachine {
     package static let backoffCap: TimeInterval = 300
     /// How long an escalation may wait; a task nobody cares for that long fails.
     package static let resolutionTimeout: TimeInterval = 7 * 86_400
+    /// How long after the reviewers' deadline their decision may come; what nobody has decided by then is escalated.
+    package static let reviewGrace: TimeInterval = 60
     /// Who closes an escalation whose task ended without anybody's resolution.
     static let itself = "orchestrator"
 
@@ -25,6 +27,8 @@ package enum TaskMachine {
         case cancelRequested(reason: String)
         /// The current lease's deadline has passed.
         case deadlinePassed
+        /// The peers' session has an outcome.
+        case reviewDecided(ReviewDecision)
         /// A human answered the question named `question`; whichever is open when nil.
         case approvalGiven(question: String?, by: String, verdict: Approval)
         /// Somebody with the right to do so decided what becomes of an escalated task.
@@ -62,6 +66,12 @@ package enum TaskMachine {
         case hand(WorkItem)
         /// Ask whoever holds the attempt to stop.
         case stop(CancelNotice)
+        /// Ask the peer hub for the session that the row now waits for.
+        case review(ReviewID)
+        /// Tell the peer hub that nobody waits for the session any more.
+        case closeReview(ReviewCancellation)
+        /// Keep with the row what a review said of the prompt that the work was done by.
+        case keep(PromptReview)
         /// The task waits for the dispatcher, from that time on.
         case queue(AgentRole, runAt: Date)
         /// A slot that the task took up is free again.
@@ -150,6 +160,7 @@ package enum TaskMachine {
 
         case (.waiting(let wait, let lease), _):
             if let reason = answer(event, wait, lease, now: context.now, &step) { return .unchanged(reason) }
+        case (_, .reviewDecided): return .unchanged(.lost)
         case (_, .approvalGiven), (_, .escalationResolved): return .unchanged(.notApplicable)
         }
         return .changed(step.task, step.effects)
@@ -160,6 +171,15 @@ package enum TaskMachine {
         _ event: Event, _ wait: TaskRecord.Wait, _ lease: TaskRecord.Lease, now: Date, _ step: inout TaskStep
     ) -> Reason? {
         switch (wait, event) {
+        case (.review, .reviewDecided(let decision)):
+            guard decision.session.description == lease.token, decision.task == step.task.id else { return .lost }
+            step.conclude(decision)
+        case (.review, .cancelRequested(let reason)):
+            step.closeReview(reason)
+            step.end(.canceled(reason: reason))
+        case (.review, .deadlinePassed):
+            guard lease.deadline <= now else { return .notApplicable }
+            step.giveUpReview()
         case (.approval, .approvalGiven(let question, let by, let verdict)):
             guard question == nil || question == lease.token else { return .lost }
             step.approve(verdict, by: by)
@@ -180,8 +200,10 @@ package enum TaskMachine {
         case (.resolution, .deadlinePassed):
             guard lease.deadline <= now else { return .notApplicable }
             step.expire()
-        case (_, .reported): return .lost
-        case (_, .dispatched), (.approval, .escalationResolved), (.resolution, .approvalGiven): return .notApplicable
+        case (_, .reported), (.approval, .reviewDecided), (.resolution, .reviewDecided): return .lost
+        case (_, .dispatched), (.review, .approvalGiven), (.resolution, .approvalGiven), (.review, .escalationResolved),
+            (.approval, .escalationResolved):
+            return .notApplicable
         }
         return nil
     }
@@ -195,6 +217,26 @@ package enum TaskMachine {
         guard case .running(_, let lease) = task.phase else { return nil }
         let stage = workflow.stages[task.stage]
         return workItem(task, lease, stage: stage, input: input, prompt: prompt, previous: previous)
+    }
+
+    /// What the peer hub is asked while the task waits for its peers; nil when it does not. Asked again it is the same
+    /// session.
+    ///
+    /// - Parameters:
+    ///   - artifact: the task's draft.
+    ///   - owner: of the agent who made it.
+    package static func reviewRequest(
+        of task: TaskRecord, artifact: JSON, owner: String, workflow: Workflow
+    ) -> ReviewRequest? {
+        guard case .waiting(.review, let lease) = task.phase, let session = ReviewID(lease.token),
+            case .review(let terms) = workflow.stages[task.stage].kind, let author = task.author
+        else { return nil }
+        let seconds = lease.deadline.timeIntervalSince(lease.dispatchedAt) - reviewGrace
+        return ReviewRequest(
+            session: session, tenant: task.tenant, task: task.id, attempt: author.attempt, round: task.reviewRound,
+            author: author.agent.text, authorOwner: owner, terms: terms,
+            timeoutSeconds: max(Int(seconds.rounded()), 1), artifact: artifact
+        )
     }
 
     static func workItem(

@@ -6,16 +6,20 @@ extension TaskStep {
     /// The work of a stage is done; it counts when its guards hold.
     mutating func completeStage(_ output: JSON) {
         let failed = stage.guards.filter { !$0.holds(in: output) }
+        task.author = task.agent.map {
+            TaskRecord.Author(agent: $0, role: task.role, attempt: task.attempt, promptVersion: task.promptVersion)
+        }
         guard let first = failed.first else { return advance(output) }
         task.draft = .new(output)
         let names = failed.map(\.rawValue).joined(separator: ", ")
+        let plan = Self.plan(failed)
+        task.plan = plan
         guard task.rework < Workflow.reworkMax else {
             let reason = "After \(task.rework) rounds of rework this still fails: \(names)."
             return escalate(EscalationCause(.guardFailure, reason: reason, failedGuard: first))
         }
         if isBudgetUsedUp { return end(budgetExhausted) }
         task.rework += 1
-        let plan = Self.plan(failed)
         record(.reworking) { [task] in
             $0.field("round", task.rework)
             $0.field("rounds_left", Workflow.reworkMax - task.rework)
@@ -60,11 +64,12 @@ extension TaskStep {
         task.stage += 1
         task.stageAttempt = 0
         task.plan = nil
-        task.promptVersion = nil
         switch next.kind {
         case .work:
+            task.promptVersion = nil
             task.role = next.role
             queue(at: context.now)
+        case .review: askForReview()
         case .approve: askForApproval()
         }
     }
@@ -117,6 +122,7 @@ extension TaskStep {
         record(.escalated) {
             $0.field("escalation_id", id.description)
             $0.field("source", cause.source.rawValue)
+            $0.field("classification", cause.classification.rawValue)
             $0.field("reason", cause.reason)
             $0.field("deadline", Timestamp.text(deadline))
         }
@@ -139,10 +145,10 @@ extension TaskStep {
         }
         let work = context.workflow.workStage(atOrBefore: task.stage)
         switch settlement.resolution {
-        case .retry(let plan): sendBack(to: work, role: task.role, plan: plan)
-        case .reassign(let role, let plan): sendBack(to: work, role: role, plan: plan)
+        case .retry(let plan): sendBack(to: work, role: task.role, plan: plan ?? task.plan)
+        case .reassign(let role, let plan): sendBack(to: work, role: role, plan: plan ?? task.plan)
         case .lowerScope(let plan): sendBack(to: work, role: task.role, plan: plan)
-        case .raiseDeadline(let seconds, let plan): raiseDeadline(seconds, plan, from: work)
+        case .raiseDeadline(let seconds, let plan): raiseDeadline(seconds, plan ?? task.plan, from: work)
         case .approve: advance(nil)
         case .reject(let reason): end(.rejected(reason: reason))
         case .cancel(let reason): end(.canceled(reason: reason))
@@ -150,12 +156,13 @@ extension TaskStep {
         return nil
     }
 
-    /// Whoever was too slow gets more time: agents for each attempt, a human for the same question.
+    /// Whoever was too slow gets more time: agents for each attempt, peers and a human for the same question.
     private mutating func raiseDeadline(_ seconds: Int, _ plan: JSON?, from work: Int) {
         switch stage.kind {
         case .work:
             task.overrides.timeoutSeconds = min(seconds, Stage.workSeconds.upperBound)
             sendBack(to: work, role: task.role, plan: plan)
+        case .review: askForReview(seconds: min(seconds, ReviewRequest.secondsRange.upperBound))
         case .approve: askForApproval(seconds: seconds)
         }
     }
@@ -172,7 +179,7 @@ extension TaskStep {
         effects.append(.settle(id, settlement))
     }
 
-    private mutating func sendBack(to stage: Int, role: AgentRole, plan: JSON?) {
+    mutating func sendBack(to stage: Int, role: AgentRole, plan: JSON?) {
         release()
         task.stage = stage
         task.stageAttempt = 0

@@ -11,6 +11,7 @@ struct Instruments: Sendable {
     private let retried: Counter
     private let duration: Histogram
     private let refused: CounterFamily
+    private let decisions: CounterFamily
     private let active: Gauge
     private let depth: Gauge
 
@@ -27,6 +28,10 @@ struct Instruments: Sendable {
             "agent_reports_refused_total", "Reports that changed nothing, by reason (lost, ended, repeated, …).",
             labels: ["reason"]
         )
+        decisions = registry.counter(
+            "review_decisions_refused_total", "Decisions of reviews that changed nothing, by reason (lost, ended, …).",
+            labels: ["reason"]
+        )
         active = registry.gauge("orchestrator_active_tasks", "Tasks handed out and not ended, seen by the leader.")[]
         depth = registry.gauge("orchestrator_task_queue_depth", "Tasks due and waiting, seen by the leader.")[]
     }
@@ -41,6 +46,7 @@ struct Instruments: Sendable {
             case .retrying: retried.add()
             case .dispatched, .progress, .stageCompleted, .canceling: break
             case .reworking, .approvalRequested, .approved, .escalated, .resolved: break
+            case .reviewRequested, .reviewDecided: break
             }
         }
         for change in changes {
@@ -52,6 +58,8 @@ struct Instruments: Sendable {
     }
 
     func reportsRefused(_ reason: String, _ count: Int) { refused[reason].add(count) }
+
+    func decisionsRefused(_ reason: String, _ count: Int) { decisions[reason].add(count) }
 
     /// What the leader counted in Postgres; queues count to their bound.
     func show(active: Int, queued: Int) {

@@ -117,6 +117,7 @@ struct Stores: Sendable {
     let rateLimits: RateLimitStore
     let governance: GovernanceStore
     let reviews: ReviewStore
+    let taskReviews: TaskReviewStore
     let workflows: WorkflowStore
     let escalations: EscalationStore
 
@@ -137,6 +138,7 @@ struct Stores: Sendable {
         reviews = ReviewStore(pool: pool) { session, votes, atDeadline in
             Tally(session.terms, votes).outcome(atDeadline: atDeadline)
         }
+        taskReviews = TaskReviewStore(pool: pool)
         workflows = WorkflowStore(pool: pool)
         escalations = EscalationStore(pool: pool)
     }
@@ -167,10 +169,12 @@ struct Work: Sendable {
         registry: MetricsRegistry, logger: Logger
     ) throws {
         let instruments = Instruments(registry)
-        let catalogue = WorkflowCatalogue(store: stores.workflows)
-        let decider = Decider(workflows: catalogue, prompts: PromptBook(store: stores.governance))
+        let decider = Decider(
+            workflows: WorkflowCatalogue(store: stores.workflows), prompts: PromptBook(store: stores.governance))
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
+        let requester = ReviewRequester(
+            bus: bus, store: stores.taskReviews, agents: agents, decider: decider, logger: logger)
         let census = ReplicaCensus(bus: bus, logger: logger)
         self.census = census
         let rateLimits = try RateLimits(configuration.rateLimits, redis: redis, census: census, logger: logger)
@@ -181,45 +185,65 @@ struct Work: Sendable {
         limits.tenantConcurrency = configuration.tenantConcurrency
         let dispatcher = Dispatcher(
             limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
-            hub: hub, bus: bus, agents: agents, instruments: instruments, tokens: tokens, logger: logger
+            reviews: requester, hub: hub, bus: bus, agents: agents, instruments: instruments, tokens: tokens,
+            logger: logger
         )
         let reports = ReportApplier(
             bus: bus, tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
             logger: logger
         )
-        let leadership = Leadership(
-            election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
-            dispatcher: dispatcher, relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, logger: logger),
-            reconciler: Reconciler(
-                tasks: stores.tasks, records: stores.records, budgets: stores.budgets,
-                ledger: LedgerCheck(budgets: stores.budgets, registry: registry, logger: logger),
-                agentStore: stores.agents, agents: agents, decider: decider,
-                dispatcher: dispatcher, instruments: instruments, logger: logger
-            ),
-            lostWork: LostWork(
-                bus: bus, outbox: stores.outbox, records: stores.records, agents: agents, decider: decider,
-                publisher: publisher, logger: logger
-            ),
-            logger: logger
+        let decisions = DecisionApplier(
+            bus: bus, reviews: stores.taskReviews, tasks: stores.tasks, decider: decider, dispatcher: dispatcher,
+            instruments: instruments
+        )
+        let leadership = Self.leadership(
+            configuration, stores, bus, registry, agents, decider, dispatcher, publisher, instruments, requester,
+            decisions, logger: logger
         )
         let judge = TaskJudge(tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments)
         workflows = WorkflowAPI(store: stores.workflows, catalogue: decider.workflows)
         escalations = EscalationAPI(store: stores.escalations, judge: judge)
+        let submitter = TaskSubmitter(
+            tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
+            budgetDefault: configuration.taskBudgetTokens)
         api = TaskAPI(
-            store: stores.tasks,
-            submitter: TaskSubmitter(
-                tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
-                budgetDefault: configuration.taskBudgetTokens
-            ),
-            judge: judge, tokens: tokens, hub: hub, agents: agents, agentStore: stores.agents, bus: bus,
-            workflows: decider.workflows
+            store: stores.tasks, submitter: submitter, judge: judge, tokens: tokens, hub: hub, agents: agents,
+            agentStore: stores.agents, bus: bus, reviews: stores.reviews, workflows: decider.workflows
         )
-        let sweeper = ReservationSweeper(budgets: stores.budgets, logger: logger)
-        let gauges = BudgetGauges(budgets: stores.budgets, registry: registry, logger: logger)
-        services = [
-            publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, leadership,
-            Running("reservations", run: sweeper.run), Running("budget-gauges", run: gauges.run),
-            tokens, RateLimitKeeper(limits: rateLimits, store: stores.rateLimits, bus: bus, logger: logger),
-        ]
+        services =
+            [publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, requester, decisions]
+            + [
+                leadership, tokens,
+                RateLimitKeeper(limits: rateLimits, store: stores.rateLimits, bus: bus, logger: logger),
+            ]
+            + Self.budgets(stores.budgets, registry: registry, logger: logger)
+    }
+
+    private static func leadership(
+        _ configuration: OrchestratorConfiguration, _ stores: Stores, _ bus: MessageBus, _ registry: MetricsRegistry,
+        _ agents: AgentDirectory, _ decider: Decider, _ dispatcher: Dispatcher, _ publisher: EffectPublisher,
+        _ instruments: Instruments, _ requester: ReviewRequester, _ decisions: DecisionApplier, logger: Logger
+    ) -> Leadership {
+        Leadership(
+            election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
+            dispatcher: dispatcher, relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, logger: logger),
+            reconciler: Reconciler(
+                stores: stores, ledger: LedgerCheck(budgets: stores.budgets, registry: registry, logger: logger),
+                agents: agents, decider: decider, dispatcher: dispatcher, instruments: instruments, logger: logger
+            ),
+            lostWork: LostWork(
+                bus: bus, outbox: stores.outbox, records: stores.records, agents: agents, decider: decider,
+                publisher: publisher, reviews: requester, logger: logger
+            ),
+            reviews: ReviewRecovery(
+                bus: bus, reviews: stores.taskReviews, requester: requester, applier: decisions, logger: logger),
+            logger: logger
+        )
+    }
+
+    private static func budgets(_ store: BudgetStore, registry: MetricsRegistry, logger: Logger) -> [any Service] {
+        let sweeper = ReservationSweeper(budgets: store, logger: logger)
+        let gauges = BudgetGauges(budgets: store, registry: registry, logger: logger)
+        return [Running("reservations", run: sweeper.run), Running("budget-gauges", run: gauges.run)]
     }
 }

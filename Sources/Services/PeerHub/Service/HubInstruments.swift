@@ -7,6 +7,7 @@ internal import Storage
 struct HubInstruments: Sendable {
     private let consensus: HistogramFamily
     private let opened: Counter
+    private let canceled: Counter
     private let votes: CounterFamily
 
     init(_ registry: MetricsRegistry) {
@@ -15,6 +16,9 @@ struct HubInstruments: Sendable {
             labels: ["decision"]
         )
         opened = registry.counter("peer_review_sessions_opened_total", "Sessions opened by this replica.")[]
+        canceled =
+            registry.counter(
+                "peer_review_sessions_canceled_total", "Sessions closed by this replica, since nobody waits.")[]
         votes = registry.counter(
             "peer_review_votes_total",
             "Votes by what became of them: counted, repeated, unknown, unreadable, or why they were refused.",
@@ -23,6 +27,8 @@ struct HubInstruments: Sendable {
     }
 
     func sessionOpened() { opened.add() }
+
+    func sessionCanceled() { canceled.add() }
 
     func decided(_ session: ReviewSession) {
         guard case .decided(let decision) = session.phase else { return }

@@ -11,8 +11,9 @@ internal import Storage
 
 /// Puts a peer hub together: it opens review sessions, counts votes and says what was decided.
 ///
-/// Owns the tables of sessions and votes. Hears `prc.<session>.request` and `prc.<session>.response`; says
-/// `work.<role>` and `prc.<session>.decision`. It keeps nothing: any replica takes any message.
+/// Owns the tables of sessions and votes. Hears `prc.<session>.request`, `prc.<session>.response` and
+/// `prc.<session>.cancel`; says `work.<role>`, `prc.<session>.decision` and `control.cancel.<work>`. It keeps nothing:
+/// any replica takes any message.
 package struct PeerHub: Sendable {
     /// What runs, in the order to start in; shut down in the reverse order.
     package let services: [any Service]
@@ -48,6 +49,7 @@ package struct PeerHub: Sendable {
             Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
             Running("topology", run: bus.setUpAndRun), decisions,
             RequestIntake(bus: bus, store: store, instruments: instruments, logger: logger),
+            CancellationIntake(bus: bus, store: store, instruments: instruments, logger: logger),
             ResponseIntake(
                 bus: bus, store: store, decisions: decisions, instruments: instruments, logger: logger),
             Self.server(

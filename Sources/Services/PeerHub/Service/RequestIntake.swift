@@ -10,7 +10,8 @@ internal import Storage
 /// Opens sessions that are asked for and hands each seat's work to the agents of its role.
 ///
 /// A request is acknowledged once its session is stored and all work is on its way; one that comes again finds the
-/// session and sends the same work under the same ids.
+/// session and sends the work of the seats that have not voted: under the same ids when it is the same message, under
+/// new ones when it was sent anew because messages were lost.
 final class RequestIntake: Service {
     /// Requests in hand at once.
     static let batchMax = 64
@@ -62,9 +63,9 @@ final class RequestIntake: Service {
                 "opened a review",
                 metadata: ["session_id": "\(opened.id)", "task_id": "\(opened.task)", "round": "\(opened.round)"]
             )
-            try await handOut(opened, request.artifact)
+            try await handOut(opened, request, received.messageID)
         case .exists(let known):
-            if known.status == .open { try await handOut(known, request.artifact) }
+            if known.status == .open { try await handOut(known, request, received.messageID) }
         case .conflict(let rival):
             return .giveUp(
                 reason: "session_conflict",
@@ -76,11 +77,13 @@ final class RequestIntake: Service {
 
     /// One work item for each seat. The id that stands for a task's is the seat's own, so that an agent may hold the
     /// work of several seats, and the work under review, at once.
-    private func handOut(_ session: ReviewSession, _ artifact: JSON) async throws {
-        let input = Self.input(session, artifact)
+    private func handOut(_ session: ReviewSession, _ request: ReviewRequest, _ messageID: String?) async throws {
+        let input = Self.input(session, request.artifact)
+        let suffix = Self.suffix(of: messageID, request)
+        let voted = Set(try await store.votes(in: [session.id])[session.id]?.map(\.cast.role) ?? [])
         try await withThrowingTaskGroup(of: Void.self) { group in
             for seat in session.terms.seats {
-                guard let assignment = session.assignments[seat.role] else { continue }
+                guard let assignment = session.assignments[seat.role], !voted.contains(seat.role) else { continue }
                 let item = WorkItem(
                     task: assignment.work, tenant: session.tenant, workflow: Self.workflow, stage: "review",
                     kind: "review", role: seat.role, attempt: 1, leaseToken: assignment.leaseToken,
@@ -88,13 +91,19 @@ final class RequestIntake: Service {
                 )
                 group.addTask {
                     _ = try await self.bus.publish(
-                        item, on: .work(seat.role), id: "\(item.task).1", traceparent: session.traceparent,
-                        tenant: session.tenant
+                        item, on: .work(seat.role), id: "\(item.task).1\(suffix)",
+                        traceparent: session.traceparent, tenant: session.tenant
                     )
                 }
             }
             try await group.waitForAll()
         }
+    }
+
+    /// What makes a request sent anew another message than the first; the same for its work.
+    private static func suffix(of messageID: String?, _ request: ReviewRequest) -> String {
+        guard let messageID, messageID.hasPrefix(request.messageID) else { return "" }
+        return String(messageID.dropFirst(request.messageID.count).prefix(32))
     }
 
     private static func input(_ session: ReviewSession, _ artifact: JSON) -> JSON {

@@ -5,7 +5,8 @@ internal import HTTPEdge
 extension TaskAPI {
     static let submission = Schema.object([
         .optional("name", .nullable(.text(min: 1, max: 120, pattern: "^[A-Za-z0-9 ._/:-]+$")), "A label for people."),
-        .optional("workflow", .nullable(.name), "`single` when absent, or one of the tenant's own."),
+        .optional(
+            "workflow", .nullable(.name), "`single` when absent, `reviewed`, `gated`, or one of the tenant's own."),
         .optional("project", .nullable(.name), "`default` when absent."),
         .optional("role", .nullable(.name), "Which agents do the first stage; the workflow says when absent."),
         .optional("priority", .nullable(.integer(TaskSubmission.priorityRange)), "9 goes first among one's own; 5."),
@@ -46,15 +47,24 @@ extension TaskAPI {
         .optional("agent", .text(), "The agent that reported last."),
         .required("rework", .integer(0...Workflow.reworkMax), "How often its work was sent back by itself."),
         .optional("plan", .anything, "What the next attempts are asked to do about the ones before."),
+        .optional("review_round", .integer(), "The number of its last review."),
+        .optional("review_session_id", .uuid, "While its peers review it: their session."),
         .optional("approval_id", .uuid, "While it waits for approval: the question that is open."),
         .optional("escalation_id", .uuid, "While it is escalated."),
         .required("created_at", .time), .required("updated_at", .time),
         .optional("run_at", .time, "While queued: the next attempt starts no sooner."),
-        .optional("deadline", .time, "While somebody works: a later result is lost."),
+        .optional("deadline", .time, "While somebody works or is asked: what comes later is lost."),
         .optional("ended_at", .time), .optional("cancel_reason", .text()),
         .optional("error", .object([.required("code", .text()), .required("message", .text())])),
         .optional("input", .anything, "Not in lists."), .optional("output", .anything, "Once completed; not in lists."),
         .optional("draft", .anything, "What its stages have made so far and what is judged; not in lists."),
+        .optional("reviews", .array(of: review), "Its reviews, the first first; not in lists."),
+    ])
+
+    private static let review = Schema.object([
+        .required("session_id", .uuid), .required("round", .integer()),
+        .required("status", .choice(ReviewStatus.allCases.map(\.rawValue))),
+        .optional("score", .number, "Once decided."), .optional("summary", .text(), "Once decided: why."),
     ])
 
     static let event = Schema.object([

@@ -21,6 +21,7 @@ struct TaskAPI: Sendable {
     let agents: AgentDirectory
     let agentStore: AgentStore
     let bus: MessageBus
+    let reviews: ReviewStore
     let workflows: WorkflowCatalogue
 
     func submit(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -89,7 +90,13 @@ struct TaskAPI: Sendable {
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let found = try await find(request, context)
-        return .json(TaskView.document(found, workflow: try await workflow(of: found.task)))
+        let task = found.task
+        let rounds =
+            task.reviewRound == 0
+            ? []
+            : try await reviews.sessions(
+                of: task.id, tenant: task.tenant, limit: ReviewAPI.roundsMax)
+        return .json(TaskView.document(found, workflow: try await workflow(of: task), reviews: rounds))
     }
 
     func events(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -180,8 +187,16 @@ struct TaskAPI: Sendable {
         let now = Date()
         return Explanation.Facts(
             now: now, slots: agents.slots(at: now), ahead: ahead, aheadMax: 1000,
-            holder: agents.holder(of: task.id, at: now), queue: queue
+            holder: agents.holder(of: task.id, at: now), queue: queue, review: try await review(of: task)
         )
+    }
+
+    private func review(of task: TaskRecord) async throws -> Explanation.Review? {
+        guard case .waiting(.review, let lease) = task.phase, let id = ReviewID(lease.token),
+            let session = try await reviews.find(id, tenant: task.tenant)
+        else { return nil }
+        let votes = try await reviews.votes(in: [id])[id] ?? []
+        return Explanation.Review(session: session, votes: votes.map(\.cast))
     }
 
     func listAgents(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {

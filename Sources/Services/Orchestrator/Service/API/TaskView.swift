@@ -9,13 +9,26 @@ enum TaskView {
         JSONWriter.object { write(task, workflow, to: &$0) }
     }
 
-    static func document(_ document: TaskDocument, workflow: Workflow?) -> JSON {
+    /// - Parameter reviews: its rounds, the first first.
+    static func document(_ document: TaskDocument, workflow: Workflow?, reviews: [ReviewSession]) -> JSON {
         JSONWriter.object { writer in
             write(document.task, workflow, to: &writer)
             writer.field("input", document.input)
             writer.field(ifPresent: "output", document.output)
             writer.field(ifPresent: "draft", document.draft)
+            guard !reviews.isEmpty else { return }
+            writer.field(
+                "reviews", array: { for session in reviews { $0.element(object: { write(session, to: &$0) }) } })
         }
+    }
+
+    private static func write(_ session: ReviewSession, to writer: inout JSONWriter) {
+        writer.field("session_id", session.id.description)
+        writer.field("round", session.round)
+        writer.field("status", session.status.rawValue)
+        guard case .decided(let decision) = session.phase else { return }
+        writer.field("score", decimal: decision.outcome.score)
+        writer.field(ifPresent: "summary", decision.outcome.summary)
     }
 
     private static func write(_ task: TaskRecord, _ workflow: Workflow?, to writer: inout JSONWriter) {
@@ -44,6 +57,7 @@ enum TaskView {
         writer.field(ifPresent: "prompt_version", task.promptVersion)
         writer.field(ifPresent: "agent", task.agent?.text)
         writer.field("rework", task.rework)
+        if task.reviewRound > 0 { writer.field("review_round", task.reviewRound) }
         writer.field(ifPresent: "plan", task.plan)
         writer.field("created_at", Timestamp.text(task.createdAt))
         writer.field("updated_at", Timestamp.text(task.updatedAt))
@@ -60,6 +74,7 @@ enum TaskView {
         case .waiting(let wait, let lease):
             writer.field("deadline", Timestamp.text(lease.deadline))
             switch wait {
+            case .review: writer.field("review_session_id", lease.token)
             case .approval: writer.field("approval_id", lease.token)
             case .resolution: writer.field("escalation_id", lease.token)
             }

@@ -69,6 +69,14 @@ final class AgentDirectory: Service {
         online(at: now).first { $0.announcement.leases.contains(task) }?.announcement.agent
     }
 
+    /// Who runs the agent; nil while it is not online.
+    func owner(of agent: AgentID, at now: Date = Date()) -> String? {
+        let earliest = now.addingTimeInterval(-TimeInterval(AgentAnnouncement.expirySeconds))
+        return entries.withLock { entries in
+            entries[agent].flatMap { $0.heardAt < earliest ? nil : $0.announcement.owner }
+        }
+    }
+
     /// Every task that some agent says it works on.
     func leases(at now: Date = Date()) -> Set<TaskID> {
         Set(online(at: now).flatMap(\.announcement.leases))

@@ -26,6 +26,7 @@ final class Dispatcher: Sendable {
     private let counts: ReconciliationStore
     private let decider: Decider
     private let publisher: EffectPublisher
+    private let reviews: ReviewRequester
     private let hub: EventHub
     private let bus: MessageBus
     private let agents: AgentDirectory
@@ -35,13 +36,15 @@ final class Dispatcher: Sendable {
 
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
-        publisher: EffectPublisher, hub: EventHub, bus: MessageBus, agents: AgentDirectory, instruments: Instruments,
+        publisher: EffectPublisher, reviews: ReviewRequester, hub: EventHub, bus: MessageBus, agents: AgentDirectory,
+        instruments: Instruments,
         tokens: TokenSettler, logger: Logger
     ) {
         self.tasks = tasks
         self.counts = counts
         self.decider = decider
         self.publisher = publisher
+        self.reviews = reviews
         self.hub = hub
         self.bus = bus
         self.agents = agents
@@ -66,6 +69,7 @@ final class Dispatcher: Sendable {
         publisher.publish(outcome.outbox)
         hub.announce(outcome.events)
         publisher.stop(outcome.notices)
+        reviews.request(outcome.reviews)
         tokens.settle(outcome.changes)
         guard !outcome.queued.isEmpty || !outcome.freed.isEmpty else { return }
         let hint = DispatchHint(queued: counted ? [:] : outcome.queued, freed: outcome.freed)

@@ -8,6 +8,8 @@ struct Outcome: Sendable {
     private(set) var events: [TaskEvent] = []
     private(set) var outbox: [OutboxMessage] = []
     private(set) var notices: [CancelNotice] = []
+    /// Tasks that now wait for their peers.
+    private(set) var reviews: [TaskID] = []
     private(set) var queued: [DispatchHint.Count: Int] = [:]
     private(set) var freed: [DispatchHint.Count: Int] = [:]
     /// Tasks that were left as they are, because this replica has not met their workflows yet.
@@ -21,11 +23,15 @@ struct Outcome: Sendable {
         var outbox: [OutboxMessage] = []
         var filed: [FiledEscalation] = []
         var settled: [SettledEscalation] = []
+        var judged: [PromptReview] = []
         for effect in effects {
             switch effect {
             case .record(let event): events.append(event)
             case .hand(let item): outbox.append(OutboxMessage(item, traceparent: task.traceparent))
             case .stop(let notice): notices.append(notice)
+            case .review: reviews.append(task.id)
+            case .closeReview(let closing): outbox.append(OutboxMessage(closing, traceparent: task.traceparent))
+            case .keep(let review): judged.append(review)
             case .queue(let role, _): queued[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
             case .free(let role): freed[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
             case .escalate(let id, let cause):
@@ -40,7 +46,7 @@ struct Outcome: Sendable {
         changes.append(
             TaskChange(
                 previousSequence: previousSequence, task: task, events: events, outbox: outbox, filed: filed,
-                settled: settled
+                settled: settled, judged: judged
             ))
     }
 }
@@ -66,6 +72,14 @@ extension OutboxMessage {
             messageID: "\(item.task).\(item.attempt)" + (derivation.map { ".r\($0)" } ?? ""),
             subject: Subject.work(item.role).text, payload: item.json, tenant: item.tenant, task: item.task,
             traceparent: traceparent
+        )
+    }
+
+    /// Tells the peer hub that nobody waits for a session any more.
+    init(_ closing: ReviewCancellation, traceparent: String?) {
+        self.init(
+            messageID: "\(closing.session).cancel", subject: Subject.reviewCancel(closing.session).text,
+            payload: closing.json, tenant: closing.tenant, task: closing.task, traceparent: traceparent
         )
     }
 }

@@ -15,6 +15,7 @@ struct Leadership: Service {
     let relay: OutboxRelay
     let reconciler: Reconciler
     let lostWork: LostWork
+    let reviews: ReviewRecovery
     let logger: Logger
 
     func run() async throws {
@@ -40,6 +41,7 @@ struct Leadership: Service {
             group.addTask { try await relay.run() }
             group.addTask { try await reconciler.run() }
             group.addTask { try await lostWork.run() }
+            group.addTask { try await reviews.run() }
             // The first to fail ends this term; the next election starts all of it anew.
             try await group.next()
             group.cancelAll()

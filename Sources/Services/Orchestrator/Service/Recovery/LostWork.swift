@@ -9,13 +9,14 @@ internal import Storage
 ///
 /// Three ways to notice: the bus finds a stream gone while running; a stream is not the one that was last seen (it was
 /// wiped while nobody looked); a role's queue holds less work than Postgres has handed out. A result that was lost is
-/// made up for by its work: the attempt is done again, and the fence lets one result count.
+/// made up for by its work: the attempt is done again, and the fence lets one result count. A vote that was lost is
+/// made up for by its session: it is asked for again, and the peer hub hands the missing seats' work out anew.
 struct LostWork: Sendable {
     static let interval: Duration = .seconds(5)
     /// Work handed out more recently than this may still be on its way to JetStream.
     static let settlingTime: Duration = .seconds(45)
     static let batchMax = 500
-    static let watched: [BusTopology.StreamName] = [.work, .results]
+    static let watched: [BusTopology.StreamName] = [.work, .results, .reviews]
 
     let bus: MessageBus
     let outbox: OutboxStore
@@ -23,6 +24,7 @@ struct LostWork: Sendable {
     let agents: AgentDirectory
     let decider: Decider
     let publisher: EffectPublisher
+    let reviews: ReviewRequester
     let logger: Logger
 
     func run() async throws {
@@ -30,7 +32,7 @@ struct LostWork: Sendable {
             group.addTask {
                 for await loss in await bus.lostStreams() {
                     await attempt("restore a lost stream") {
-                        try await restore(after: "\(loss.stream.rawValue) was lost")
+                        try await restore([loss.stream], after: "\(loss.stream.rawValue) was lost")
                     }
                 }
             }
@@ -56,18 +58,19 @@ struct LostWork: Sendable {
     /// Derives the work of every running attempt again when a stream is not the one seen last.
     private func compareStreams() async throws {
         let seen = Dictionary(uniqueKeysWithValues: try await records.streams().map { ($0.name, $0) })
-        var lost: [String] = []
+        var lost: [BusTopology.StreamName] = []
         var current: [SeenStream] = []
         for stream in Self.watched {
             let now = try await bus.incarnation(of: stream)
             let name = stream.rawValue
             if let before = seen[name], before.created != now.created || now.lastSequence < before.lastSequence {
-                lost.append(name)
+                lost.append(stream)
             }
             current.append(SeenStream(name: name, created: now.created, lastSequence: now.lastSequence))
         }
         if !lost.isEmpty {
-            try await restore(after: "\(lost.joined(separator: ", ")) is not the stream last seen")
+            let names = lost.map(\.rawValue).joined(separator: ", ")
+            try await restore(lost, after: "\(names) is not the stream last seen")
         }
         for stream in current where seen[stream.name] != stream { try await records.saw(stream) }
     }
@@ -95,7 +98,13 @@ struct LostWork: Sendable {
         }
     }
 
-    private func restore(after reason: String) async throws {
+    /// Reviews have messages in two streams: their work lies with all other work.
+    private func restore(_ lost: [BusTopology.StreamName], after reason: String) async throws {
+        if lost != [.reviews] { try await deriveAgain(after: reason) }
+        if lost.contains(.work) || lost.contains(.reviews) { try await askForReviewsAgain(after: reason) }
+    }
+
+    private func deriveAgain(after reason: String) async throws {
         var count = 0
         var last: TaskID?
         while true {
@@ -108,6 +117,13 @@ struct LostWork: Sendable {
         logger.warning(
             "derived the work of all running attempts again", metadata: ["reason": "\(reason)", "count": "\(count)"]
         )
+    }
+
+    private func askForReviewsAgain(after reason: String) async throws {
+        let count = try await reviews.askForAll()
+        guard count > 0 else { return }
+        logger.warning(
+            "asked for all undecided reviews again", metadata: ["reason": "\(reason)", "count": "\(count)"])
     }
 
     /// Under new message ids, since the duplicate window may still know the lost ones.

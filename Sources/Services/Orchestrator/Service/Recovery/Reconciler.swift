@@ -29,6 +29,22 @@ struct Reconciler: Sendable {
     let instruments: Instruments
     let logger: Logger
 
+    init(
+        stores: Stores, ledger: LedgerCheck, agents: AgentDirectory, decider: Decider, dispatcher: Dispatcher,
+        instruments: Instruments, logger: Logger
+    ) {
+        tasks = stores.tasks
+        records = stores.records
+        budgets = stores.budgets
+        agentStore = stores.agents
+        self.ledger = ledger
+        self.agents = agents
+        self.decider = decider
+        self.dispatcher = dispatcher
+        self.instruments = instruments
+        self.logger = logger
+    }
+
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await repeated("deadlines", every: Self.interval) { try await enforceDeadlines() } }

@@ -27,6 +27,7 @@ extension EscalationAPI {
         .required("attempt", .integer()), .optional("role", .name, "Whose work it is about."),
         .required("source", .text(), "Where the trouble came from."), .required("reason", .text()),
         .optional("guard", .choice(Guard.allCases.map(\.rawValue)), "The guard that kept failing."),
+        .optional("session_id", .uuid, "The review that brought it about."),
         .optional("classification", .choice(EscalationCause.Classification.allCases.map(\.rawValue))),
         .required("severity", .text()), .required("rework", .integer(), "Rounds of rework before it."),
         .required("state", .choice(State.allCases.map(\.rawValue))), .required("created_at", .time),
@@ -75,8 +76,8 @@ extension EscalationAPI {
                 ),
                 .optional(
                     "plan", .anything,
-                    "Handed to the agent; at most 16 KiB. Required with lower_scope, allowed with retry, reassign and "
-                        + "raise_deadline."
+                    "Handed to the agent, instead of what stands there; at most 16 KiB. Required with lower_scope, "
+                        + "allowed with retry, reassign and raise_deadline."
                 ),
                 .optional("role", .nullable(.name), "Required with reassign."),
                 .optional(

@@ -87,6 +87,7 @@ enum EscalationView {
             writer.field("source", escalation.source)
             writer.field("reason", escalation.reason)
             writer.field(ifPresent: "guard", escalation.failedGuard?.rawValue)
+            writer.field(ifPresent: "session_id", escalation.session?.description)
             writer.field(ifPresent: "classification", escalation.classification?.rawValue)
             writer.field("severity", escalation.severity)
             writer.field("rework", escalation.rework)

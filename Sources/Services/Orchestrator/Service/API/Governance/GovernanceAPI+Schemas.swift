@@ -62,12 +62,23 @@ extension GovernanceAPI {
         .required("retries", .integer(), "Attempts that had to be repeated."),
     ])
 
+    private static let reviews = Schema.object([
+        .required("total", .integer()), .required("approved", .integer()), .required("rejected", .integer()),
+        .required("escalated", .integer(), "Peers could not decide."),
+        .required("rework_rounds", .integer(), "How often work was sent back by itself."),
+        .optional("approval_rate", .number, "approved / total, to four places; absent when nothing was reviewed."),
+    ])
+
     private static let document = Schema.object(
         prompt + [
             .optional("next_auto_at", .time, "When blocked: from then on an update can pass again."),
             .required(
                 "outcomes", outcomes,
                 "Of the tasks, the newest \(PromptOutcomes.tasksMax), whose last attempt was handed this version."
+            ),
+            .required(
+                "reviews", reviews,
+                "What peers said, in the newest \(PromptOutcomes.tasksMax) reviews, of attempts that were handed it."
             ),
             .required("content", .text(max: PromptProposal.contentBytesMax)),
             .required("diff", .text(), "Against its base version, in the unified format."),

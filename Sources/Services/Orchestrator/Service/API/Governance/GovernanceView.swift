@@ -57,6 +57,7 @@ enum GovernanceView {
                 writer.field(ifPresent: "next_auto_at", document.nextAutoAt.map(Timestamp.text))
             }
             writer.field("outcomes", object: { write(document.outcomes, to: &$0) })
+            writer.field("reviews", object: { write(document.reviews, to: &$0) })
             writer.field("content", document.content)
             writer.field(
                 "diff",
@@ -93,6 +94,15 @@ enum GovernanceView {
         writer.field("rejected", outcomes.rejected)
         writer.field("canceled", outcomes.canceled)
         writer.field("retries", outcomes.retries)
+    }
+
+    private static func write(_ reviews: PromptReviews, to writer: inout JSONWriter) {
+        writer.field("total", reviews.total)
+        writer.field("approved", reviews.approved)
+        writer.field("rejected", reviews.rejected)
+        writer.field("escalated", reviews.escalated)
+        writer.field("rework_rounds", reviews.reworkRounds)
+        if let rate = reviews.approvalRate { writer.field("approval_rate", decimal: rate.description) }
     }
 
     private static func explanation(_ filed: FiledPrompt) -> String {

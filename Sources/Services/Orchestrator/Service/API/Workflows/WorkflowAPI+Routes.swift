@@ -24,15 +24,31 @@ extension WorkflowAPI {
         ("Workflow", workflow), ("WorkflowDefinition", .object(definition)),
     ]
 
+    private static let seat = Schema.object([
+        .required("role", .name), .required("weight", .number, "From 0, with at most four decimal places."),
+    ])
+
     private static let stage = Schema.object([
         .required("name", .name, "Unique within the workflow."),
-        .required("kind", .choice(["work", "approve"]), "An agent works, or a human approves or rejects."),
+        .required(
+            "kind", .choice(["work", "review", "approve"]),
+            "An agent works, peers vote on what was made, or a human approves or rejects it."
+        ),
         .optional("role", .nullable(.name), "Of work, and required there: which agents do it."),
         .optional("state", .nullable(.choice(["developing", "deploying"])), "Of work: what the task shows meanwhile."),
         .optional(
             "timeout_seconds", .nullable(.integer(Stage.approvalSeconds)),
-            "Of work for one attempt, up to a day, \(Stage.timeoutDefaultSeconds) when absent; of an approval until it "
+            "Of work for one attempt, up to a day, \(Stage.timeoutDefaultSeconds) when absent; of a review until the "
+                + "votes' deadline, up to a day, \(ReviewRequest.secondsDefault) when absent; of an approval until it "
                 + "is escalated, \(Stage.approvalDefaultSeconds) when absent."
+        ),
+        .optional(
+            "reviewers", .nullable(.array(of: seat, max: ReviewTerms.seatsMax)),
+            "Of a review: who votes with what weight; the five roles of a session when absent."
+        ),
+        .optional(
+            "quorum", .nullable(.number),
+            "Of a review: the share of all weights that approves; \(ReviewTerms.quorumDefault) when absent."
         ),
         .optional(
             "max_attempts", .nullable(.integer(TaskSubmission.attemptsRange)),

@@ -1,0 +1,98 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import Storage
+
+/// Comes back to reviews that a message was lost of: runs on the leading replica.
+///
+/// A session nobody opened is asked for again; a decision nobody heard is taken from where the peer hub stored it; an
+/// open session that its task stopped waiting for is closed again. Whatever else is lost, the deadline ends the wait.
+struct ReviewRecovery: Sendable {
+    static let interval: Duration = .seconds(1)
+    /// A decision younger than this is on its way.
+    static let hearingTime: Duration = .seconds(2)
+    /// A request younger than this is on its way.
+    static let openingTime: Duration = .seconds(5)
+    static let closingInterval: Duration = .seconds(5)
+    static let batchMax = 200
+    /// The longest wait between two requests for one session, which begin `openingTime` apart.
+    static let askingMax: TimeInterval = 60
+
+    let bus: MessageBus
+    let reviews: TaskReviewStore
+    let requester: ReviewRequester
+    let applier: DecisionApplier
+    let logger: Logger
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                var asked: [TaskID: (wait: TimeInterval, next: Date)] = [:]
+                while true {
+                    await attempt("take decisions nobody heard") { try await hear() }
+                    await attempt("ask for reviews again") { asked = try await askAgain(asked) }
+                    try await Task.sleep(for: Self.interval)
+                }
+            }
+            group.addTask {
+                while true {
+                    await attempt("close reviews of ended tasks") { try await close() }
+                    try await Task.sleep(for: Self.closingInterval)
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func attempt(_ what: String, _ body: () async throws -> Void) async {
+        do { try await body() } catch {
+            if !(error is CancellationError) {
+                logger.warning("could not \(what)", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func hear() async throws {
+        let unheard = try await reviews.unheard(age: Self.hearingTime, limit: Self.batchMax)
+        guard !unheard.isEmpty else { return }
+        try await applier.apply(unheard)
+        logger.info("took decisions nobody had heard", metadata: ["count": "\(unheard.count)"])
+    }
+
+    /// Answers when each of the sessions still unopened was asked for, and when it is next.
+    private func askAgain(
+        _ asked: [TaskID: (wait: TimeInterval, next: Date)]
+    ) async throws -> [TaskID: (wait: TimeInterval, next: Date)] {
+        let unopened = try await reviews.unopened(age: Self.openingTime, limit: Self.batchMax)
+        guard !unopened.isEmpty else { return [:] }
+        // What waits in the stream, or in a hub's hands, is not lost.
+        guard let requests = try await bus.backlog(of: BusTopology.hubRequests),
+            requests.pending + requests.ackPending == 0
+        else { return asked }
+        let now = Date()
+        let due = unopened.filter { asked[$0].map { $0.next <= now } ?? true }
+        let count = try await requester.ask(due, derivation: Int(now.timeIntervalSince1970))
+        if count > 0 { logger.warning("asked for reviews again", metadata: ["count": "\(count)"]) }
+        var next = asked.filter { unopened.contains($0.key) }
+        for task in due {
+            let wait = min(
+                (next[task]?.wait ?? TimeInterval(Self.openingTime.components.seconds) / 2) * 2, Self.askingMax)
+            next[task] = (wait, now.addingTimeInterval(wait))
+        }
+        return next
+    }
+
+    private func close() async throws {
+        let abandoned = try await reviews.abandoned(age: Self.openingTime, limit: Self.batchMax)
+        for closing in abandoned {
+            _ = try await bus.publish(
+                closing, on: .reviewCancel(closing.session),
+                id: "\(closing.session).cancel.r\(Int(Date().timeIntervalSince1970))", tenant: closing.tenant
+            )
+        }
+        if !abandoned.isEmpty {
+            logger.info("closed reviews of ended tasks", metadata: ["count": "\(abandoned.count)"])
+        }
+    }
+}
