@@ -115,7 +115,8 @@ void write_data(const struct options *options, int root);
 
 // root.c: the file systems of the inside.
 void clone_trees(const struct options *options, int *trees);  // takes hold of what is shown, as the launcher's uid
-void build_root(const struct sandbox *sandbox, const int *trees);  // as the slot's; the old root is gone after it
+void build_root(const struct sandbox *sandbox, const int *trees);  // as the slot's
+void enter_root(const struct sandbox *sandbox);  // in its groups: its data counts there. The old root is gone after it
 
 // restricted.c
 void prepare_restricted(struct sandbox *sandbox);

@@ -137,7 +137,8 @@ static void end_restricted(void) {
     empty_restricted(&sandbox.options);
 }
 
-// In the child: waits until the launcher has mapped and grouped it. EOF instead of the word means that it failed.
+// In the child: waits until the launcher has mapped it, and once more until it has grouped it: joining v1 groups can
+// take the kernel milliseconds, in which the root is built. EOF instead of a word means that the launcher failed.
 static void await_release(int release) {
     char word;
     if (read_fully(release, &word, 1, "clone", "release") != 1) _exit(EXIT_NOT_RUN);
@@ -165,8 +166,11 @@ static noreturn void start_init(int release[2], pid_t launcher) {
         await_release(release[0]);
         become_slot(release[0]);
         build_root(&sandbox, trees);
+        await_release(release[0]);
+        enter_root(&sandbox);
     } else {
         if (getppid() != launcher) _exit(EXIT_NOT_RUN);  // it died before the line above
+        await_release(release[0]);
         await_release(release[0]);
     }
     if (close(release[0]) != 0) fail("clone", "release");
@@ -191,8 +195,9 @@ int main(int argc, char **argv) {
     pid_t child = clone_init(&pidfd);
     if (child == 0) start_init(release, launcher);
     report("init pid=%d", child);
-    join_v1_groups(child);
     if (sandbox.options.restricted == NULL) map_identity(child);
+    if (write(release[1], "", 1) != 1) fail("clone", "release");
+    join_v1_groups(child);
     if (write(release[1], "", 1) != 1) fail("clone", "release");
     // Nothing else stays open: whoever reads the program's output must not wait for the launcher's copies to close.
     int kept[] = {pidfd, signals, sandbox.options.status_fd, release[1]};

@@ -1,5 +1,5 @@
-// The last mile: the process that becomes the foreign program. Order matters: what needs a right comes before what takes
-// it away, and the filter comes last.
+// The last mile: the process that becomes the foreign program. Order matters: what needs a right comes before what
+// takes it away, and the filter comes last.
 
 #include "launcher.h"
 

@@ -113,7 +113,7 @@ static uint64_t source_bytes(const struct options *options) {
     return bytes;
 }
 
-static void enter_new_root(void) {
+static void pivot(void) {
     if (syscall(SYS_pivot_root, ".", ".") != 0) fail("pivot", "pivot_root");
     // The old root now lies on top of the new one, and "." is still the old one's place.
     if (umount2(".", MNT_DETACH) != 0) fail("pivot", "umount");
@@ -133,7 +133,6 @@ static void rename_host(void) {
 
 void build_root(const struct sandbox *sandbox, const int *trees) {
     const struct options *options = &sandbox->options;
-    rename_host();
     // Over /tmp because every host has that folder; the host's stays as it is, this mount is in our namespace alone.
     mount_tmpfs("/tmp", ROOT_BYTES + source_bytes(options), ROOT_INODES, "0755", 0);
     if (chdir("/tmp") != 0) fail("mount", "chdir");
@@ -150,9 +149,13 @@ void build_root(const struct sandbox *sandbox, const int *trees) {
     mount_tmpfs("box", options->box_bytes, options->box_inodes, "0755", 0);
     mount_tmpfs("tmp", options->tmp_bytes, options->tmp_inodes, "1777", 0);
     if (options->feed_fd >= 0) mount_tmpfs("code", FED_CODE_BYTES, FED_CODE_INODES, "0755", 0);
+}
+
+void enter_root(const struct sandbox *sandbox) {
     int root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) fail("data", "root");
-    write_data(options, root);
+    write_data(&sandbox->options, root);
     if (close(root) != 0) fail("data", "root");
-    enter_new_root();
+    pivot();
+    rename_host();
 }

@@ -57,8 +57,15 @@ def become(argv):
     loader = type(main["__loader__"])("__main__", path)
     main.clear()
     main.update(
-        __name__="__main__", __doc__=None, __package__=None, __loader__=loader, __spec__=None, __annotations__={},
-        __builtins__=builtins, __file__=path, __cached__=None,
+        __name__="__main__",
+        __doc__=None,
+        __package__=None,
+        __loader__=loader,
+        __spec__=None,
+        __annotations__={},
+        __builtins__=builtins,
+        __file__=path,
+        __cached__=None,
     )
     return code, main
 

@@ -203,7 +203,7 @@ def inodes_of_shared_memory(canary):
 
 @probe(judge="cpu_time")
 def all_processors(canary):
-    """A loop in each of four processes for a second and a half: what they used together shows how much they were given."""
+    """A loop in each of four processes for a second and a half: what they used together is what they were given."""
     children = []
     for _ in range(3):
         children.append(os.fork())

@@ -36,7 +36,12 @@ def dot_dot(canary):
 
 @probe()
 def through_proc_root(canary):
-    places = ["/proc/self/root", "/proc/1/root", f"/proc/{os.getppid()}/root", f"/proc/{os.getppid()}/cwd/../../../../.."]
+    places = [
+        "/proc/self/root",
+        "/proc/1/root",
+        f"/proc/{os.getppid()}/root",
+        f"/proc/{os.getppid()}/cwd/../../../../..",
+    ]
     return first([lambda p=place: read(p + canary["secret"]) for place in places])
 
 
@@ -153,7 +158,21 @@ def raw_devices(canary):
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
         return path
 
-    names = ["mem", "kmem", "kmsg", "kvm", "fuse", "net/tun", "vhost-vsock", "loop-control", "tty", "tty0", "console", "vda", "sda"]
+    names = [
+        "mem",
+        "kmem",
+        "kmsg",
+        "kvm",
+        "fuse",
+        "net/tun",
+        "vhost-vsock",
+        "loop-control",
+        "tty",
+        "tty0",
+        "console",
+        "vda",
+        "sda",
+    ]
     return first([lambda n=name: open_it("/dev/" + n) for name in names])
 
 

@@ -1,7 +1,7 @@
 """Who decides, from outside and from what really happened, whether a probe got through. True means it did.
 
-A judge gets the canary's world and the run (see run.py): stdout, stderr, status as the executor would report it, what the
-artifacts' channel brought, how long it took.
+A judge gets the canary's world and the run (see launchers.py): stdout, stderr, status as the executor would report it,
+what the artifacts' channel brought, how long it took.
 """
 
 import os
@@ -77,7 +77,10 @@ def survivor(world, run):
     found = False
     for entry in os.listdir("/proc"):
         try:
-            if entry.isdigit() and f"{world.marker}-daemon".encode() in pathlib.Path(f"/proc/{entry}/cmdline").read_bytes():
+            if (
+                entry.isdigit()
+                and f"{world.marker}-daemon".encode() in pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+            ):
                 found = True
                 os.kill(int(entry), 9)
         except OSError:

@@ -74,7 +74,9 @@ def kernel_addresses(canary):
 
 @probe()
 def kernel_information(canary):
-    names = "cmdline config.gz meminfo cpuinfo stat interrupts partitions diskstats modules timer_list keys vmstat uptime loadavg"
+    names = (
+        "cmdline config.gz meminfo cpuinfo stat interrupts partitions diskstats modules timer_list keys vmstat uptime"
+    )
     return readable(["/proc/" + name for name in names.split()])
 
 
@@ -111,14 +113,21 @@ def sysrq(canary):
 @probe(root=True)
 def helper_paths(canary):
     """Programs that the kernel starts as root: modprobe, hotplug, binfmt, a cgroup's release agent."""
-    paths = ["/proc/sys/kernel/modprobe", "/proc/sys/fs/binfmt_misc/register", "/sys/kernel/uevent_helper",
-             "/proc/sys/kernel/poweroff_cmd", "/proc/sys/kernel/hotplug"]
+    paths = [
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/fs/binfmt_misc/register",
+        "/sys/kernel/uevent_helper",
+        "/proc/sys/kernel/poweroff_cmd",
+        "/proc/sys/kernel/hotplug",
+    ]
     return first([lambda p=path: opened_for_writing(p) for path in paths])
 
 
 @probe(root=True)
 def kernel_settings(canary):
-    return first([lambda p=path: opened_for_writing("/proc/sys/" + p) for path in ("vm/overcommit_memory", "kernel/hostname")])
+    return first(
+        [lambda p=path: opened_for_writing("/proc/sys/" + p) for path in ("vm/overcommit_memory", "kernel/hostname")]
+    )
 
 
 @probe()

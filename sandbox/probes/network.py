@@ -79,10 +79,12 @@ def packet_socket(canary):
 @probe()
 def host_interfaces(canary):
     """By netlink, by ioctl and by /proc: an interface of the host beside the loopback's."""
-    return first([
-        lambda: [name for _, name in socket.if_nameindex() if name != "lo"],
-        lambda: [line for line in open("/proc/net/dev") if ":" in line and "lo:" not in line],
-    ])
+    return first(
+        [
+            lambda: [name for _, name in socket.if_nameindex() if name != "lo"],
+            lambda: [line for line in open("/proc/net/dev") if ":" in line and "lo:" not in line],
+        ]
+    )
 
 
 @probe()
@@ -96,7 +98,9 @@ def netlink(canary):
 
 @probe()
 def routes_and_connections(canary):
-    return first([lambda n=name: "\n".join(open(f"/proc/net/{n}").read().splitlines()[1:]) for name in ("tcp", "udp", "unix")])
+    return first(
+        [lambda n=name: "\n".join(open(f"/proc/net/{n}").read().splitlines()[1:]) for name in ("tcp", "udp", "unix")]
+    )
 
 
 @probe()
@@ -120,11 +124,22 @@ def a_server_for_the_host(canary):
 @probe()
 def other_families(canary):
     """Families that programs have no use for and that exploits had."""
+
     def made(family, kind, protocol):
         with socket.socket(family, kind, protocol) as endpoint:
             return endpoint.fileno() + 1
 
-    families = [(41, 2, 0), (38, 5, 0), (16, 3, 15), (43, 2, 0), (21, 5, 0), (31, 3, 1), (30, 1, 0), (44, 3, 0), (16, 3, 16)]
+    families = [
+        (41, 2, 0),
+        (38, 5, 0),
+        (16, 3, 15),
+        (43, 2, 0),
+        (21, 5, 0),
+        (31, 3, 1),
+        (30, 1, 0),
+        (44, 3, 0),
+        (16, 3, 16),
+    ]
     return first([lambda f=family: made(*f) for family in families])
 
 

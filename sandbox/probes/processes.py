@@ -122,11 +122,13 @@ def memory_of_the_parent(canary):
 def descriptors_of_the_parent(canary):
     """By /proc and by pidfd_getfd. Outside the shell has standard streams to take."""
     parent = os.getppid()
-    return first([
-        lambda: os.listdir(f"/proc/{parent}/fd"),
-        lambda: call("pidfd_getfd", os.pidfd_open(parent), 1, 0),
-        lambda: call("pidfd_getfd", os.pidfd_open(parent), 3, 0),
-    ])
+    return first(
+        [
+            lambda: os.listdir(f"/proc/{parent}/fd"),
+            lambda: call("pidfd_getfd", os.pidfd_open(parent), 1, 0),
+            lambda: call("pidfd_getfd", os.pidfd_open(parent), 3, 0),
+        ]
+    )
 
 
 @probe()
@@ -247,8 +249,13 @@ def unmount(canary):
 @probe(root=True)
 def become_root(canary):
     """Any identity but one's own."""
-    return first([lambda: os.setresuid(0, 0, 0) or "root", lambda: os.setgid(0) or "root's group",
-                  lambda: os.setgroups([0]) or "root's groups"])
+    return first(
+        [
+            lambda: os.setresuid(0, 0, 0) or "root",
+            lambda: os.setgid(0) or "root's group",
+            lambda: os.setgroups([0]) or "root's groups",
+        ]
+    )
 
 
 @probe(root=True)

@@ -31,7 +31,9 @@ def daemon(canary):
 
 @probe(judge="survivor")
 def daemon_without_ears(canary):
-    daemonize(canary, lambda: [signal.signal(number, signal.SIG_IGN) for number in range(1, 32) if number not in (9, 19)])
+    daemonize(
+        canary, lambda: [signal.signal(number, signal.SIG_IGN) for number in range(1, 32) if number not in (9, 19)]
+    )
 
 
 @probe(judge="survivor")

@@ -130,7 +130,11 @@ class World:
             return
         self.victim = subprocess.Popen(
             ["/usr/bin/python3", "-c", VICTIM, self.victim_marker + self.marker, self.canary["secret"]],
-            env={"VICTIM": self.victim_marker + self.marker}, stdout=subprocess.PIPE, user=self.uid, group=self.uid, extra_groups=[],
+            env={"VICTIM": self.victim_marker + self.marker},
+            stdout=subprocess.PIPE,
+            user=self.uid,
+            group=self.uid,
+            extra_groups=[],
         )
         address, fd = self.victim.stdout.readline().split()
         self.canary.update(victim=self.victim.pid, address=int(address), victim_fd=int(fd))
@@ -139,7 +143,9 @@ class World:
         """Another tenant's run, in a sandbox of its own for as long as this world lasts."""
         marker = f"NEIGHBOUR-{self.tenant}-{secrets.token_hex(8)}"
         self.neighbour_markers.append(marker)
-        self.neighbour = Sandbox(code=NEIGHBOUR, env={"NEIGHBOUR": marker}, arguments=[marker], slot=100 + self.tenant).start()
+        self.neighbour = Sandbox(
+            code=NEIGHBOUR, env={"NEIGHBOUR": marker}, arguments=[marker], slot=100 + self.tenant
+        ).start()
         assert os.read(self.neighbour.streams["stdout"], 1) == b"u"  # "up"
         self.stack.callback(self.neighbour.finish)
         self.stack.callback(self.neighbour.process.kill)

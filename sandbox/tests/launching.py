@@ -48,7 +48,9 @@ class Groups:
         name = f"golden-sandbox-test/{name}"
         if self._has_v2():
             self.v2 = CGROUPS / name
-            self._make(self.v2, {"memory.max": memory, "memory.oom.group": 1, "pids.max": pids, "cpu.max": f"{quota} 100000"})
+            self._make(
+                self.v2, {"memory.max": memory, "memory.oom.group": 1, "pids.max": pids, "cpu.max": f"{quota} 100000"}
+            )
             with contextlib.suppress(FileNotFoundError):
                 (self.v2 / "memory.swap.max").write_text("0")
             return
@@ -256,8 +258,18 @@ class Sandbox:
         words = self.command(ends["status"], data_fds, ends.get("artifacts"), ends.get("feed"), ends.get("ready"))
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            words, stdin=stdin, stdout=ends["stdout"], stderr=ends["stderr"], env=self.launcher_env, close_fds=True,
-            pass_fds=[ends["status"], *data_fds.values(), *[fd for fd in inside if fd not in (ends["stdout"], ends["stderr"])], *self.pass_fds],
+            words,
+            stdin=stdin,
+            stdout=ends["stdout"],
+            stderr=ends["stderr"],
+            env=self.launcher_env,
+            close_fds=True,
+            pass_fds=[
+                ends["status"],
+                *data_fds.values(),
+                *[fd for fd in inside if fd not in (ends["stdout"], ends["stderr"])],
+                *self.pass_fds,
+            ],
         )
         for fd in [*inside, *data_fds.values()] + ([stdin] if self.stdin_fd is None else []):
             os.close(fd)
@@ -266,7 +278,11 @@ class Sandbox:
     def send_request(self):
         """To a warm interpreter: what it shall become."""
         header = json.dumps(
-            {"argv": self.arguments, "env": self.env, "files": [[path, len(code)] for path, code in self.sources.items()]}
+            {
+                "argv": self.arguments,
+                "env": self.env,
+                "files": [[path, len(code)] for path, code in self.sources.items()],
+            }
         ).encode()
         with os.fdopen(self.feed, "wb") as feed:
             feed.write(struct.pack(">I", len(header)) + header + b"".join(self.sources.values()))
@@ -312,8 +328,14 @@ class Sandbox:
         records = parse_records(bytes(data["status"]))
         artifacts = parse_archive(bytes(data["artifacts"])) if self.artifacts else None
         return Result(
-            self._status(records, reason), bytes(data["stdout"]), bytes(data["stderr"]), records, artifacts, output,
-            seconds, returncode,
+            self._status(records, reason),
+            bytes(data["stdout"]),
+            bytes(data["stderr"]),
+            records,
+            artifacts,
+            output,
+            seconds,
+            returncode,
         )
 
     def end(self):
@@ -344,7 +366,9 @@ class Sandbox:
             return "sandbox_error"
         if end["kind"] == "signal":
             cpu = (int(end["user_us"]) + int(end["system_us"])) / 1e6
-            limit = int(self.options[self.options.index("--cpu-seconds") + 1]) if "--cpu-seconds" in self.options else 11
+            limit = (
+                int(self.options[self.options.index("--cpu-seconds") + 1]) if "--cpu-seconds" in self.options else 11
+            )
             over = end["value"] == str(int(signal.SIGXCPU)) or (end["value"] == "9" and cpu >= limit)
             return "cpu_limit" if over else "signal"
         return "ok" if end["value"] == "0" else "error"

@@ -108,7 +108,8 @@ class Leftovers(unittest.TestCase):
         running, lived = [], 0
         for number in range(KILLS):
             executor = subprocess.Popen(
-                [sys.executable, "-c", EXECUTOR, str(number)], stdout=subprocess.PIPE, start_new_session=True)
+                [sys.executable, "-c", EXECUTOR, str(number)], stdout=subprocess.PIPE, start_new_session=True
+            )
             running.append(executor)
             if len(running) == 8 or number == KILLS - 1:
                 for each in running:

@@ -1,5 +1,5 @@
 """The committed filters are what their policies say: compiled again they are the same, and run instruction by
-instruction in an interpreter of our own they decide as the policies' text does, for every call and for hostile arguments.
+instruction in an interpreter of our own they decide as the policies' text does, for every call and hostile arguments.
 """
 
 import itertools
@@ -82,14 +82,21 @@ class Filters(unittest.TestCase):
 
     def test_they_decide_as_their_text_says(self):
         for path, architecture, filter in self.each():
-            token, policy, known, checked = policy_compiler.ARCHITECTURES[architecture], policy_compiler.Policy(path), {}, 0
+            token, policy, known, checked = (
+                policy_compiler.ARCHITECTURES[architecture],
+                policy_compiler.Policy(path),
+                {},
+                0,
+            )
             for name, rules in policy.rules.items():
                 number = self.library.number(architecture, name)
                 if number is None:
                     continue
                 known[number] = name
                 for arguments in interesting(rules):
-                    self.assertEqual(decide(filter, token, number, arguments), expected(rules, arguments), (name, arguments))
+                    self.assertEqual(
+                        decide(filter, token, number, arguments), expected(rules, arguments), (name, arguments)
+                    )
                     checked += 1
             for number in set(SYSTEM_CALLS) - known.keys():
                 self.assertEqual(decide(filter, token, number, [0] * 6), policy_compiler.error_action("ENOSYS"), number)
@@ -106,19 +113,48 @@ class Filters(unittest.TestCase):
 
     def test_known_ways_out_are_closed(self):
         hostile = [
-            ("ioctl", [0, TIOCSTI]), ("ioctl", [0, TIOCSTI | 2**32]), ("ioctl", [0, TIOCSTI | 2**63]),
-            ("socket", [AF_INET]), ("socket", [AF_INET6]), ("socket", [AF_VSOCK]), ("socket", [AF_INET | 2**32]),
-            ("clone", [CLONE_NEWUSER | 17]), ("clone", [0x20000 | 17]), ("prctl", [22, 2]), ("personality", [0x40000]),
-            ("prlimit64", [1]), ("mknod", [0, 0o020666]), ("mknod", [0, 0o060666]),
-            *[(name, []) for name in (
-                "clone3", "unshare", "setns", "mount", "bpf", "ptrace", "keyctl", "io_uring_setup", "userfaultfd",
-                "perf_event_open", "process_vm_readv", "pidfd_getfd", "open_by_handle_at", "kexec_load", "memfd_secret")],
+            ("ioctl", [0, TIOCSTI]),
+            ("ioctl", [0, TIOCSTI | 2**32]),
+            ("ioctl", [0, TIOCSTI | 2**63]),
+            ("socket", [AF_INET]),
+            ("socket", [AF_INET6]),
+            ("socket", [AF_VSOCK]),
+            ("socket", [AF_INET | 2**32]),
+            ("clone", [CLONE_NEWUSER | 17]),
+            ("clone", [0x20000 | 17]),
+            ("prctl", [22, 2]),
+            ("personality", [0x40000]),
+            ("prlimit64", [1]),
+            ("mknod", [0, 0o020666]),
+            ("mknod", [0, 0o060666]),
+            *[
+                (name, [])
+                for name in (
+                    "clone3",
+                    "unshare",
+                    "setns",
+                    "mount",
+                    "bpf",
+                    "ptrace",
+                    "keyctl",
+                    "io_uring_setup",
+                    "userfaultfd",
+                    "perf_event_open",
+                    "process_vm_readv",
+                    "pidfd_getfd",
+                    "open_by_handle_at",
+                    "kexec_load",
+                    "memfd_secret",
+                )
+            ],
         ]
         for _, architecture, filter in self.each():
             for name, arguments in hostile:
                 number = self.library.number(architecture, name)
                 if number is not None:
-                    answer = decide(filter, policy_compiler.ARCHITECTURES[architecture], number, (arguments + [0] * 6)[:6])
+                    answer = decide(
+                        filter, policy_compiler.ARCHITECTURES[architecture], number, (arguments + [0] * 6)[:6]
+                    )
                     self.assertNotEqual(answer, policy_compiler.ALLOW, (architecture, name, arguments))
 
 

@@ -1,4 +1,4 @@
-"""No probe gets out of a sandbox of ours, twice at once; and bubblewrap, built by others, holds nothing that ours does not."""
+"""No probe gets out of a sandbox of ours, twice at once; what the others do not hold is known by name."""
 
 import json
 import pathlib
