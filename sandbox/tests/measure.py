@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""How long a sandbox takes, as ratios to a bare `python3 -c pass` of the same run: measure.py [--rounds N] [--json]
+
+Everything is started by posix_spawn and measured until it is gone, in turns, so that a busy moment hits all alike. Cold:
+groups made, launcher started, program run, groups removed. Warm: from the request to the end; the interpreter waited.
+Needs root.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from tests.launching import Groups, Sandbox, memfd, parse_records  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+LOOP = (
+    "import time\nstarted = time.perf_counter()\nfor _ in range(30000000): pass\nprint(time.perf_counter() - started)"
+)
+NAMES = iter(range(1 << 30))
+
+
+def spawn(words, keep=(), standard=()):
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for fd, number in standard]
+    for fd in keep:
+        os.set_inheritable(fd, True)
+    return os.posix_spawn(words[0], words, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
+
+
+def bare(words=(PYTHON, "-c", "pass")):
+    os.waitpid(spawn(list(words)), 0)
+
+
+class Cold:
+    """One program in a sandbox of its own, from nothing to nothing."""
+
+    def __init__(self, code=b"pass", slot=0, grouped=True):
+        self.sandbox, self.grouped = Sandbox(slot=slot), grouped
+        self.source = memfd(code)
+
+    def __call__(self, output=None):
+        groups = Groups(f"measure-{os.getpid()}-{next(NAMES)}", memory=512 << 20) if self.grouped else None
+        self.sandbox.groups = groups
+        status, writing = os.pipe()
+        words = self.sandbox.command(writing, {"/code/main.py": self.source}, None, None, None)
+        child = spawn(words, (writing, self.source), [(output, 1)] if output else [])
+        os.close(writing)
+        records = read_all(status)
+        os.waitpid(child, 0)
+        if groups:
+            groups.remove()
+        check(records)
+
+
+class Warm:
+    """One request to an interpreter that waited in its sandbox; the next one is started when nobody measures."""
+
+    def __init__(self):
+        self.refill()
+
+    def refill(self):
+        self.groups = Groups(f"measure-{os.getpid()}-{next(NAMES)}")
+        self.sandbox = Sandbox(code=b"pass", warm=True, groups=self.groups, stdin_fd=os.open("/dev/null", os.O_RDONLY))
+        self.sandbox.start()
+        os.close(self.sandbox.stdin_fd)
+        if not self.sandbox.await_ready():
+            raise RuntimeError("the interpreter never was ready")
+
+    def __call__(self):
+        self.sandbox.send_request()
+        self.records = read_all(self.sandbox.streams["status"])
+
+    def after(self):
+        check(self.records)
+        self.close()
+        self.refill()
+
+    def close(self):
+        for name in ("stdout", "stderr"):
+            os.close(self.sandbox.streams[name])
+        self.sandbox.process.wait()
+        self.groups.remove()
+
+
+def read_all(fd):
+    data = bytearray()
+    while part := os.read(fd, 4096):
+        data += part
+    os.close(fd)
+    return bytes(data)
+
+
+def check(data):
+    records = parse_records(data)
+    if not any(record[""] == "exit" and record["value"] == "0" for record in records):
+        raise RuntimeError(f"a sandbox failed: {records}")
+
+
+def others():
+    """Other launchers of this host, each with the one line that comes nearest."""
+    found = {}
+    if shutil.which("bwrap"):
+        words = [
+            shutil.which("bwrap"),
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+            "--clearenv",
+            "--proc",
+            "/proc",
+        ]
+        for path in ("/usr/bin", "/usr/lib", "/usr/lib64"):
+            words += ["--ro-bind", path, path, "--symlink", path[1:], path.removeprefix("/usr")]
+        words += ["--tmpfs", "/tmp", "--tmpfs", "/box", "--", PYTHON, "-B", "-c", "pass"]
+        found["bwrap"] = lambda: bare(words)
+    if shutil.which("firejail"):
+        found["firejail"] = lambda: bare(
+            [shutil.which("firejail"), "--quiet", "--net=none", "--seccomp", PYTHON, "-c", "pass"]
+        )
+    return found
+
+
+def latencies(rounds):
+    warm = Warm()
+    ways = {"bare": bare, "cold": Cold(), "cold without groups": Cold(grouped=False), "warm": warm, **others()}
+    times = {name: [] for name in ways}
+    for number in range(rounds + 10):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            if number >= 10:  # the first ones fill caches
+                times[name].append(time.perf_counter() - started)
+            if way is warm:
+                way.after()
+    warm.sandbox.process.kill()
+    os.close(warm.sandbox.streams["status"])
+    os.close(warm.sandbox.feed)
+    warm.close()
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def throughput(count):
+    """Programs a second: bare ones one after the other, sandboxed ones in two slots at a time."""
+    started = time.perf_counter()
+    for _ in range(count):
+        bare()
+    alone = count / (time.perf_counter() - started)
+
+    def slot(number):
+        way = Cold(slot=number)
+        for _ in range(count):
+            way()
+
+    threads = [threading.Thread(target=slot, args=(number,)) for number in range(2)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return alone, 2 * count / (time.perf_counter() - started)
+
+
+def computing(rounds):
+    """Seconds of one loop, as the loop itself counts them: outside and inside."""
+    inside, outside = [], []
+    way = Cold(LOOP.encode())
+    for _ in range(rounds):
+        outside.append(float(subprocess.run([PYTHON, "-c", LOOP], capture_output=True, text=True, check=True).stdout))
+        reading, writing = os.pipe()
+        way(writing)
+        os.close(writing)
+        inside.append(float(read_all(reading)))
+    return min(outside), min(inside)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    medians = latencies(arguments.rounds)
+    alone, slots = throughput(arguments.rounds)
+    outside, inside = computing(5)
+    result = {
+        "seconds": medians,
+        "ratios": {name: value / medians["bare"] for name, value in medians.items()},
+        "throughput": {"bare": alone, "two slots": slots, "ratio": slots / alone},
+        "computing": {"bare": outside, "sandboxed": inside, "ratio": inside / outside},
+    }
+    if arguments.json:
+        print(json.dumps(result))
+        return
+    for name, value in medians.items():
+        print(f"{name:22} {value * 1000:7.2f} ms {value / medians['bare']:6.2f}x")
+    print(f"{'two slots':22} {slots:7.1f} /s {slots / alone:6.2f}x of bare ones one by one")
+    print(f"{'computing':22} {inside:7.3f} s  {inside / outside:6.3f}x")
+
+
+if __name__ == "__main__":
+    main()
