@@ -144,7 +144,8 @@ void limit_resources(const struct options *options) {
     limit(RLIMIT_NOFILE, options->nofile, options->nofile, "nofile");
     limit(RLIMIT_FSIZE, options->fsize, options->fsize, "fsize");
     limit(RLIMIT_STACK, 8 << 20, 64 << 20, "stack");
-    limit(RLIMIT_CORE, 0, 0, "core");
+    // 1, not 0: where the host hands crashes to a program, only this keeps the kernel from starting it.
+    limit(RLIMIT_CORE, 1, 1, "core");
     limit(RLIMIT_MEMLOCK, 64 << 10, 64 << 10, "memlock");
     limit(RLIMIT_SIGPENDING, 1024, 1024, "sigpending");
     limit(RLIMIT_MSGQUEUE, 0, 0, "msgqueue");

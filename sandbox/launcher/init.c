@@ -119,6 +119,8 @@ static int run_step(const struct sandbox *sandbox, char **command, bool compile)
 
 noreturn void run_init(struct sandbox *sandbox) {
     struct options *options = &sandbox->options;
+    // kill(-1) below means everyone inside only to the first process of a pid namespace.
+    if (options->restricted == NULL && getpid() != 1) fail_with(ESRCH, "namespace", "pid");
     const char *place = options->restricted != NULL ? "box" : "/box";
     int box = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (box < 0) fail("artifacts", "/box");

@@ -36,7 +36,7 @@ def error_action(name):
 
 
 class Policy:
-    """One policy's text: for each system call its rules, (action, condition or None), in the order they are written."""
+    """One policy's text: for each system call its rules, (action, conditions that must all hold), in the order they are written."""
 
     CONDITION = re.compile(r"^(int )?arg([0-5]) (?:(==|!=) (\S+)|& (\S+) == (\S+))$")
 
@@ -71,10 +71,10 @@ class Policy:
             raise ValueError(verb)
 
     def _add(self, names, action, condition):
-        parsed = self._condition(condition) if condition else None
+        parsed = [self._condition(part) for part in condition.split(" and ")] if condition else []
         for name in names:
             rules = self.rules.setdefault(name, [])
-            if any(parsed is None or old is None for _, old in rules):
+            if any(not parsed or not old for _, old in rules):
                 raise ValueError(f"{name} is unconditional and named twice")
             rules.append((action, parsed))
 
@@ -138,13 +138,12 @@ class Library:
             sys.exit(f"libseccomp {self.version()} knows no system call {name}")
         if self.number(architecture, name) is None:
             return
-        for action, condition in rules:
-            comparisons = (Comparison * 1)()
-            if condition:
-                argument, compare, first, second = condition
-                comparisons[0] = Comparison(argument, COMPARE[compare], first, second)
+        for action, conditions in rules:
+            comparisons = (Comparison * 6)()
+            for position, (argument, compare, first, second) in enumerate(conditions):
+                comparisons[position] = Comparison(argument, COMPARE[compare], first, second)
             added = self.c.seccomp_rule_add_array(
-                filter, ctypes.c_uint32(action), number, ctypes.c_uint(1 if condition else 0), comparisons
+                filter, ctypes.c_uint32(action), number, ctypes.c_uint(len(conditions)), comparisons
             )
             self._checked(added, name)
 

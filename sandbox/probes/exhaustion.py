@@ -305,9 +305,11 @@ def message_queues(canary):
 
 @probe()
 def core_dump(canary):
-    """A crash that writes its memory to disk or hands it to a program of the host."""
+    """A limit for core dumps by which a crash reaches a disk, or a program of the host: any but 1 byte."""
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    return hard != 0 and f"up to {hard}"
+    if hard == 1:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return hard
 
 
 @probe(judge="flood")

@@ -196,6 +196,7 @@ class Sandbox:
     output_max: int = 8 * MiB
     pass_fds: tuple = ()
     launcher_env: dict = dataclasses.field(default_factory=dict)
+    user: int = None  # who calls the launcher; root by default
     stop_after: float = None  # SIGTERM then, as the executor does when it wants the artifacts
 
     def command(self, status_fd, data_fds, artifacts_fd, feed_fd, ready_fd):
@@ -264,6 +265,9 @@ class Sandbox:
             stderr=ends["stderr"],
             env=self.launcher_env,
             close_fds=True,
+            user=self.user,
+            group=self.user,
+            extra_groups=None if self.user is None else [],
             pass_fds=[
                 ends["status"],
                 *data_fds.values(),

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """How long a sandbox takes, as ratios to a bare `python3 -c pass` of the same run: measure.py [--rounds N] [--json]
 
-Everything is started by posix_spawn and measured until it is gone, in turns, so that a busy moment hits all alike. Cold:
-groups made, launcher started, program run, groups removed. Warm: from the request to the end; the interpreter waited.
+Everything is started by posix_spawn and measured until it is gone, in turns, so that a busy moment hits all alike.
+Cold: groups made, launcher started, program run, groups removed. Warm: from the request to the end; the interpreter
+waited.
 Needs root.
 """
 

@@ -66,6 +66,98 @@ class Languages(unittest.TestCase):
         self.assertNotIn(pathlib.Path("/etc/passwd").read_bytes().splitlines()[0], result.stdout)
 
 
+class Compatibility(unittest.TestCase):
+    """What programs ordinarily use still works in there."""
+
+    def works(self, name, code):
+        with groups("works", memory=512 * MiB) as made:
+            result = Sandbox(language=name, code=code.encode(), groups=made).run()
+        self.assertEqual((result.status, result.stdout.split()[-1:]), ("ok", [b"works"]), result)
+
+    def test_python(self):
+        self.works("python", PYTHON)
+
+    def test_javascript(self):
+        self.works("javascript", JAVASCRIPT)
+
+    def test_shell(self):
+        self.works("shell", SHELL)
+
+
+PYTHON = """
+import asyncio, ctypes, hashlib, multiprocessing, os, socket, sqlite3, subprocess, tempfile, threading, time, uuid
+import zoneinfo
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import shared_memory
+
+def square(x):
+    return x * x
+
+async def many():
+    process = await asyncio.create_subprocess_exec("/bin/echo", "x", stdout=subprocess.PIPE)
+    output, _ = await process.communicate()
+    first, second = socket.socketpair()
+    server = await asyncio.start_unix_server(lambda r, w: w.close(), "/tmp/s")
+    reader, writer = await asyncio.open_unix_connection("/tmp/s")
+    assert await reader.read() == b"" and output == b"x\\n"
+    await asyncio.gather(*[asyncio.sleep(0.01) for _ in range(100)])
+    return await asyncio.to_thread(square, 3)
+
+if __name__ == "__main__":
+    assert asyncio.run(many()) == 9
+    for method in ("fork", "spawn", "forkserver"):
+        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
+            assert list(pool.map(square, range(4))) == [0, 1, 4, 9]
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(square, range(4))) == 14
+    memory = shared_memory.SharedMemory(create=True, size=100)
+    memory.close(); memory.unlink()
+    base = sqlite3.connect("/box/base.db")
+    base.execute("PRAGMA journal_mode=WAL"); base.execute("CREATE TABLE t (x)"); base.commit()
+    assert subprocess.run("echo a | tr a b | sort", shell=True, capture_output=True).stdout == b"b\\n"
+    subprocess.run(["/bin/true"], start_new_session=True, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        open(folder + "/x", "w").write("x"); os.rename(folder + "/x", folder + "/y")
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda a, b: 0)
+    array = (ctypes.c_int * 3)(3, 1, 2)
+    ctypes.CDLL(None).qsort(array, 3, 4, callback)
+    lock = threading.Lock(); lock.acquire(timeout=1)
+    hashlib.sha256(uuid.uuid4().bytes); zoneinfo.ZoneInfo("Europe/Berlin"); os.urandom(8); time.sleep(0.01)
+    print("works")
+"""
+
+JAVASCRIPT = """
+const { Worker } = require('worker_threads');
+const { execFileSync, spawn } = require('child_process');
+const crypto = require('crypto'), fs = require('fs'), zlib = require('zlib'), net = require('net');
+(async () => {
+  await new Promise((done, no) => new Worker('1 + 1', { eval: true }).on('exit', done).on('error', no));
+  execFileSync('/bin/echo', ['x']);
+  await new Promise((done) => spawn('/bin/sh', ['-c', 'exit 0']).on('close', done));
+  await fs.promises.writeFile('/box/x', 'x'); await fs.promises.readFile('/box/x'); fs.watch('/box').close();
+  await new Promise((done) => crypto.pbkdf2('a', 'b', 1000, 32, 'sha512', done));
+  crypto.createHash('sha256').update('x').digest('hex'); zlib.gzipSync('x');
+  new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]));
+  await new Promise((done) => { const s = net.createServer().listen('/tmp/s', () => s.close(done)); });
+  await Promise.all(Array.from({ length: 100 }, () => new Promise((done) => setTimeout(done, 1))));
+  new Intl.DateTimeFormat('en', { timeZone: 'Europe/Berlin' }).format(new Date());
+  console.log('works');
+})();
+"""
+
+SHELL = """
+set -e
+seq 10 | xargs -n1 -P4 echo | sort -n | awk '{ s += $1 } END { print s }' > sum
+[ "$(cat sum)" = 55 ]
+mkfifo pipe; (echo x > pipe) & read -r x < pipe; wait; [ "$x" = x ]
+mkdir d; cp -a /usr/bin/env d/; tar -cf - d | tar -xf - -C /tmp; cmp d/env /tmp/d/env
+find / -name main.sh 2>/dev/null | grep -q code
+sed -i s/55/56/ sum; diff sum sum; date > /dev/null; perl -e 'print 1' > /dev/null; trap 'true' TERM; kill -TERM $$
+ulimit -n 100; bash -c 'echo <(true)' > /dev/null; timeout 5 true; nproc > /dev/null; rm -r d
+echo works
+"""
+
+
 class Warm(unittest.TestCase):
     def warm(self, code, name="python", **keys):
         with groups("warm", memory=512 * MiB) as made:

@@ -1,10 +1,12 @@
 """The launcher against its protocol: every status, limits, artifacts, its refusals, and what it leaves behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 from . import launching
 from .launching import MiB, Sandbox, groups
@@ -227,6 +229,35 @@ class Limits(unittest.TestCase):
         layers = result.record("layers")
         self.assertEqual((layers["tier"], layers["seccomp"], layers["uid"]), ("namespaces", "1", "61000"))
         self.assertNotEqual(layers["cgroup"], "none")
+
+
+class Unprivileged(unittest.TestCase):
+    """The launcher of somebody who is not root, where the host allows user namespaces to everybody."""
+
+    UID = launching.SLOTS + 900
+
+    def run_as(self, uid, slot):
+        made, copied = tempfile.mkdtemp(), launching.launcher()
+        self.addCleanup(shutil.rmtree, made)
+        os.chmod(made, 0o755)
+        shutil.copy(copied, made + "/sandbox-launcher")
+        with unittest.mock.patch.dict(os.environ, GOLDEN_BIN=made):
+            return Sandbox(code=b"import os; print(os.getuid())", slot=slot, user=uid).run()
+
+    def test_it_works_with_its_own_uid(self):
+        try:
+            subprocess.run(
+                ["unshare", "--user", "true"], user=self.UID, extra_groups=[], check=True, stderr=subprocess.PIPE
+            )
+        except subprocess.CalledProcessError as error:
+            self.skipTest(f"this host allows no user namespaces: {error.stderr}")
+        result = self.run_as(self.UID, 900)
+        self.assertEqual((result.status, result.stdout), ("ok", b"1000\n"), result)
+        self.assertEqual(result.record("layers")["groups"], "kept")
+
+    def test_it_takes_no_uid_of_others(self):
+        error = self.run_as(self.UID, 901).record("error")
+        self.assertEqual(error["stage"], "identity")
 
 
 class Refusals(unittest.TestCase):

@@ -42,12 +42,10 @@ def decide(filter, architecture, number, arguments):
 
 def expected(rules, arguments):
     """What the policy's text says."""
-    for action, condition in rules:
-        if condition is None:
-            return action
-        argument, compare, first, second = condition
-        value = arguments[argument]
-        if {"==": value == first, "!=": value != first, "&": value & first == second}[compare]:
+    tests = {"==": lambda value, first, _: value == first, "!=": lambda value, first, _: value != first}
+    tests["&"] = lambda value, mask, masked: value & mask == masked
+    for action, conditions in rules:
+        if all(tests[compare](arguments[position], first, second) for position, compare, first, second in conditions):
             return action
     return policy_compiler.error_action("ENOSYS")
 
@@ -55,14 +53,17 @@ def expected(rules, arguments):
 def interesting(rules):
     """Arguments around every value that a rule names, with and without high bits."""
     values = {0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 1}
-    for _, condition in rules:
-        if condition:
-            for value in condition[2:]:
+    used = {0}
+    for _, conditions in rules:
+        for position, _, *named in conditions:
+            used.add(position)
+            for value in named:
                 values |= {value, value + 1, value ^ 1, value | 2**32, value | 2**63, ~value & 2**64 - 1}
-    used = sorted({condition[0] for _, condition in rules if condition}) or [0]
-    for position, value in itertools.product(used, sorted(values)):
+    values = sorted({value & 2**64 - 1 for value in values})
+    for chosen in itertools.product(values if len(used) < 3 else values[:24], repeat=len(used)):
         arguments = [0] * 6
-        arguments[position] = value & 2**64 - 1
+        for position, value in zip(sorted(used), chosen):
+            arguments[position] = value
         yield arguments
 
 
