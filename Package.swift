@@ -193,7 +193,7 @@ let package = Package(
             name: "AgentWorkerTests",
             dependencies: [
                 "agent-worker", "AgentWorkerService", "AgentWorkerCore", "MessageBus", "NATS", "Coordination", "Redis",
-                "Contracts", "Bootstrap", "TestSupport", nio, nioPosix, lifecycle, log,
+                "Contracts", "Bootstrap", "TestSupport", crypto, nio, nioPosix, lifecycle, log,
             ]
         ),
         .testTarget(

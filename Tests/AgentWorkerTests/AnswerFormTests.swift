@@ -28,6 +28,17 @@ struct AnswerFormTests {
         "{\"decision\":\"\(decision)\",\"confidence\":\(confidence),\"reasoning\":\"\(text(words))\"}"
     }
 
+    private static func concern(
+        line: String = "1", rule: Int = 1, severity: String = "low", message: Int = 1, fix: Int = 0, file: Int = 0
+    ) -> String {
+        "{\"file\":\"\(text(file))\",\"line\":\(line),\"rule\":\"\(text(rule))\",\"severity\":\"\(severity)\","
+            + "\"message\":\"\(text(message))\",\"fix\":\"\(text(fix))\"}"
+    }
+
+    private static func vote(_ choice: String = "reject", _ concerns: [String] = [], words: Int = 1) -> String {
+        "{\"vote\":\"\(choice)\",\"concerns\":[\(concerns.joined(separator: ","))],\"rationale\":\"\(text(words))\"}"
+    }
+
     private static func text(_ count: Int) -> String { String(repeating: "é", count: count) }
 
     private static let fitting: [(AnswerForm, String)] = [
@@ -36,6 +47,9 @@ struct AnswerFormTests {
         (.patterns, patterns(1, signature: 200, kind: "process_issue", words: 2000)),
         (.consensus, consensus()), (.consensus, consensus("abstain", "0", words: 0)),
         (.consensus, consensus("reject", "1", words: 2000)), (.consensus, consensus("conditional", "1.0")),
+        (.vote, vote("approve")), (.vote, vote("conditional", [concern()])), (.vote, vote("abstain", words: 2048)),
+        (.vote, vote("reject", Array(repeating: concern(line: "1000000", severity: "high"), count: 50))),
+        (.vote, vote("reject", [concern(rule: 60, severity: "medium", message: 400, fix: 400, file: 300)])),
     ]
 
     private static let unfitting: [(AnswerForm, String, String)] = [
@@ -57,6 +71,21 @@ struct AnswerFormTests {
         (.consensus, consensus("approve", "\"0.5\""), "confidence"),
         (.consensus, consensus("approve", "1e999"), "confidence"),
         (.consensus, consensus(words: 2001), "reasoning"), (.consensus, "null", ""), (.consensus, "\"approve\"", ""),
+        (.vote, vote("veto"), "vote"), (.vote, vote(words: 0), "rationale"), (.vote, vote(words: 4097), "rationale"),
+        (.vote, "{\"vote\":\"approve\",\"rationale\":\"x\"}", "concerns"),
+        (.vote, vote("reject", Array(repeating: concern(), count: 51)), "concerns"),
+        (.vote, vote("reject", ["\"line 12\""]), "concerns[0]"),
+        (.vote, vote("reject", [concern(line: "0")]), "concerns[0].line"),
+        (.vote, vote("reject", [concern(line: "1000001")]), "concerns[0].line"),
+        (.vote, vote("reject", [concern(line: "\"1\"")]), "concerns[0].line"),
+        (.vote, vote("reject", [concern(rule: 0)]), "concerns[0].rule"),
+        (.vote, vote("reject", [concern(rule: 61)]), "concerns[0].rule"),
+        (.vote, vote("reject", [concern(severity: "critical")]), "concerns[0].severity"),
+        (.vote, vote("reject", [concern(message: 0)]), "concerns[0].message"),
+        (.vote, vote("reject", [concern(message: 401)]), "concerns[0].message"),
+        (.vote, vote("reject", [concern(fix: 401)]), "concerns[0].fix"),
+        (.vote, vote("reject", [concern(file: 301)]), "concerns[0].file"),
+        (.vote, vote("approve").replacing("{\"vote\"", with: "{\"weight\":1,\"vote\""), "weight"),
     ]
 
     @Test(arguments: fitting)
@@ -70,6 +99,22 @@ struct AnswerFormTests {
     ) throws {
         let error = #expect(throws: JSONError.self) { try form.read(text) }
         #expect(error?.path == path)
+    }
+
+    @Test func `a vote is bounded in bytes as the peer hub bounds it`() throws {
+        // Of characters there are few enough.
+        let error = #expect(throws: JSONError.self) { try AnswerForm.vote.read(Self.vote(words: 2049)) }
+        #expect(error?.path == "rationale")
+        let many = Array(repeating: Self.concern(message: 400, fix: 400), count: 50)
+        let other = #expect(throws: JSONError.self) { try AnswerForm.vote.read(Self.vote("reject", many)) }
+        #expect(other?.path == "concerns")
+    }
+
+    @Test(arguments: fitting)
+    private func `what a model votes is what the peer hub takes`(_ form: AnswerForm, _ text: String) throws {
+        guard form == .vote else { return }
+        var reader = try JSONReader(try form.read(text))
+        _ = try VoteBody(from: &reader)
     }
 
     @Test(arguments: fitting)

@@ -1,5 +1,6 @@
 import AgentWorkerCore
 import Contracts
+import Crypto
 import Foundation
 import TestSupport
 import Testing
@@ -16,11 +17,11 @@ struct ExamplesTests {
 
     private static let examples = projectFolder.appending(path: "examples")
 
-    private func run(_ agent: String, input: JSON) async throws -> Run {
+    private func run(_ agent: String, input: JSON, kind: String = "work") async throws -> Run {
         let item = WorkItem(
             task: newTask(), tenant: TenantID(literal: "acme"), workflow: WorkflowName(literal: "single"),
             stage: "work",
-            kind: "work", role: AgentRole(literal: "example"), attempt: 1, leaseToken: "t",
+            kind: kind, role: AgentRole(literal: "example"), attempt: 1, leaseToken: "t",
             deadline: Date().addingTimeInterval(60), input: input
         )
         let bytes = Array(item.json.bytes)
@@ -119,8 +120,40 @@ struct ExamplesTests {
         #expect(report["echo"]?.canonical == input.canonical)
     }
 
+    /// What the peer hub hands to reviewers.
+    private func reviewInput(_ artifact: JSON) throws -> (JSON, ArtifactHash) {
+        let hash = try #require(ArtifactHash(bytes: SHA256.hash(data: Array(artifact.bytes))))
+        let input = JSONWriter.object { writer in
+            writer.field("session_id", newTask().description)
+            writer.field("task_id", newTask().description)
+            writer.field("attempt", 1)
+            writer.field("round", 1)
+            writer.field("artifact_sha256", hash.description)
+            writer.field("artifact", artifact)
+        }
+        return (input, hash)
+    }
+
     @Test(
-        arguments: ["log_analyst.py", "sales_report.py", "summarize.py"],
+        arguments: ["security_reviewer.py", "quality_reviewer.py", "docs_tests_reviewer.py"], ["reject", "approve"])
+    func `a reviewer's output is a vote on the artifact that it got`(_ agent: String, _ choice: String) async throws {
+        let bad = "def f(x):\n    try:\n        eval(x)\n    except:\n        pass\n    return 1\n"
+        let good = "\"\"\"A constant.\"\"\"\nONE = 1\n"
+        let artifact = JSONWriter.object { writer in
+            writer.field("files", object: { $0.field("a.py", choice == "reject" ? bad : good) })
+        }
+        let (input, hash) = try reviewInput(artifact)
+        let run = try await run(agent, input: input, kind: "review")
+        #expect(run.code == 0, "\(run.words)")
+        var reader = try JSONReader(JSON(parsing: run.output))
+        let vote = try VoteBody(from: &reader)
+        #expect(vote.choice.rawValue == choice && vote.artifact == hash)
+        #expect((vote.opinion.concerns.array?.isEmpty == false) == (choice == "reject"))
+        #expect(!vote.opinion.rationale.isEmpty && run.progress.count == 1)
+    }
+
+    @Test(
+        arguments: ["log_analyst.py", "sales_report.py", "summarize.py", "change_developer.py"],
         [
             "{}", "[]", "null", "\"text\"", "{\"log_file\": \"../tasks/echo.json\"}", "{\"csv_file\": \"/etc/passwd\"}",
             "{\"text_file\": \"../../README.md\"}", "{\"log\": \"\"}", "{\"csv\": \"a,b\\n1,2\"}", "{\"text\": \" \"}",

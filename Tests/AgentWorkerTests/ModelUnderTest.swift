@@ -62,12 +62,12 @@ struct ModelUnderTest: Sendable {
 
     func work(
         _ input: String = "\"Why?\"", seconds: TimeInterval = 60, budget: Int? = nil, prompt: String? = nil,
-        stop: StopSignal = StopSignal()
+        kind: String = "work", stop: StopSignal = StopSignal()
     ) async throws -> WorkEnd {
         let item = WorkItem(
             task: newTask(), tenant: TenantID(literal: "acme"), workflow: WorkflowName(literal: "single"),
             stage: "work",
-            kind: "work", role: developer, attempt: 1, leaseToken: "lease",
+            kind: kind, role: developer, attempt: 1, leaseToken: "lease",
             deadline: Date().addingTimeInterval(seconds),
             budgetLeft: budget, prompt: prompt, input: try JSON(parsing: input.utf8)
         )

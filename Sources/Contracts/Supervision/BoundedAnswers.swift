@@ -89,6 +89,61 @@ package struct Consensus: Sendable, Equatable {
     }
 }
 
+/// A reviewer's vote on an artifact, with what is to be mended; what the peer hub takes, and no more.
+package struct Verdict: Sendable, Equatable {
+    package enum Severity: String, Sendable, CaseIterable { case high, medium, low }
+
+    package struct Concern: Sendable, Equatable {
+        /// The path within the artifact, up to 300 characters; empty when it has none.
+        package let file: String
+        /// From 1.
+        package let line: Int
+        /// What kind of thing it is, such as `sql-injection`, 1 to 60 characters.
+        package let rule: String
+        package let severity: Severity
+        /// What is wrong, 1 to 400 characters.
+        package let message: String
+        /// What to do about it, at most 400 characters.
+        package let fix: String
+    }
+
+    package static let concernCount = 0...ReviewOpinion.concernsMax
+    package static let lineRange = 1...1_000_000
+
+    package let choice: VoteChoice
+    /// At most 50, 32 KiB in all.
+    package let concerns: [Concern]
+    /// For a person to read, 1 to 4096 bytes.
+    package let rationale: String
+
+    package init(json: JSON) throws(JSONError) {
+        var reader = try JSONReader(json)
+        choice = try reader.word("vote")
+        var concerns: [Concern] = []
+        for (index, element) in try reader.boundedArray("concerns", Self.concernCount).enumerated() {
+            var concern = try JSONReader(element, path: "concerns[\(index)]")
+            let line = try concern.int("line")
+            guard Self.lineRange.contains(line) else {
+                throw concern.error(
+                    "line", "must be from \(Self.lineRange.lowerBound) to \(Self.lineRange.upperBound)")
+            }
+            concerns.append(
+                Concern(
+                    file: try concern.characters("file", 0...300), line: line,
+                    rule: try concern.characters("rule", 1...60), severity: try concern.word("severity"),
+                    message: try concern.characters("message", 1...400), fix: try concern.characters("fix", 0...400)
+                )
+            )
+            try concern.refuseUnknown()
+        }
+        self.concerns = concerns
+        rationale = try reader.characters("rationale", 1...ReviewOpinion.rationaleBytesMax)
+        // The bounds on bytes, which a schema cannot say.
+        _ = try ReviewOpinion(from: &reader)
+        try reader.refuseUnknown()
+    }
+}
+
 extension JSONReader {
     /// A text of so many characters (Unicode scalars, as JSON Schema counts).
     fileprivate mutating func characters(_ field: String, _ range: ClosedRange<Int>) throws(JSONError) -> String {

@@ -7,12 +7,14 @@ package enum AnswerForm: Sendable, Equatable {
     case synthesis
     case patterns
     case consensus
+    /// A vote in a peer review.
+    case vote
     /// Fits the schema that the task's input names.
     case schema(AnswerSchema)
 
     /// The forms that have a name, for configuration and inputs.
     package static let named: [String: AnswerForm] = [
-        "text": .text, "synthesis": .synthesis, "patterns": .patterns, "consensus": .consensus,
+        "text": .text, "synthesis": .synthesis, "patterns": .patterns, "consensus": .consensus, "vote": .vote,
     ]
 
     /// Nil for text.
@@ -22,6 +24,7 @@ package enum AnswerForm: Sendable, Equatable {
         case .synthesis: Self.synthesisSchema
         case .patterns: Self.patternsSchema
         case .consensus: Self.consensusSchema
+        case .vote: Self.voteSchema
         case .schema(let schema): schema.json
         }
     }
@@ -56,6 +59,10 @@ package enum AnswerForm: Sendable, Equatable {
         case .consensus:
             let json = try Self.value(text)
             _ = try Consensus(json: json)
+            return json
+        case .vote:
+            let json = try Self.value(text)
+            _ = try Verdict(json: json)
             return json
         case .schema(let schema):
             let json = try Self.value(text)
@@ -111,6 +118,20 @@ package enum AnswerForm: Sendable, Equatable {
         {"type":"object","additionalProperties":false,"required":["decision","confidence","reasoning"],"properties":{\
         "decision":{"type":"string","enum":["approve","conditional","reject","abstain"]},\
         "confidence":{"type":"number","minimum":0,"maximum":1},"reasoning":{"type":"string","maxLength":2000}}}
+        """
+    )
+
+    private static let voteSchema = literal(
+        """
+        {"type":"object","additionalProperties":false,"required":["vote","concerns","rationale"],"properties":{\
+        "vote":{"type":"string","enum":["approve","conditional","reject","abstain"]},\
+        "concerns":{"type":"array","maxItems":50,"items":{"type":"object","additionalProperties":false,\
+        "required":["file","line","rule","severity","message","fix"],"properties":{\
+        "file":{"type":"string","maxLength":300},"line":{"type":"integer","minimum":1,"maximum":1000000},\
+        "rule":{"type":"string","minLength":1,"maxLength":60},\
+        "severity":{"type":"string","enum":["high","medium","low"]},\
+        "message":{"type":"string","minLength":1,"maxLength":400},"fix":{"type":"string","maxLength":400}}}},\
+        "rationale":{"type":"string","minLength":1,"maxLength":4096}}}
         """
     )
 

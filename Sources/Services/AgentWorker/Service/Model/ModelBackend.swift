@@ -41,10 +41,12 @@ struct ModelBackend: Backend {
         let item = assignment.item
         let question: ModelQuestion
         do throws(JSONError) {
-            question = try ModelQuestion(
-                item.input, instructions: [settings.systemPrompt, item.prompt ?? ""],
-                form: settings.answers[item.role.text] ?? .text
-            )
+            let instructions = [settings.systemPrompt, item.prompt ?? ""]
+            question =
+                item.kind == "review"
+                ? ModelQuestion(reviewing: item.input, role: item.role, instructions: instructions)
+                : try ModelQuestion(
+                    item.input, instructions: instructions, form: settings.answers[item.role.text] ?? .text)
         } catch {
             return .reported(.rejected(reason: "No model can be asked this: \(error)."))
         }

@@ -12,7 +12,7 @@ package import Redis
 /// | `GOLDEN_MODEL_NAME` | the model |
 /// | `GOLDEN_MODEL_KEY` | secret; absent for endpoints that ask for none |
 /// | `GOLDEN_MODEL_SYSTEM_PROMPT` | what the model is told before all else |
-/// | `GOLDEN_MODEL_ANSWERS` | `role=form,…`: roles whose answers are `synthesis`, `patterns` or `consensus` |
+/// | `GOLDEN_MODEL_ANSWERS` | `role=form,…`: roles whose answers are `synthesis`, `patterns`, `consensus` or `vote` |
 /// | `GOLDEN_MODEL_MAX_TOKENS` | the longest answer |
 /// | `GOLDEN_MODEL_LIMIT_FIELD` | what the endpoint calls that: `max_tokens`, `max_completion_tokens` |
 /// | `GOLDEN_MODEL_CALL_SECONDS` | one call as a whole |
