@@ -8,10 +8,14 @@ import Testing
     @Test func `agents and variables are taken apart at the first equals sign`() throws {
         let command = try UpCommand.parse([
             "--agent", "log-analyst=python3 a.py --x=1", "--env", "A=b=c", "--env", "EMPTY=", "--slots", "8", "--data",
-            "/d",
+            "/d", "--agent", "security@peers=mail a@b",
         ])
         let options = try command.options([:])
-        #expect(options.agents == [StackOptions.Agent(role: "log-analyst", command: "python3 a.py --x=1")])
+        let expected = [
+            StackOptions.Agent(role: "log-analyst", owner: "local", command: "python3 a.py --x=1"),
+            StackOptions.Agent(role: "security", owner: "peers", command: "mail a@b"),
+        ]
+        #expect(options.agents == expected)
         #expect(options.environment == ["A": "b=c", "EMPTY": ""])
         #expect(options.slots == 8 && options.folder.path == "/d" && options.port == nil)
     }
@@ -19,6 +23,7 @@ import Testing
     @Test(
         arguments: [
             ["--agent", "noequals"], ["--agent", "=cmd"], ["--agent", "role="], ["--agent", "ro.le=cmd"],
+            ["--agent", "role@=cmd"], ["--agent", "@owner=cmd"], ["--agent", "role@a@b=cmd"],
             ["--env", "=x"], ["--port", "70000"], ["--port", "-1"], ["--orchestrators", "0"], ["--slots", "0"],
         ]
     )

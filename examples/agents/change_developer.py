@@ -11,7 +11,7 @@ Input:
 
 The first attempt writes as the module's author does, flaws included: where the others put values into the text of SQL,
 so does the new function. When the work comes back, the reviewers' concerns say by rule and line what to mend
-(code_fixes.py). It says what it could not mend; nothing here learns or guesses.
+(code_fixes.py), and it looks for more of the kind. It says what it could not mend; nothing here learns or guesses.
 """
 
 import ast
@@ -25,6 +25,7 @@ import code_words  # noqa: E402
 import docs_tests_reviewer  # noqa: E402
 import quality_reviewer  # noqa: E402
 import review_kit as kit  # noqa: E402
+import security_reviewer  # noqa: E402
 
 CONCERNS_MAX = 200
 TEST_RULES = {"missing-tests", "untested-function"}
@@ -204,29 +205,16 @@ def concerns_in(plan):
     return found
 
 
-def guards_in(plan):
-    """The names of guards that a plan says did not hold."""
-    fixes = plan.get("fixes") if isinstance(plan, dict) else None
-    return (
-        {f["guard"] for f in fixes if isinstance(f, dict) and isinstance(f.get("guard"), str)}
-        if isinstance(fixes, list)
-        else set()
-    )
-
-
 def concerns_of(files, plan):
-    """What to mend: what the plan names, and for failed guards what the reviewers' own analysis finds."""
+    """What to mend: what the plan names, and what the same analysis finds besides.
+
+    A review ends as soon as its outcome is certain, so a plan may speak for one reviewer alone; who is sent back once
+    looks over the rest too.
+    """
     found = concerns_in(plan)
-    guards = guards_in(plan)
-    if guards & {"has_tests", "has_documentation"}:
-        tests = {"has_tests"} <= guards
-        found += [
-            c
-            for c in docs_tests_reviewer.analyse(files) or []
-            if ("has_documentation" in guards if "doc" in c["rule"] or "parameter" in c["rule"] else tests)
-        ]
-    if "code_quality" in guards:
-        found += quality_reviewer.analyse(files) or []
+    for reviewer in (security_reviewer, quality_reviewer, docs_tests_reviewer):
+        own = ({"rule": c["rule"], "line": c["line"], "file": c["file"]} for c in reviewer.analyse(files) or [])
+        found += [one for one in own if one not in found]
     return found
 
 

@@ -32,7 +32,12 @@ def tests_pass(files):
 
 def develop(task, plan=None, previous=None):
     """One attempt of the developer, as a process."""
-    item = {"v": 1, "kind": "work", "input": task, **({"plan": plan, "previous": previous} if plan else {})}
+    item = {
+        "v": 1,
+        "kind": "work",
+        "input": task,
+        **({"plan": plan, "previous": previous} if plan is not None else {}),
+    }
     done = agents.run("change_developer", json.dumps(item))
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
@@ -300,17 +305,20 @@ class FixTests(unittest.TestCase):
     def test_plans_of_any_shape_are_read(self):
         task = input_of("reviewed-change")
         first = develop(task)
-        for plan in (
-            7,
-            "text",
-            [],
-            {"fixes": 7},
-            {"fixes": [{"guard": ["x"]}]},
-            {"rule": "sql-injection", "line": "5"},
-            [{"rule": "sql-injection", "line": -5, "file": "orders.py"}],
-            {"rule": "x", "line": 10**30, "file": "gone.py"},
-        ):
-            self.assertEqual(develop(task, plan, first)["files"], first["files"])
+        mended = develop(task, {"note": "again, please"}, first)["files"]
+        self.assertIn("WHERE customer = ?", mended["orders.py"])
+        odd = {"rule": "sql-injection", "line": -5, "file": "orders.py"}
+        for plan in (7, "text", [], {"fixes": 7}, {"fixes": [{"guard": ["x"]}]}, [odd], {**odd, "line": "5"}):
+            self.assertEqual(develop(task, plan, first)["files"], mended)
+        left = develop(task, {"rule": "x", "line": 10**30, "file": "gone.py"}, first)["left"]
+        self.assertEqual([c["rule"] for c in left], ["x"])
+
+    def test_one_reviewer_s_concerns_are_enough_to_mend_all(self):
+        task = input_of("reviewed-lookup")
+        first = develop(task)
+        for role, said in review(first).items():
+            made = develop(task, {"review": {"concerns": [{"role": role, "concerns": said["concerns"]}]}}, first)
+            self.assertEqual({v["vote"] for v in review(made).values()}, {"approve"}, role)
 
 
 if __name__ == "__main__":

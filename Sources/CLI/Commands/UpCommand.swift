@@ -34,7 +34,8 @@ struct UpCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "An agent that runs COMMAND for each work item of ROLE; repeatable. Without one for developer, a built-in "
-                + "agent echoes developers' work.", valueName: "role=command"
+                + "agent echoes developers' work. Agents of one OWNER do not review each other's work; all are of "
+                + "\(StackOptions.Agent.ownerDefault) otherwise.", valueName: "role[@owner]=command"
         )
     )
     var agent: [String] = []
@@ -77,11 +78,14 @@ struct UpCommand: AsyncParsableCommand {
             throw ValidationError("At most \(StackOptions.agentsMax) times --agent.")
         }
         options.agents = try agent.map { text in
-            let (role, command) = try Self.pair(text, "--agent", "ROLE=COMMAND")
-            guard AgentRole(role) != nil else {
-                throw ValidationError("--agent \(text): the role must be 1 to 63 of A-Z a-z 0-9 _ -.")
+            let (name, command) = try Self.pair(text, "--agent", "ROLE=COMMAND or ROLE@OWNER=COMMAND")
+            let parts = name.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            // An owner is a name like a role's.
+            guard parts.allSatisfy({ AgentRole($0) != nil }) else {
+                throw ValidationError("--agent \(text): role and owner must be 1 to 63 of A-Z a-z 0-9 _ -.")
             }
-            return StackOptions.Agent(role: role, command: command)
+            let owner = parts.count > 1 ? parts[1] : StackOptions.Agent.ownerDefault
+            return StackOptions.Agent(role: parts[0], owner: owner, command: command)
         }
         for text in env {
             let (key, value) = try Self.pair(text, "--env", "KEY=VALUE")

@@ -6,7 +6,11 @@ struct StackOptions: Sendable, Equatable {
 
     /// An agent that runs a program for each work item.
     struct Agent: Sendable, Equatable {
+        static let ownerDefault = "local"
+
         let role: String
+        /// Whose it is: agents of one owner do not review each other's work.
+        var owner = Self.ownerDefault
         /// For `sh -c`.
         let command: String
     }

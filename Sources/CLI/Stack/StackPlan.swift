@@ -85,7 +85,8 @@ struct StackPlan: Sendable {
         let environment = baseEnvironment.merging(busEnvironment) { $1 }.merging(options.environment) { $1 }
         var specs: [ProcessSpec] = []
         if !options.agents.contains(where: { $0.role == "developer" }) {
-            specs.append(agent("echo-1", "developer", ["--backend", "echo"], program, environment))
+            let echo = StackOptions.Agent(role: "developer", command: "")
+            specs.append(agent("echo-1", echo, ["--backend", "echo"], program, environment))
         }
         var counts: [String: Int] = [:]
         for wanted in options.agents {
@@ -94,16 +95,17 @@ struct StackPlan: Sendable {
             let visible = options.environment.keys.sorted().flatMap { ["--env", $0] }
             let backend = ["--backend", "command"] + visible + ["--", "sh", "-c", wanted.command]
             specs.append(
-                agent("\(wanted.role)-\(counts[wanted.role, default: 1])", wanted.role, backend, program, environment)
+                agent("\(wanted.role)-\(counts[wanted.role, default: 1])", wanted, backend, program, environment)
             )
         }
         return specs
     }
 
     private func agent(
-        _ id: String, _ role: String, _ backend: [String], _ program: String, _ environment: [String: String]
+        _ id: String, _ agent: StackOptions.Agent, _ backend: [String], _ program: String,
+        _ environment: [String: String]
     ) -> ProcessSpec {
-        let identity = ["--id", id, "--role", role, "--slots", "\(options.slots)", "--owner", "local"]
+        let identity = ["--id", id, "--role", agent.role, "--slots", "\(options.slots)", "--owner", agent.owner]
         return ProcessSpec(
             name: "agent-\(id)", executable: program, arguments: identity + backend, environment: environment,
             folder: FileManager.default.currentDirectoryPath, stopWithin: .seconds(35),
