@@ -189,7 +189,7 @@ def native(world, wanted, restricted=None):
     }
     options = ["--cpu-seconds", str(wanted.needs["cpu_seconds"])] if "cpu_seconds" in wanted.needs else []
     if restricted:
-        options += ["--address-space", str(300 * MiB)]
+        options += ["--address-space", str(300 * MiB), "--nproc", "64"]
     with contextlib.ExitStack() as stack:
         made = None if restricted else stack.enter_context(groups(f"probe-{world.tenant}-{wanted.name}"))
         sandbox = Sandbox(

@@ -27,9 +27,6 @@ PROVEN_MIN = 60
 # What the others do not hold, and why it is no surprise. The native launcher has no such list.
 KNOWN = {
     "restricted": {
-        "many_processes": "no cgroup here: only a limit per uid, which the caller sets",
-        "many_threads": "the same",
-        "fork_bomb": "the same",
         "much_memory_in_children": "no cgroup: the limit is one of each process",
         "much_anonymous_file": "no cgroup",
         "disk_of_the_box": "the host's disk, bounded by file",
