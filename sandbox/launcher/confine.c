@@ -114,9 +114,9 @@ void restrict_files(const struct sandbox *sandbox) {
 // nothing to give up, and the kernel lets nobody touch the bounding set: no-new-privileges keeps it out of reach.
 void drop_privileges(const struct options *options) {
     if (options->restricted == NULL) {
-        for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
-            if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) fail("credentials", "bounding");
-        }
+        unsigned long capability = 0;
+        while (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) capability++;
+        if (errno != EINVAL || capability <= CAP_SYSLOG) fail("credentials", "bounding");  // EINVAL: past the last one
         const unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                    SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
