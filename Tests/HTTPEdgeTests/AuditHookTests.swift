@@ -2,6 +2,7 @@ import Contracts
 import Foundation
 import HTTPEdge
 import HTTPTypes
+import Hummingbird
 import Synchronization
 import Testing
 
@@ -56,6 +57,24 @@ import Testing
             let first = try #require(events.events.first)
             #expect(first.permission == .taskCreate && first.address == "127.0.0.1")
             #expect(first.requestID.count > 8 && first.traceID.count == 32)
+        }
+    }
+
+    @Test func `what a handler has committed itself is not handed over again`() async throws {
+        let events = Events()
+        let route = Route(
+            .post, "/kept", access: .open, operation: Operation(id: "keep", summary: "Keep.", tag: "x", answers: []),
+            handler: { request, context in
+                let event = try #require(context.auditEvent(of: request, status: .created))
+                #expect(event.operation == "keep" && event.status == 201 && event.refusal == nil)
+                context.auditIsCommitted()
+                return Response(status: .created)
+            }
+        )
+        try await TestEdge.run(routes: [route], adjust: { $0.audit = events.record }) { edge in
+            let answer = try await edge.send("POST", "/kept")
+            #expect(answer.status == 201)
+            #expect(events.events.isEmpty)
         }
     }
 

@@ -106,6 +106,31 @@ import Testing
         }
     }
 
+    @Test func `a second batch is written beside another only when enough wait`() async throws {
+        try await withFreshPool(Insert.schema) { pool async throws in
+            let (started, released) = (Counter(), Counter())
+            let sizes = Mutex<[Int]>([])
+            let writer = CoalescingWriter<Item, Int>(name: "items", pool: pool, maxInFlight: 2, minBeside: 4) {
+                items, transaction in
+                sizes.withLock { $0.append(items.count) }
+                started.add()
+                while released.value == 0 { usleep(1000) }
+                return try transaction.finish(InsertItems(items: items))
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { _ = try await writer.submit(Item(key: 0)) }
+                #expect(try await eventually { started.value == 1 })
+                for key in 1...4 { group.addTask { _ = try await writer.submit(Item(key: key)) } }
+                #expect(try await eventually { started.value == 2 })
+                released.add()
+                try await group.waitForAll()
+            }
+            #expect(sizes.withLock { $0 } == [1, 4])
+            // And what is too little to go beside another goes after it.
+            #expect(try await writer.submit(Item(key: 5)) == 5)
+        }
+    }
+
     @Test func `a serialization failure is tried again, a bounded number of times`() async throws {
         struct Fail: PostgresStatement {
             typealias Row = Void

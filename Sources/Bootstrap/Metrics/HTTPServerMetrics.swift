@@ -1,7 +1,17 @@
+internal import Synchronization
+
 /// The metrics of an HTTP server, by the names that alerts use.
-package struct HTTPServerMetrics: Sendable {
+package final class HTTPServerMetrics: Sendable {
+    /// One set of labels. Routes, methods and statuses are few, whatever callers send.
+    private struct Kind: Hashable {
+        let route: String
+        let method: String
+        let status: Int
+    }
+
     private let requests: CounterFamily
     private let durations: HistogramFamily
+    private let known = Mutex<[Kind: (requests: Counter, durations: Histogram)]>([:])
 
     package init(_ registry: MetricsRegistry) {
         requests = registry.counter(
@@ -15,7 +25,14 @@ package struct HTTPServerMetrics: Sendable {
 
     /// - Parameter route: the pattern, never a request's own path.
     package func record(route: String, method: String, status: Int, elapsed: Duration) {
-        requests[route, method, String(status)].add()
-        durations[route, method].observe(elapsed)
+        let kind = Kind(route: route, method: method, status: status)
+        let series = known.withLock { known in
+            if let series = known[kind] { return series }
+            let series = (requests[route, method, String(status)], durations[route, method])
+            known[kind] = series
+            return series
+        }
+        series.requests.add()
+        series.durations.observe(elapsed)
     }
 }

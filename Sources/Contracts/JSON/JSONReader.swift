@@ -2,9 +2,13 @@
 ///
 /// Unknown fields are kept apart: messages ignore them, API bodies refuse them through `refuseUnknown()`.
 package struct JSONReader {
-    private let fields: [String: JSON]
+    private let fields: [(name: String, value: JSON)]
+    /// Where each name stands; only objects with many fields have it, few are looked through.
+    private let places: [String: Int]?
     private let path: String
-    private var asked: Set<String> = []
+    private var isAsked: [Bool]
+
+    private static let fewMax = 24
 
     /// - Parameter path: where this object stands, for error messages; empty at the top.
     package init(_ json: JSON, path: String = "") throws(JSONError) {
@@ -12,20 +16,29 @@ package struct JSONReader {
             throw JSONError(.wrongShape, path: path, "expected an object, found \(json.kind.article)")
         }
         self.path = path
-        self.fields = Dictionary(fields.map { ($0.name, $0.value) }) { first, _ in first }
+        self.fields = fields
+        places =
+            fields.count <= Self.fewMax
+            ? nil : Dictionary(zip(fields.map(\.name), fields.indices)) { first, _ in first }
+        isAsked = Array(repeating: false, count: fields.count)
+    }
+
+    private func place(of name: String) -> Int? {
+        if let places { return places[name] }
+        return fields.firstIndex { $0.name == name }
     }
 
     /// The field's value; nil when it is absent or null.
     package mutating func optional(_ name: String) -> JSON? {
-        asked.insert(name)
-        guard let value = fields[name], value.kind != .null else { return nil }
+        guard let value = raw(name), value.kind != .null else { return nil }
         return value
     }
 
     /// The field's value as it stands, null included; nil when it is absent.
     package mutating func raw(_ name: String) -> JSON? {
-        asked.insert(name)
-        return fields[name]
+        guard let place = place(of: name) else { return nil }
+        isAsked[place] = true
+        return fields[place].value
     }
 
     package mutating func required(_ name: String) throws(JSONError) -> JSON {
@@ -92,9 +105,9 @@ package struct JSONReader {
 
     /// Throws when the object holds a field that no call above has asked for.
     package func refuseUnknown() throws(JSONError) {
-        if let stranger = fields.keys.filter({ !asked.contains($0) }).min() {
-            throw error(stranger, "is not a field of this body")
-        }
+        guard isAsked.contains(false) else { return }
+        let strangers = zip(fields, isAsked).filter { !$0.1 }.map(\.0.name)
+        if let stranger = strangers.min() { throw error(stranger, "is not a field of this body") }
     }
 
     /// An error about one field, worded as `<path>: <what>`.

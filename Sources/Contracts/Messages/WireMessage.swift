@@ -68,8 +68,35 @@ package enum Timestamp {
 
     /// Reads what `text` writes, and other offsets and fractions of RFC 3339.
     package static func date(_ text: String) -> Date? {
+        if let date = plain(text) { return date }
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
         do { return try style.parse(text) } catch { return nil }
+    }
+
+    /// Reads exactly what `text` writes, which every work item holds, without a formatter; nil for anything else.
+    private static func plain(_ text: String) -> Date? {
+        let bytes = Array(text.utf8)
+        guard bytes.count == template.count else { return nil }
+        let zero = UInt8(ascii: "0")
+        for (byte, mark) in zip(bytes, template) {
+            guard mark == zero ? (zero...UInt8(ascii: "9")).contains(byte) : byte == mark else { return nil }
+        }
+        func number(_ places: Range<Int>) -> Int { bytes[places].reduce(0) { $0 * 10 + Int($1 - zero) } }
+        let date = (year: number(0..<4), month: number(5..<7), day: number(8..<10))
+        let (hour, minute, second) = (number(11..<13), number(14..<16), number(17..<19))
+        guard (1...12).contains(date.month), hour < 24, minute < 60, second < 60 else { return nil }
+        let days = days(to: date)
+        guard civil(fromDays: days) == date else { return nil }
+        let milliseconds = ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + number(20..<23)
+        return Date(timeIntervalSince1970: Double(milliseconds) / 1000)
+    }
+
+    /// The other way round than `civil`, from the same source.
+    private static func days(to date: (year: Int, month: Int, day: Int)) -> Int {
+        let (era, yearOfEra) = (date.month <= 2 ? date.year - 1 : date.year).flooredDivision(by: 400)
+        let shifted = date.month > 2 ? date.month - 3 : date.month + 9
+        let dayOfYear = (153 * shifted + 2) / 5 + date.day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     }
 
     /// Days since 1970-01-01 to a date of the Gregorian calendar.

@@ -1,9 +1,14 @@
 /// The charges of one request in the terms of `CellRate`: one cell for each pair of policy and key.
-struct RateBatch {
+///
+/// Who makes the same request again and again makes its batch once.
+package struct RateBatch: Sendable {
     private(set) var keys: [String] = []
     private(set) var cells: [CellRate.Cell] = []
     private let policies: [RatePolicy]
     private let cellOfCharge: [Int]
+
+    /// What `RateLimiter.decide` decides; see there.
+    package init(_ charges: [RateCharge], scope tenant: String) { self.init(charges, tenant: tenant, floor: 0) }
 
     /// - Parameter floor: the least cost; lower ones are raised to it.
     init(_ charges: [RateCharge], tenant: String, floor: Int) {

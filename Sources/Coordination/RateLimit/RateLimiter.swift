@@ -77,7 +77,11 @@ package final class RateLimiter: Sendable {
     package func decide(
         _ charges: [RateCharge], scope tenant: String, failure: Failure = .degraded
     ) async -> RateDecision {
-        let batch = RateBatch(charges, tenant: tenant, floor: 0)
+        await decide(RateBatch(charges, scope: tenant), failure: failure)
+    }
+
+    /// The same for charges that were put together before.
+    package func decide(_ batch: RateBatch, failure: Failure = .degraded) async -> RateDecision {
         let (outcome, mode) = await outcome(batch, force: false, failure: failure)
         guard let outcome else {
             let wait = local.withLock { $0.gate.remaining(now: settings.now()) }

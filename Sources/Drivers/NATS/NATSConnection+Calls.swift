@@ -9,7 +9,7 @@ extension NATSConnection {
     package func publish(
         _ subject: String, headers: [String: String] = [:], payload: [UInt8]
     ) throws(NATSError) {
-        try writer.enqueue(outgoing(subject, headers, payload))
+        try writer.enqueue([outgoing(subject, headers, payload)])
     }
 
     /// Publishes and waits until the stream has stored the message.

@@ -37,7 +37,10 @@ package final class NATSConnection: Sendable {
         self.configuration = configuration
         self.logger = logger
         writer = Writer(
-            limits: .init(messageMax: configuration.maxQueuedMessages, bytesMax: configuration.maxQueuedBytes)
+            limits: .init(
+                messageMax: configuration.maxQueuedMessages, bytesMax: configuration.maxQueuedBytes,
+                timeout: configuration.writeTimeout
+            )
         )
         keeper = SessionKeeper(configuration, callbacks: callbacks, logger: logger)
         calls = Mutex(

@@ -8,7 +8,7 @@ extension PullConsumer {
 
     package func acknowledge(_ deliveries: [Delivery]) throws(NATSError) {
         defer { settle(deliveries) }
-        for delivery in deliveries { try send("+ACK", to: delivery) }
+        try send("+ACK", to: deliveries)
     }
 
     /// Not done: deliver it again after `delay` (nil: at once).
@@ -17,7 +17,7 @@ extension PullConsumer {
     package func reject(_ delivery: Delivery, delay: Duration? = nil) throws(NATSError) {
         defer { settle([delivery]) }
         let wait = delay.map { max(0, $0.wholeNanoseconds) } ?? 0
-        try send(wait > 0 ? "-NAK {\"delay\":\(wait)}" : "-NAK", to: delivery)
+        try send(wait > 0 ? "-NAK {\"delay\":\(wait)}" : "-NAK", to: [delivery])
     }
 
     /// Never deliver it again.
@@ -25,14 +25,14 @@ extension PullConsumer {
     /// - Throws: `backlogFull`, `closed`.
     package func terminate(_ delivery: Delivery) throws(NATSError) {
         defer { settle([delivery]) }
-        try send("+TERM", to: delivery)
+        try send("+TERM", to: [delivery])
     }
 
     /// Still at work: its acknowledgement's deadline starts anew. The credit stays held.
     ///
     /// - Throws: `backlogFull`, `closed`.
     package func extend(_ delivery: Delivery) throws(NATSError) {
-        try send("+WPI", to: delivery)
+        try send("+WPI", to: [delivery])
     }
 
     /// Frees the credit without a word to the server, which redelivers it when its acknowledgement is overdue.

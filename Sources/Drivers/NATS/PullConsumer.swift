@@ -141,9 +141,10 @@ package final class PullConsumer: SessionAttachment {
         requestIfWanted()
     }
 
-    func send(_ text: String, to delivery: Delivery) throws(NATSError) {
-        guard let reply = delivery.message.reply else { return }
-        try connection.writer.enqueue(Outgoing(subject: reply, payload: Array(text.utf8)))
+    func send(_ text: String, to deliveries: [Delivery]) throws(NATSError) {
+        let payload = Array(text.utf8)
+        let answers = deliveries.compactMap { $0.message.reply.map { Outgoing(subject: $0, payload: payload) } }
+        if !answers.isEmpty { try connection.writer.enqueue(answers) }
     }
 
     func confirm(_ text: String, to delivery: Delivery, timeout: Duration?) async throws(NATSError) {
@@ -361,7 +362,7 @@ package final class PullConsumer: SessionAttachment {
     private func giveBack(_ reply: String?) {
         guard let reply else { return }
         do throws(NATSError) {
-            try connection.writer.enqueue(Outgoing(subject: reply, payload: Array("-NAK".utf8)))
+            try connection.writer.enqueue([Outgoing(subject: reply, payload: Array("-NAK".utf8))])
         } catch {
             // The server redelivers it by itself once its acknowledgement is overdue.
             connection.logger.debug("A message was not handed back", metadata: ["error": "\(error)"])

@@ -12,6 +12,8 @@ extension Session {
         let inbox = try newInbox()
         let options = try makeOptions(configuration)
         defer { unsafe natsOptions_Destroy(options.pointer) }
+        let loop = configuration.tls == nil ? SocketLoop() : nil
+        if let loop { try check(unsafe loop.install(in: options.pointer), "event loop") }
         let box = unsafe Unmanaged.passRetained(ConnectionBox(callbacks: callbacks, hooks: hooks))
         unsafe natsOptions_SetClosedCB(options.pointer, onConnectionClosed, box.toOpaque())
         unsafe natsOptions_SetErrorHandler(options.pointer, onConnectionError, box.toOpaque())
@@ -24,7 +26,7 @@ extension Session {
         }
         callbacks.begin()
         let session = unsafe Session(
-            adopting: Handle(pointer: pointer), number: number, inbox: inbox, callbacks: callbacks
+            adopting: Handle(pointer: pointer), loop: loop, number: number, inbox: inbox, callbacks: callbacks
         )
         let prefix = inbox.utf8.count + 1
         _ = try session.subscribe(inbox + ".*", pendingMax: nil) { message, _ in

@@ -18,6 +18,8 @@ internal import Synchronization
     let inbox: String
 
     private let connection: OpaquePointer
+    /// Nil with TLS.
+    private let loop: SocketLoop?
     private let callbacks: CallbackCount
     private let subscriptions = Mutex(Subscriptions())
 
@@ -39,8 +41,9 @@ internal import Synchronization
     private static let restAfterDrain = Duration.seconds(1)
 
     /// Takes over a connected handle. Use `Session.open`.
-    init(adopting handle: Handle, number: Int, inbox: String, callbacks: CallbackCount) {
+    init(adopting handle: Handle, loop: SocketLoop?, number: Int, inbox: String, callbacks: CallbackCount) {
         self.number = number
+        self.loop = loop
         self.callbacks = callbacks
         unsafe self.connection = handle.pointer
         unsafe self.server = Self.serverName(handle.pointer)
@@ -50,6 +53,7 @@ internal import Synchronization
 
     deinit {
         unsafe natsConnection_Close(connection)
+        loop?.join()
         let all = subscriptions.withLock { Array($0.live.values) + $0.draining }
         for subscription in all { unsafe natsSubscription_Destroy(subscription.handle.pointer) }
         unsafe natsConnection_Destroy(connection)
@@ -66,6 +70,15 @@ internal import Synchronization
         case refused(LibraryStatus)
     }
 
+    /// Says several things with one write at the end. Blocks at most `limit` for each full buffer and once more.
+    func together(within limit: Duration, _ body: () -> Void) {
+        guard let loop else { return body() }
+        loop.hold()
+        body()
+        // What the server has not read by then it never will: half a message may be out.
+        if !loop.release(within: limit) { close() }
+    }
+
     /// Writes one message. Blocks at most `writeTimeout`.
     func send(_ message: Outgoing, reply: String?) -> Sent {
         let status = unsafe message.payload.withUnsafeBytes { bytes in
@@ -74,6 +87,7 @@ internal import Synchronization
         }
         switch status {
         case NATS_OK:
+            loop?.makeRoom()
             return .written
         case NATS_CONNECTION_CLOSED, NATS_DRAINING:
             return .notSent(LibraryStatus(status))

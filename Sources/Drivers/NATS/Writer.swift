@@ -10,6 +10,8 @@ final class Writer: Sendable {
     struct Limits {
         let messageMax: Int
         let bytesMax: Int
+        /// How long the server may take to read what is written.
+        let timeout: Duration
     }
 
     /// What the writer asks of, and tells, its owner. Called on the writer thread.
@@ -63,17 +65,16 @@ final class Writer: Sendable {
         startThread(name: "nats-writer") { self.run(hooks) }
     }
 
-    /// Queues a message nobody answers.
+    /// Queues messages nobody answers: all of them or none.
     ///
     /// - Throws: `backlogFull` when the queue is at its bound, `closed` after `stop`.
-    func enqueue(_ message: Outgoing) throws(NATSError) {
-        let size = message.sizeBytes
+    func enqueue(_ messages: [Outgoing]) throws(NATSError) {
+        let size = messages.reduce(0) { $0 + $1.sizeBytes }
         let refusal: NATSError? = state.withLock { state in
             if state.isStopped { return CallLedger.closed }
-            guard state.queue.count < limits.messageMax, state.queuedBytes + size <= limits.bytesMax else {
-                return NATSError(.backlogFull, "The queue to NATS is full. Nothing was sent; slow down.")
-            }
-            state.queue.append(.message(message))
+            guard state.queue.count + messages.count <= limits.messageMax, state.queuedBytes + size <= limits.bytesMax
+            else { return NATSError(.backlogFull, "The queue to NATS is full. Nothing was sent; slow down.") }
+            for message in messages { state.queue.append(.message(message)) }
             state.queuedBytes += size
             return nil
         }
@@ -128,7 +129,9 @@ final class Writer: Sendable {
         while let work = nextWork() {
             if work.isFresh { hooks.began(work.session) }
             var done = 0
-            while done < work.commands.count, carryOut(work.commands[done], work.session, hooks) { done += 1 }
+            work.session.together(within: limits.timeout) {
+                while done < work.commands.count, carryOut(work.commands[done], work.session, hooks) { done += 1 }
+            }
             finish(work, done: done)
         }
     }

@@ -5,7 +5,8 @@ internal import Synchronization
 ///
 /// Batching is natural, without a timer: an item goes at once when no write is in flight; what arrives meanwhile goes
 /// together (up to `maxBatch`) as the next write. Idle latency is one round trip, and the busier it gets the larger the
-/// batches. With `maxInFlight` above 1 several batches are written at once, and order between batches is not kept.
+/// batches. With `maxInFlight` above 1 several batches are written at once, and order between batches is not kept;
+/// `minBeside` keeps them from becoming many small ones.
 ///
 /// Each caller gets its own item's outcome, or its own item's error:
 /// - an item whose data the server refuses (SQLSTATE class 22 or 23) fails alone: the batch is split to find it;
@@ -43,22 +44,26 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
     let write: Write
     private let maxQueued: Int
     private let maxInFlight: Int
+    private let minBeside: Int
     private let state = Mutex(State())
     private let drained = Latch()
 
     /// - Parameters:
     ///   - name: for messages.
     ///   - maxQueued: items waiting for a write; one more is refused as `overloaded`.
+    ///   - minBeside: items that must wait before a batch is written beside another.
     package init(
         name: String, pool: PostgresPool, maxBatch: Int = 256, maxQueued: Int = 8192, maxInFlight: Int = 1,
-        write: @escaping Write
+        minBeside: Int = 1, write: @escaping Write
     ) {
-        precondition(maxBatch > 0 && maxQueued > 0 && maxInFlight > 0, "A writer's bounds are at least 1.")
+        precondition(
+            maxBatch > 0 && maxQueued > 0 && maxInFlight > 0 && minBeside > 0, "A writer's bounds are at least 1.")
         self.name = name
         self.pool = pool
         self.maxBatch = maxBatch
         self.maxQueued = maxQueued
         self.maxInFlight = maxInFlight
+        self.minBeside = minBeside
         self.write = write
     }
 
@@ -99,7 +104,9 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
             if entry.ticket.isCancelled.load(ordering: .sequentiallyConsistent) { return .refuse(cancelled) }
             guard state.queue.count < maxQueued else { return .refuse(full) }
             state.queue.append(entry)
-            guard state.inFlight < maxInFlight else { return .none }
+            guard state.inFlight < maxInFlight, isEnough(state.queue.count, beside: state.inFlight) else {
+                return .none
+            }
             state.inFlight += 1
             return .start
         }
@@ -147,7 +154,9 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
     /// - Parameter onWorker: called by a connection's thread, which asks for its next job now.
     func batchEnded(onWorker: Bool) {
         let next: ContinuousClock.Instant? = state.withLock { state in
-            if let first = state.queue.first { return first.acquireDeadline }
+            if let first = state.queue.first, isEnough(state.queue.count, beside: state.inFlight - 1) {
+                return first.acquireDeadline
+            }
             state.inFlight -= 1
             return nil
         }
@@ -155,6 +164,8 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
         let isDrained = state.withLock { $0.isClosed && $0.inFlight == 0 && $0.queue.isEmpty }
         if isDrained { drained.open() }
     }
+
+    private func isEnough(_ count: Int, beside inFlight: Int) -> Bool { inFlight == 0 || count >= minBeside }
 
     // MARK: What refused callers are told
 

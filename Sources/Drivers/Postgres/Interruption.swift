@@ -39,7 +39,7 @@ final class Interruption: Sendable {
     static let maxThreads = 4
 
     private let state = Mutex(State())
-    let wakeUp = WakeUp()
+    let wakeUp = PollWakeUp()
 
     /// The request that stops the present connection's statement.
     func attach(_ cancel: CancelRequest?) {
@@ -111,41 +111,6 @@ final class Interruption: Sendable {
     func send() {
         unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Self.messageBytes) { buffer in
             _ = unsafe PQcancel(handle, buffer.baseAddress, Int32(buffer.count))
-        }
-    }
-}
-
-/// A pipe that ends another thread's `poll`.
-final class WakeUp: Sendable {
-    /// Readable after `signal()`.
-    let descriptor: Int32
-    private let writer: Int32
-
-    init() {
-        var ends: [Int32] = [-1, -1]
-        precondition(unsafe pipe(&ends) == 0, "The operating system has no file descriptors left.")
-        for end in ends {
-            let isSet = fcntl(end, F_SETFL, O_NONBLOCK) == 0 && fcntl(end, F_SETFD, FD_CLOEXEC) == 0
-            precondition(isSet, "A pipe of this process cannot be configured.")
-        }
-        descriptor = ends[0]
-        writer = ends[1]
-    }
-
-    deinit {
-        close(descriptor)
-        close(writer)
-    }
-
-    /// A full pipe is as good as a written one.
-    func signal() {
-        var byte: UInt8 = 1
-        _ = unsafe write(writer, &byte, 1)
-    }
-
-    func drain() {
-        unsafe withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
-            while unsafe read(descriptor, buffer.baseAddress, buffer.count) == buffer.count {}
         }
     }
 }

@@ -126,22 +126,70 @@ package struct PostgresBindings {
         array(PostgresType.bytesArray, of: PostgresType.bytes, values) { $0.write(raw: $1) }
     }
 
-    /// The array's header (dimensions, whether it holds NULLs, element type, count, lower bound), then each element.
+    // MARK: Arrays whose elements are asked for by their places, so that nobody makes an array first
+
+    package mutating func texts(_ count: Int, _ value: (Int) -> String?) {
+        array(PostgresType.textArray, of: PostgresType.text, count, value) { $0.write(text: $1) }
+    }
+
+    package mutating func ints(_ count: Int, _ value: (Int) -> Int?) {
+        array(PostgresType.int8Array, of: PostgresType.int8, count, value) { $0.write(integer: Int64($1)) }
+    }
+
+    package mutating func bools(_ count: Int, _ value: (Int) -> Bool?) {
+        array(PostgresType.boolArray, of: PostgresType.bool, count, value) { $0.write(integer: $1 ? UInt8(1) : 0) }
+    }
+
+    package mutating func uuids(_ count: Int, _ value: (Int) -> UUID?) {
+        array(PostgresType.uuidArray, of: PostgresType.uuid, count, value) { $0.write(uuid: $1) }
+    }
+
+    package mutating func timestamps(_ count: Int, _ value: (Int) -> Date?) {
+        array(PostgresType.timestampWithZoneArray, of: PostgresType.timestampWithZone, count, value) {
+            $0.write(date: $1)
+        }
+    }
+
+    package mutating func jsons(_ count: Int, _ value: (Int) -> ArraySlice<UInt8>?) {
+        array(PostgresType.jsonArray, of: PostgresType.json, count, value) { $0.write(json: $1) }
+    }
+
+    package mutating func bytesArray(_ count: Int, _ value: (Int) -> [UInt8]?) {
+        array(PostgresType.bytesArray, of: PostgresType.bytes, count, value) { $0.write(raw: $1) }
+    }
+
     private mutating func array<T>(
-        _ type: UInt32, of element: UInt32, _ values: [T?]?, _ write: (inout Self, T) -> Void
+        _ type: UInt32, of element: UInt32, _ count: Int, _ value: (Int) -> T?, _ write: (inout Self, T) -> Void
     ) {
-        append(type, values) { bindings, values in
-            bindings.write(integer: Int32(values.isEmpty ? 0 : 1))
-            bindings.write(integer: Int32(values.contains { $0 == nil } ? 1 : 0))
-            bindings.write(integer: element)
-            guard !values.isEmpty else { return }
-            bindings.write(integer: Int32(truncatingIfNeeded: values.count))
-            bindings.write(integer: Int32(1))
-            for value in values {
+        append(type, count) { bindings, count in
+            let start = bindings.writeArrayHead(of: element, count: count)
+            for place in 0..<count {
                 guard bindings.failure == nil else { return }
+                let value = value(place)
+                if value == nil { bindings.bytes[start + 7] = 1 }
                 bindings.write(element: value, write)
             }
         }
+    }
+
+    private mutating func array<T>(
+        _ type: UInt32, of element: UInt32, _ values: [T?]?, _ write: (inout Self, T) -> Void
+    ) {
+        guard let values else { return append(type, nil as [T?]?) { _, _ in } }
+        array(type, of: element, values.count, { values[$0] }, write)
+    }
+
+    /// Dimensions, whether it holds NULLs (set where one is met), element type, count, lower bound. Answers where it
+    /// begins.
+    private mutating func writeArrayHead(of element: UInt32, count: Int) -> Int {
+        let start = bytes.count
+        write(integer: Int32(count == 0 ? 0 : 1))
+        write(integer: Int32(0))
+        write(integer: element)
+        guard count > 0 else { return start }
+        write(integer: Int32(truncatingIfNeeded: count))
+        write(integer: Int32(1))
+        return start
     }
 
     private mutating func write<T>(element: T?, _ write: (inout Self, T) -> Void) {
@@ -185,19 +233,22 @@ extension PostgresBindings {
         unsafe withUnsafeBytes(of: value.bigEndian) { unsafe bytes.append(contentsOf: $0) }
     }
 
-    private mutating func write(raw value: [UInt8]) {
+    private mutating func write(raw value: some Collection<UInt8>) {
         guard hasRoom(for: value.count) else { return }
         bytes.append(contentsOf: value)
     }
 
     private mutating func write(text value: String) {
         guard hasRoom(for: value.utf8.count) else { return }
-        let start = bytes.count
-        bytes.append(contentsOf: value.utf8)
-        if bytes[start...].contains(0) { refuse("holds a NUL character, which Postgres text cannot") }
+        var value = value
+        let holdsNUL = value.withUTF8 { text in
+            unsafe bytes.append(contentsOf: text)
+            return unsafe text.contains(0)
+        }
+        if holdsNUL { refuse("holds a NUL character, which Postgres text cannot") }
     }
 
-    private mutating func write(json value: [UInt8]) {
+    private mutating func write(json value: some Collection<UInt8>) {
         if value.contains(0) { refuse("holds a NUL byte, which JSON cannot") }
         write(raw: value)
     }

@@ -110,7 +110,7 @@ internal import Glibc
     }
 
     /// - Parameter left: rounded up to the millisecond; nothing or less looks without waiting.
-    static func poll(socket: Int32, events: Int16, wakeUp: WakeUp, for left: Duration) -> Readiness {
+    static func poll(socket: Int32, events: Int16, wakeUp: PollWakeUp, for left: Duration) -> Readiness {
         let (seconds, attoseconds) = min(max(left, .zero), .seconds(3600)).components
         let perMillisecond: Int64 = 1_000_000_000_000_000
         let milliseconds = seconds * 1000 + (attoseconds + perMillisecond - 1) / perMillisecond

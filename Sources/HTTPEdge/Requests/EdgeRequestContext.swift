@@ -79,6 +79,16 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
         answer.note.withLock { $0 = note }
     }
 
+    /// The audit event of this request, for a handler that commits it together with what the request changes; it says
+    /// so with `auditIsCommitted()` then. Nil where the log need not know of the request.
+    /// - Parameter status: what the answer is going to be.
+    package func auditEvent(of request: Request, status: HTTPResponse.Status) -> AuditEvent? {
+        AuditEvent(request, self, status: status, refusal: nil)
+    }
+
+    /// The audit log holds this request already; nobody records it again.
+    package func auditIsCommitted() { answer.isAudited.store(true, ordering: .relaxed) }
+
     /// The caller's address, for limits on those without a token; "unknown" when the socket does not say.
     package var remoteAddress: String { channel.remoteAddress?.ipAddress ?? "unknown" }
 
@@ -104,4 +114,5 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
 final class AnswerHeaders: Sendable {
     let fields = Mutex(HTTPFields())
     let note = Mutex<AuditNote?>(nil)
+    let isAudited = Atomic(false)
 }

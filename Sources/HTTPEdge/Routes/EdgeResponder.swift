@@ -33,7 +33,7 @@ package struct EdgeResponder: HTTPResponder {
             response = problem.response
             refusal = problem
         }
-        if let audit = configuration.audit,
+        if let audit = configuration.audit, !context.answer.isAudited.load(ordering: .relaxed),
             let event = AuditEvent(request, context, status: response.status, refusal: refusal)
         {
             await audit(event)

@@ -4,6 +4,8 @@ package import HTTPTypes
 package struct RouteTable: Sendable {
     package let routes: [Route]
     private let paths: [Path]
+    /// The paths without parameters, which win over those with: found without splitting anything.
+    private let literals: [String: Path]
 
     private struct Path: Sendable {
         let segments: [Segment]
@@ -27,6 +29,8 @@ package struct RouteTable: Sendable {
         }
         // Literal segments win over parameters: `/tasks/recent` over `/tasks/{id}`.
         self.paths = paths.sorted { Self.rank($0) < Self.rank($1) }
+        literals = Dictionary(
+            uniqueKeysWithValues: zip(byPattern.keys, paths).filter { !$0.0.contains("{") }.map { ($0.0, $0.1) })
     }
 
     package enum Match {
@@ -38,16 +42,21 @@ package struct RouteTable: Sendable {
 
     /// HEAD finds what GET finds.
     package func match(_ method: HTTPRequest.Method, path: String) -> Match {
+        if let path = literals[path] { return Self.match(method, path, [:]) }
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         for path in paths where path.segments.count == parts.count {
             guard let parameters = Self.parameters(path.segments, parts) else { continue }
-            let wanted = method == .head ? .get : method
-            guard let route = path.routes.first(where: { $0.method == wanted }) else {
-                return .otherMethods(allow: path.allow)
-            }
-            return .route(route, parameters: parameters)
+            return Self.match(method, path, parameters)
         }
         return .nothing
+    }
+
+    private static func match(_ method: HTTPRequest.Method, _ path: Path, _ parameters: [String: String]) -> Match {
+        let wanted = method == .head ? .get : method
+        guard let route = path.routes.first(where: { $0.method == wanted }) else {
+            return .otherMethods(allow: path.allow)
+        }
+        return .route(route, parameters: parameters)
     }
 
     private static func parameters(_ segments: [Segment], _ parts: ArraySlice<Substring>) -> [String: String]? {

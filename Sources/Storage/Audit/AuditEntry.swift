@@ -103,7 +103,7 @@ package struct AuditRow: Sendable, Equatable {
     package let traceID: String?
     package let detail: [UInt8]
     package let previousHash: [UInt8]
-    package let hash: [UInt8]
+    package private(set) var hash: [UInt8]
 
     init(
         tenant: String, sequence: Int, atMicroseconds: Int?, actor: String, actorRole: String, action: String,
@@ -127,19 +127,14 @@ package struct AuditRow: Sendable, Equatable {
 
     /// The entry as the next row of its chain.
     init(_ entry: AuditEntry, sequence: Int, previousHash: [UInt8]) {
-        let unsealed = AuditRow(
+        self.init(
             tenant: entry.chain.text, sequence: sequence,
             atMicroseconds: Int((entry.at.timeIntervalSince1970 * 1_000_000).rounded()), actor: entry.actor,
             actorRole: entry.actorRole, action: entry.action, resource: entry.resource,
             outcome: entry.outcome.rawValue, reason: entry.reason, traceID: entry.traceID,
             detail: Array(entry.detail.bytes), previousHash: previousHash, hash: []
         )
-        self = AuditRow(
-            tenant: unsealed.tenant, sequence: sequence, atMicroseconds: unsealed.atMicroseconds,
-            actor: unsealed.actor, actorRole: unsealed.actorRole, action: unsealed.action,
-            resource: unsealed.resource, outcome: unsealed.outcome, reason: unsealed.reason,
-            traceID: unsealed.traceID, detail: unsealed.detail, previousHash: previousHash, hash: unsealed.sealed
-        )
+        hash = sealed
     }
 
     package var at: Date? { atMicroseconds.map { Date(timeIntervalSince1970: Double($0) / 1_000_000) } }

@@ -9,25 +9,35 @@ extension AuditRow {
     var sealed: [UInt8] {
         var bytes = Array("golden-audit-1".utf8)
         bytes.reserveCapacity(512 + detail.count)
-        Self.append(previousHash, to: &bytes)
+        Self.append(previousHash, previousHash.count, to: &bytes)
         Self.append(UInt64(bitPattern: Int64(sequence)), to: &bytes)
         Self.append(UInt64(bitPattern: Int64(atMicroseconds ?? .min)), to: &bytes)
-        for text in [tenant, actor, actorRole, action, resource, outcome, reason, traceID] {
-            Self.append(text.map { Array($0.utf8) }, to: &bytes)
-        }
-        Self.append(detail, to: &bytes)
+        Self.append(tenant, to: &bytes)
+        Self.append(actor, to: &bytes)
+        Self.append(actorRole, to: &bytes)
+        Self.append(action, to: &bytes)
+        Self.append(resource, to: &bytes)
+        Self.append(outcome, to: &bytes)
+        Self.append(reason, to: &bytes)
+        Self.append(traceID, to: &bytes)
+        Self.append(detail, detail.count, to: &bytes)
         return Array(SHA256.hash(data: bytes))
     }
 
     /// The hash before a chain's first row.
     static let genesis = [UInt8](repeating: 0, count: 32)
 
-    private static func append(_ field: [UInt8]?, to bytes: inout [UInt8]) {
-        append(field.map { UInt64($0.count) } ?? .max, to: &bytes)
-        bytes += field ?? []
+    private static func append(_ text: String?, to bytes: inout [UInt8]) {
+        guard let text else { return append(UInt64.max, to: &bytes) }
+        append(text.utf8, text.utf8.count, to: &bytes)
+    }
+
+    private static func append(_ field: some Sequence<UInt8>, _ count: Int, to bytes: inout [UInt8]) {
+        append(UInt64(count), to: &bytes)
+        bytes.append(contentsOf: field)
     }
 
     private static func append(_ word: UInt64, to bytes: inout [UInt8]) {
-        for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
+        withUnsafeBytes(of: word.bigEndian) { bytes.append(contentsOf: $0) }
     }
 }

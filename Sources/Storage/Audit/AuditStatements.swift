@@ -61,22 +61,22 @@ struct AppendAudit: PostgresStatement {
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.texts(rows.map(\.tenant))
-        bindings.ints(rows.map(\.sequence))
-        bindings.ints(rows.map(\.atMicroseconds))
-        bindings.texts(rows.map(\.actor))
-        bindings.texts(rows.map(\.actorRole))
-        bindings.texts(rows.map(\.action))
-        bindings.texts(rows.map(\.resource))
-        bindings.texts(rows.map(\.outcome))
-        bindings.texts(rows.map(\.reason))
-        bindings.texts(rows.map(\.traceID))
-        bindings.jsons(rows.map(\.detail))
-        bindings.bytesArray(rows.map(\.previousHash))
-        bindings.texts(heads.map(\.tenant))
-        bindings.ints(heads.map(\.sequence))
-        bindings.bytesArray(heads.map(\.hash))
-        bindings.bytesArray(rows.map(\.hash))
+        bindings.texts(rows.count) { rows[$0].tenant }
+        bindings.ints(rows.count) { rows[$0].sequence }
+        bindings.ints(rows.count) { rows[$0].atMicroseconds }
+        bindings.texts(rows.count) { rows[$0].actor }
+        bindings.texts(rows.count) { rows[$0].actorRole }
+        bindings.texts(rows.count) { rows[$0].action }
+        bindings.texts(rows.count) { rows[$0].resource }
+        bindings.texts(rows.count) { rows[$0].outcome }
+        bindings.texts(rows.count) { rows[$0].reason }
+        bindings.texts(rows.count) { rows[$0].traceID }
+        bindings.jsons(rows.count) { rows[$0].detail[...] }
+        bindings.bytesArray(rows.count) { rows[$0].previousHash }
+        bindings.texts(heads.count) { heads[$0].tenant }
+        bindings.ints(heads.count) { heads[$0].sequence }
+        bindings.bytesArray(heads.count) { heads[$0].hash }
+        bindings.bytesArray(rows.count) { rows[$0].hash }
     }
 }
 

@@ -24,7 +24,8 @@ package struct AuditFilter: Sendable {
 /// The audit log: one hash chain per tenant, to which rows are only ever appended.
 ///
 /// Whoever appends locks the chain's end in `audit_head`, so that a chain cannot fork; what arrives in the same moment
-/// is written together.
+/// is written together. Ends are locked last in a transaction and in the tenants' order, so that no two transactions
+/// wait for each other in a circle.
 package final class AuditStore: Sendable {
     /// Rows read at once when a chain is walked.
     static let pageMax = 1000
@@ -35,7 +36,7 @@ package final class AuditStore: Sendable {
     package init(pool: PostgresPool) {
         self.pool = pool
         writer = CoalescingWriter(name: "audit", pool: pool, maxBatch: 256, maxQueued: 8192) { batch, tx in
-            try Self.append(batch, in: tx, commits: true)
+            try Self.finish(batch, in: tx)
         }
     }
 
@@ -46,7 +47,7 @@ package final class AuditStore: Sendable {
     /// Commits entries in their order: all of them or none.
     package func append(_ entries: [AuditEntry]) async throws {
         guard !entries.isEmpty else { return }
-        try await pool.transaction { tx in _ = try Self.append(entries, in: tx, commits: true) }
+        try await pool.transaction { tx in _ = try Self.finish(entries, in: tx) }
     }
 
     /// Appends inside a transaction of the caller's, which keeps the chain's end locked until it commits: take it last.
@@ -57,9 +58,16 @@ package final class AuditStore: Sendable {
         try append(entries, in: tx, commits: false)
     }
 
+    /// The same as a transaction's last word: what it holds is committed with it.
+    @discardableResult
+    static func finish(_ entries: [AuditEntry], in tx: borrowing PostgresTransaction) throws -> [AuditReceipt] {
+        try append(entries, in: tx, commits: true)
+    }
+
     private static func append(
         _ entries: [AuditEntry], in tx: borrowing PostgresTransaction, commits: Bool
     ) throws -> [AuditReceipt] {
+        if entries.isEmpty { return [] }
         let tenants = Set(entries.map(\.chain.text)).sorted()
         try tx.enqueue(OpenAuditChains(tenants: tenants))
         var heads = Dictionary(

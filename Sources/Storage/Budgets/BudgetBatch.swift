@@ -14,11 +14,20 @@ struct BudgetBatch {
         self.operations = operations
     }
 
-    /// Decides and commits; one answer an operation, in order.
-    mutating func run(in tx: borrowing PostgresTransaction) throws -> [BudgetAnswer] {
-        let verdicts = try prepare(in: tx)
-        if !book.isUnchanged { try tx.finish(WriteBudget(book)) }
-        return verdicts.map(answer)
+    /// Decides and commits, with the audit entries of the operations that do what they ask for; one answer an
+    /// operation, in order.
+    ///
+    /// - Parameter audits: one an operation, nil for those that are recorded elsewhere.
+    mutating func run(auditing audits: [AuditEntry?], in tx: borrowing PostgresTransaction) throws -> [BudgetAnswer] {
+        let answers = try prepare(in: tx).map(answer)
+        let entries = zip(audits, answers).compactMap { $1.kind.isDone ? $0 : nil }
+        if entries.isEmpty {
+            if !book.isUnchanged { try tx.finish(WriteBudget(book)) }
+        } else {
+            try tx.enqueue(WriteBudget(book))
+            try AuditStore.finish(entries, in: tx)
+        }
+        return answers
     }
 
     /// The same within a transaction that has more to do; what is to be written travels with its next statement.
@@ -143,7 +152,17 @@ struct BudgetBatch {
 
 /// What one operation of a batch is answered, reserving and settling alike; the store tells them apart again.
 struct BudgetAnswer: Sendable {
-    enum Kind: Sendable { case reserved, replayed, denied, deniedBefore, mismatch, settled, conflict, unknown }
+    enum Kind: Sendable {
+        case reserved, replayed, denied, deniedBefore, mismatch, settled, conflict, unknown
+
+        /// What was asked for was done, now and not before.
+        var isDone: Bool {
+            switch self {
+            case .reserved, .settled: true
+            case .replayed, .denied, .deniedBefore, .mismatch, .conflict, .unknown: false
+            }
+        }
+    }
 
     let kind: Kind
     let reservation: Reservation?

@@ -38,16 +38,22 @@ package final class BudgetStore: Sendable {
     package static let differencesMax = 1000
 
     private let pool: PostgresPool
-    private let writers: [CoalescingWriter<BudgetBook.Operation, BudgetAnswer>]
+    private let writers: [CoalescingWriter<Audited, BudgetAnswer>]
+
+    /// An operation, and what the audit log is told when it is done.
+    private struct Audited {
+        let operation: BudgetBook.Operation
+        let entry: AuditEntry?
+    }
 
     package init(pool: PostgresPool) {
         self.pool = pool
         writers = (0..<Self.shardCount).map { shard in
             CoalescingWriter(
                 name: "budget-\(shard)", pool: pool, maxBatch: 256, maxInFlight: Self.batchesInFlight
-            ) { operations, tx in
-                var batch = BudgetBatch(operations)
-                return try batch.run(in: tx)
+            ) { audited, tx in
+                var batch = BudgetBatch(audited.map(\.operation))
+                return try batch.run(auditing: audited.map(\.entry), in: tx)
             }
         }
     }
@@ -56,8 +62,10 @@ package final class BudgetStore: Sendable {
 
     /// Holds tokens on the project's and the tenant's accounts, all or nothing, together with whatever others ask for
     /// meanwhile. The same request answers the same again; one being answered elsewhere is waited for.
-    package func reserve(_ request: ReservationRequest) async throws -> ReserveOutcome {
-        let answer = try await submit(.reserve(request), of: request.key.tenant)
+    ///
+    /// - Parameter audit: committed with the hold when the outcome is `reserved`, and only then.
+    package func reserve(_ request: ReservationRequest, audit: AuditEntry? = nil) async throws -> ReserveOutcome {
+        let answer = try await submit(.reserve(request), of: request.key.tenant, audit)
         switch (answer.kind, answer.reservation) {
         case (.reserved, .some(let reservation)): return .reserved(reservation)
         case (.replayed, .some(let reservation)): return .replayed(reservation)
@@ -75,17 +83,25 @@ package final class BudgetStore: Sendable {
     /// Ends a hold and books what was used. More than was held, or anything after the hold expired, is booked as
     /// overage and blocks the narrowest account.
     ///
-    /// - Parameter actual: tokens, 0 to `BudgetAccount.tokensMax`.
-    package func commit(_ key: Reservation.Key, actual: Int, principal: String) async throws -> SettleOutcome {
+    /// - Parameters:
+    ///   - actual: tokens, 0 to `BudgetAccount.tokensMax`.
+    ///   - audit: committed with it when the outcome is `settled`, and only then.
+    package func commit(
+        _ key: Reservation.Key, actual: Int, principal: String, audit: AuditEntry? = nil
+    ) async throws -> SettleOutcome {
         precondition((0...BudgetAccount.tokensMax).contains(actual), "Usage is 0 to \(BudgetAccount.tokensMax).")
         return try settled(
-            try await submit(.commit(key, actual: actual, principal: principal), of: key.tenant)
+            try await submit(.commit(key, actual: actual, principal: principal), of: key.tenant, audit)
         )
     }
 
     /// Ends a hold of which nothing was used.
-    package func release(_ key: Reservation.Key, principal: String) async throws -> SettleOutcome {
-        try settled(try await submit(.release(key, principal: principal), of: key.tenant))
+    ///
+    /// - Parameter audit: as of `commit`.
+    package func release(
+        _ key: Reservation.Key, principal: String, audit: AuditEntry? = nil
+    ) async throws -> SettleOutcome {
+        try settled(try await submit(.release(key, principal: principal), of: key.tenant, audit))
     }
 
     /// Ends holds whose time is over, in one transaction; answers how many.
@@ -119,16 +135,19 @@ package final class BudgetStore: Sendable {
     }
 
     /// What was lost on the way is done again: it happens at most once under its request id.
-    private func submit(_ operation: BudgetBook.Operation, of tenant: TenantID) async throws -> BudgetAnswer {
+    private func submit(
+        _ operation: BudgetBook.Operation, of tenant: TenantID, _ entry: AuditEntry?
+    ) async throws -> BudgetAnswer {
         let writer = writers[Self.shard(of: tenant)]
+        let audited = Audited(operation: operation, entry: entry)
         for _ in 1..<Self.attemptsMax {
             do {
-                return try await writer.submit(operation)
+                return try await writer.submit(audited)
             } catch let error as PostgresError where error.leavesIdempotentWork {
                 continue
             }
         }
-        return try await writer.submit(operation)
+        return try await writer.submit(audited)
     }
 
     /// Source: Fowler, Noll, Vo; 32-bit FNV-1a.

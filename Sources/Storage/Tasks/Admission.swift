@@ -12,10 +12,12 @@ package struct Admission: Sendable {
     /// What the caller gets, and gets again under the same key.
     package let response: JSON
     package let location: String
+    /// What the audit log is told when the task is accepted.
+    package let audit: AuditEntry?
 
     package init(
         task: TaskRecord, input: JSON, events: [TaskEvent], outbox: [OutboxMessage], key: IdempotencyKey?,
-        hold: ReservationRequest?, response: JSON, location: String
+        hold: ReservationRequest?, response: JSON, location: String, audit: AuditEntry?
     ) {
         self.task = task
         self.input = input
@@ -25,6 +27,7 @@ package struct Admission: Sendable {
         self.hold = hold
         self.response = response
         self.location = location
+        self.audit = audit
     }
 }
 

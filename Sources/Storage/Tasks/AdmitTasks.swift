@@ -75,41 +75,40 @@ struct AdmitTasks: PostgresStatement {
             """
 
     func bind(to bindings: inout PostgresBindings) {
-        let tasks = admissions.map(\.task)
-        let columns = tasks.map(TaskColumns.init)
-        bindings.uuids(tasks.map { $0.id.uuid })
-        bindings.texts(tasks.map { $0.tenant.text })
-        bindings.texts(tasks.map { $0.project.text })
-        bindings.texts(tasks.map(\.principal))
-        bindings.texts(tasks.map(\.name))
-        bindings.texts(tasks.map { $0.workflow.text })
-        bindings.ints(tasks.map(\.workflowVersion))
-        bindings.texts(tasks.map { $0.role.text })
-        bindings.texts(columns.map { $0.state.rawValue })
-        bindings.ints(tasks.map(\.priority))
-        bindings.ints(tasks.map(\.attempt))
-        bindings.ints(tasks.map(\.stageAttempt))
-        bindings.ints(tasks.map { $0.overrides.attemptMax })
-        bindings.ints(tasks.map { $0.overrides.timeoutSeconds })
-        bindings.texts(columns.map(\.leaseToken))
-        bindings.timestamps(tasks.map(\.createdAt))
-        bindings.timestamps(columns.map(\.deadline))
-        bindings.timestamps(columns.map(\.dispatchedAt))
-        bindings.ints(tasks.map(\.eventSequence))
-        bindings.jsons(tasks.map { Array(labelsJSON($0.labels).bytes) })
-        bindings.jsons(admissions.map { Array($0.input.bytes) })
-        bindings.texts(tasks.map(\.traceparent))
-        bindings.texts(admissions.map { $0.key?.text })
-        bindings.bytesArray(admissions.map { $0.key?.fingerprint })
-        bindings.jsons(admissions.map { $0.key == nil ? nil : Array($0.response.bytes) })
-        bindings.texts(admissions.map(\.location))
-        bindings.uuids(tasks.map { $0.parent?.uuid })
-        bindings.ints(tasks.map(\.budgetTokens))
-        bindings.bools(admissions.map { $0.hold != nil })
+        let columns = admissions.map { TaskColumns($0.task) }
+        bindings.uuids(admissions.count) { admissions[$0].task.id.uuid }
+        bindings.texts(admissions.count) { admissions[$0].task.tenant.text }
+        bindings.texts(admissions.count) { admissions[$0].task.project.text }
+        bindings.texts(admissions.count) { admissions[$0].task.principal }
+        bindings.texts(admissions.count) { admissions[$0].task.name }
+        bindings.texts(admissions.count) { admissions[$0].task.workflow.text }
+        bindings.ints(admissions.count) { admissions[$0].task.workflowVersion }
+        bindings.texts(admissions.count) { admissions[$0].task.role.text }
+        bindings.texts(columns.count) { columns[$0].state.rawValue }
+        bindings.ints(admissions.count) { admissions[$0].task.priority }
+        bindings.ints(admissions.count) { admissions[$0].task.attempt }
+        bindings.ints(admissions.count) { admissions[$0].task.stageAttempt }
+        bindings.ints(admissions.count) { admissions[$0].task.overrides.attemptMax }
+        bindings.ints(admissions.count) { admissions[$0].task.overrides.timeoutSeconds }
+        bindings.texts(columns.count) { columns[$0].leaseToken }
+        bindings.timestamps(admissions.count) { admissions[$0].task.createdAt }
+        bindings.timestamps(columns.count) { columns[$0].deadline }
+        bindings.timestamps(columns.count) { columns[$0].dispatchedAt }
+        bindings.ints(admissions.count) { admissions[$0].task.eventSequence }
+        bindings.jsons(admissions.count) { labelsJSON(admissions[$0].task.labels).bytes }
+        bindings.jsons(admissions.count) { admissions[$0].input.bytes }
+        bindings.texts(admissions.count) { admissions[$0].task.traceparent }
+        bindings.texts(admissions.count) { admissions[$0].key?.text }
+        bindings.bytesArray(admissions.count) { admissions[$0].key?.fingerprint }
+        bindings.jsons(admissions.count) { admissions[$0].key == nil ? nil : admissions[$0].response.bytes }
+        bindings.texts(admissions.count) { admissions[$0].location }
+        bindings.uuids(admissions.count) { admissions[$0].task.parent?.uuid }
+        bindings.ints(admissions.count) { admissions[$0].task.budgetTokens }
+        bindings.bools(admissions.count) { admissions[$0].hold != nil }
         bindings.events(admissions.flatMap(\.events))
         bindings.outbox(admissions.flatMap(\.outbox))
-        bindings.texts(tasks.map { $0.callback?.description })
-        bindings.ints(tasks.map(\.promptVersion))
+        bindings.texts(admissions.count) { admissions[$0].task.callback?.description }
+        bindings.ints(admissions.count) { admissions[$0].task.promptVersion }
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }

@@ -11,6 +11,8 @@ struct BudgetedAdmissions {
         case notInserted
         case denied(Reservation, BudgetDenial)
         case orphaned(OrphanReason)
+
+        var isAdmitted: Bool { if case .admitted = self { true } else { false } }
     }
 
     private let admissions: [Admission]
@@ -46,7 +48,7 @@ struct BudgetedAdmissions {
         }
         try takeFromParents(in: tx)
         for (place, first) in twins {
-            if case .admitted = verdicts[first] { continue }
+            if verdicts[first].isAdmitted { continue }
             verdicts[place] = verdicts[first]
         }
         return verdicts
@@ -71,7 +73,7 @@ struct BudgetedAdmissions {
     }
 
     private var open: [Int] {
-        verdicts.indices.filter { if case .admitted = verdicts[$0] { true } else { false } }
+        verdicts.indices.filter { verdicts[$0].isAdmitted }
     }
 
     private func lockParents(in tx: borrowing PostgresTransaction) throws -> [TaskID: TaskRecord] {

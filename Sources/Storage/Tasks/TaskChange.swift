@@ -27,6 +27,9 @@ package struct TaskChange: Sendable {
         self.judged = judged
     }
 
+    /// True when nothing but the task itself is written that anybody else may write. The rest is locked after the task.
+    var isAlone: Bool { filed.isEmpty && settled.isEmpty && judged.isEmpty && settlement == nil }
+
     /// Ends what is held for a task, with what it used, in the transaction that ends the task: so it is charged once.
     var settlement: BudgetBook.Operation? {
         guard task.state.isTerminal, task.budgetTokens != nil else { return nil }

@@ -28,25 +28,42 @@ package struct TaskFilter: Sendable {
 
 /// The tasks, their histories and their idempotency keys.
 package final class TaskStore: Sendable {
+    /// Batches of admissions at a time: the next is inserted while one is audited and committed.
+    private static let batchesInFlight = 2
+    /// What a batch costs before its first task is as much as a dozen tasks cost.
+    private static let besideMin = 16
+
     private let pool: PostgresPool
     private let admissions: CoalescingWriter<Admission, BudgetedAdmissions.Verdict>
 
     package init(pool: PostgresPool) {
         self.pool = pool
-        admissions = CoalescingWriter(name: "admit-tasks", pool: pool, maxBatch: 256, maxQueued: 8192) { batch, tx in
-            if BudgetedAdmissions.isNeeded(for: batch) {
-                var budgeted = BudgetedAdmissions(batch)
-                return try budgeted.run(in: tx)
-            }
-            let admitted = Set(try tx.finish(AdmitTasks(admissions: batch)))
-            return batch.map { admitted.contains($0.task.id) ? .admitted : .notInserted }
+        admissions = CoalescingWriter(
+            name: "admit-tasks", pool: pool, maxBatch: 256, maxQueued: 8192, maxInFlight: Self.batchesInFlight,
+            minBeside: Self.besideMin
+        ) { batch, tx in
+            let verdicts = try Self.admit(batch, in: tx)
+            // Last, since it locks the ends of the tenants' chains.
+            try AuditStore.finish(zip(batch, verdicts).compactMap { $1.isAdmitted ? $0.audit : nil }, in: tx)
+            return verdicts
         }
+    }
+
+    private static func admit(
+        _ batch: [Admission], in tx: borrowing PostgresTransaction
+    ) throws -> [BudgetedAdmissions.Verdict] {
+        if BudgetedAdmissions.isNeeded(for: batch) {
+            var budgeted = BudgetedAdmissions(batch)
+            return try budgeted.run(in: tx)
+        }
+        let admitted = Set(try tx.execute(AdmitTasks(admissions: batch)))
+        return batch.map { admitted.contains($0.task.id) ? .admitted : .notInserted }
     }
 
     /// Commits one admission, together with whatever others arrive meanwhile.
     package func admit(_ admission: Admission) async throws -> AdmissionOutcome {
         let verdict = try await Self.againAfterLockTimeouts { try await admissions.submit(admission) }
-        if case .admitted = verdict { return .admitted }
+        if verdict.isAdmitted { return .admitted }
         // Asked before a refusal is believed, too: the room may have gone to the same request at another replica.
         let task = admission.task
         if let key = admission.key {
@@ -90,6 +107,18 @@ package final class TaskStore: Sendable {
                 try Self.finish(decision.changes, in: tx)
                 return decision.result
             }
+        }
+    }
+
+    /// Writes what was decided on rows that were not read for it: one round trip. False, and nothing is written, when
+    /// any of them is not what it was taken for, or more than the tasks has to be written.
+    package func write(_ changes: [TaskChange]) async throws -> Bool {
+        guard changes.allSatisfy(\.isAlone) else { return false }
+        do {
+            try await pool.transaction { tx in try Self.finish(changes, in: tx) }
+            return true
+        } catch let error as PostgresError where error.sqlState == UpdateTasks.otherRows || error.code == .deadlock {
+            return false
         }
     }
 

@@ -2,7 +2,8 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Writes the new rows of tasks that the same transaction has locked.
+/// Writes the new rows of tasks, each guarded by the sequence of its last event; in the order of their ids, as they are
+/// locked elsewhere.
 ///
 /// The server itself refuses a batch of which it did not write every row, so that what follows need not wait for the
 /// count: the cast fails only where the rows do not match, since it is made of values no planner knows.
@@ -24,6 +25,7 @@ struct UpdateTasks: PostgresStatement {
                 ended_at, attempt_max, timeout_seconds, attempt_tokens, prompt_version,
                 rework, plan, draft, review_round, draft_agent, draft_role, draft_attempt, draft_prompt_version
             )
+            ORDER BY id
         ), written AS (
             UPDATE tasks t SET
                 state = u.state, stage = u.stage, role = u.role, attempt = u.attempt, stage_attempt = u.stage_attempt,
@@ -43,46 +45,48 @@ struct UpdateTasks: PostgresStatement {
             RETURNING 1
         )
         SELECT CASE WHEN count(*) = $34 THEN 0
-            ELSE ('locked tasks changed under their lock: wrote ' || count(*) || ' of ' || $34)::int END
+            ELSE ('tasks are not what they were taken for: wrote ' || count(*) || ' of ' || $34)::int END
         FROM written
         """
 
+    /// How the server refuses a batch of which it did not write every row: the cast's error.
+    static let otherRows = "22P02"
+
     func bind(to bindings: inout PostgresBindings) {
-        let tasks = changes.map(\.task)
-        let columns = tasks.map(TaskColumns.init)
-        bindings.uuids(tasks.map { $0.id.uuid })
-        bindings.ints(changes.map(\.previousSequence))
-        bindings.texts(columns.map { $0.state.rawValue })
-        bindings.ints(tasks.map(\.stage))
-        bindings.texts(tasks.map { $0.role.text })
-        bindings.ints(tasks.map(\.attempt))
-        bindings.ints(tasks.map(\.stageAttempt))
-        bindings.ints(tasks.map(\.eventSequence))
-        bindings.ints(tasks.map(\.progressSeen))
-        bindings.ints(tasks.map(\.usageTokens))
-        bindings.texts(tasks.map { $0.agent?.text })
-        bindings.timestamps(tasks.map(\.updatedAt))
-        bindings.timestamps(columns.map(\.runAt))
-        bindings.texts(columns.map(\.leaseToken))
-        bindings.timestamps(columns.map(\.dispatchedAt))
-        bindings.timestamps(columns.map(\.deadline))
-        bindings.texts(columns.map(\.cancelReason))
-        bindings.texts(columns.map(\.errorCode))
-        bindings.texts(columns.map(\.errorMessage))
-        bindings.jsons(columns.map { $0.output.map { Array($0.bytes) } })
-        bindings.timestamps(columns.map(\.endedAt))
-        bindings.ints(tasks.map { $0.overrides.attemptMax })
-        bindings.ints(tasks.map { $0.overrides.timeoutSeconds })
-        bindings.ints(tasks.map(\.attemptTokens))
-        bindings.ints(tasks.map(\.promptVersion))
-        bindings.ints(tasks.map(\.rework))
-        bindings.jsons(tasks.map { $0.plan.map { Array($0.bytes) } })
-        bindings.jsons(columns.map { $0.draft.map { Array($0.bytes) } })
-        bindings.ints(tasks.map(\.reviewRound))
-        bindings.texts(tasks.map { $0.author?.agent.text })
-        bindings.texts(tasks.map { $0.author?.role.text })
-        bindings.ints(tasks.map { $0.author?.attempt })
-        bindings.ints(tasks.map { $0.author?.promptVersion })
+        let columns = changes.map { TaskColumns($0.task) }
+        bindings.uuids(changes.count) { changes[$0].task.id.uuid }
+        bindings.ints(changes.count) { changes[$0].previousSequence }
+        bindings.texts(columns.count) { columns[$0].state.rawValue }
+        bindings.ints(changes.count) { changes[$0].task.stage }
+        bindings.texts(changes.count) { changes[$0].task.role.text }
+        bindings.ints(changes.count) { changes[$0].task.attempt }
+        bindings.ints(changes.count) { changes[$0].task.stageAttempt }
+        bindings.ints(changes.count) { changes[$0].task.eventSequence }
+        bindings.ints(changes.count) { changes[$0].task.progressSeen }
+        bindings.ints(changes.count) { changes[$0].task.usageTokens }
+        bindings.texts(changes.count) { changes[$0].task.agent?.text }
+        bindings.timestamps(changes.count) { changes[$0].task.updatedAt }
+        bindings.timestamps(columns.count) { columns[$0].runAt }
+        bindings.texts(columns.count) { columns[$0].leaseToken }
+        bindings.timestamps(columns.count) { columns[$0].dispatchedAt }
+        bindings.timestamps(columns.count) { columns[$0].deadline }
+        bindings.texts(columns.count) { columns[$0].cancelReason }
+        bindings.texts(columns.count) { columns[$0].errorCode }
+        bindings.texts(columns.count) { columns[$0].errorMessage }
+        bindings.jsons(columns.count) { columns[$0].output?.bytes }
+        bindings.timestamps(columns.count) { columns[$0].endedAt }
+        bindings.ints(changes.count) { changes[$0].task.overrides.attemptMax }
+        bindings.ints(changes.count) { changes[$0].task.overrides.timeoutSeconds }
+        bindings.ints(changes.count) { changes[$0].task.attemptTokens }
+        bindings.ints(changes.count) { changes[$0].task.promptVersion }
+        bindings.ints(changes.count) { changes[$0].task.rework }
+        bindings.jsons(changes.count) { changes[$0].task.plan?.bytes }
+        bindings.jsons(columns.count) { columns[$0].draft?.bytes }
+        bindings.ints(changes.count) { changes[$0].task.reviewRound }
+        bindings.texts(changes.count) { changes[$0].task.author?.agent.text }
+        bindings.texts(changes.count) { changes[$0].task.author?.role.text }
+        bindings.ints(changes.count) { changes[$0].task.author?.attempt }
+        bindings.ints(changes.count) { changes[$0].task.author?.promptVersion }
         bindings.int(changes.count)
     }
 }
@@ -120,22 +124,22 @@ struct AppendEffects: PostgresStatement {
 extension PostgresBindings {
     /// Seven arrays: task_id, sequence, tenant_id, kind, attempt, at, data.
     mutating func events(_ events: [TaskEvent]) {
-        uuids(events.map { $0.task.uuid })
-        ints(events.map(\.sequence))
-        texts(events.map { $0.tenant.text })
-        texts(events.map { $0.kind.rawValue })
-        ints(events.map(\.attempt))
-        timestamps(events.map(\.at))
-        jsons(events.map { Array($0.data.bytes) })
+        uuids(events.count) { events[$0].task.uuid }
+        ints(events.count) { events[$0].sequence }
+        texts(events.count) { events[$0].tenant.text }
+        texts(events.count) { events[$0].kind.rawValue }
+        ints(events.count) { events[$0].attempt }
+        timestamps(events.count) { events[$0].at }
+        jsons(events.count) { events[$0].data.bytes }
     }
 
     /// Six arrays: message_id, subject, payload, tenant_id, task_id, traceparent.
     mutating func outbox(_ outbox: [OutboxMessage]) {
-        texts(outbox.map(\.messageID))
-        texts(outbox.map(\.subject))
-        jsons(outbox.map { Array($0.payload.bytes) })
-        texts(outbox.map { $0.tenant.text })
-        uuids(outbox.map { $0.task.uuid })
-        texts(outbox.map(\.traceparent))
+        texts(outbox.count) { outbox[$0].messageID }
+        texts(outbox.count) { outbox[$0].subject }
+        jsons(outbox.count) { outbox[$0].payload.bytes }
+        texts(outbox.count) { outbox[$0].tenant.text }
+        uuids(outbox.count) { outbox[$0].task.uuid }
+        texts(outbox.count) { outbox[$0].traceparent }
     }
 }

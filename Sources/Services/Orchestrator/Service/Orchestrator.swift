@@ -183,14 +183,15 @@ struct Work: Sendable {
         let hub = EventHub(bus: bus, census: census, logger: logger)
         var limits = DispatchBook.Limits()
         limits.tenantConcurrency = configuration.tenantConcurrency
+        let recent = RecentTasks()
         let dispatcher = Dispatcher(
             limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
             reviews: requester, hub: hub, bus: bus, agents: agents, instruments: instruments, tokens: tokens,
-            logger: logger
+            recent: recent, logger: logger
         )
         let reports = ReportApplier(
-            bus: bus, tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
-            logger: logger
+            bus: bus, tasks: stores.tasks, recent: recent, decider: decider, dispatcher: dispatcher,
+            instruments: instruments, logger: logger
         )
         let decisions = DecisionApplier(
             bus: bus, reviews: stores.taskReviews, tasks: stores.tasks, decider: decider, dispatcher: dispatcher,

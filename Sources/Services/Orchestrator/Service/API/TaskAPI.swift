@@ -34,14 +34,17 @@ struct TaskAPI: Sendable {
         let result: TaskSubmitter.Result
         do {
             result = try await submitter.submit(
-                submission, body: body, key: key, principal: principal, traceparent: context.trace.traceparent
+                submission, body: body, key: key, principal: principal, traceparent: context.trace.traceparent,
+                audit: context.auditEvent(of: request, status: .accepted).map(AuditEntry.init)
             )
         } catch {
             tokens.giveBack(charge, tenant: principal.tenant)
             throw error
         }
         switch result {
-        case .accepted(let response): return Self.response(response)
+        case .accepted(let response):
+            context.auditIsCommitted()
+            return Self.response(response)
         case .replayed(let response):
             tokens.giveBack(charge, tenant: principal.tenant)
             context.setAnswerHeader(.idempotentReplayed, "true")

@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Contracts
 internal import Crypto
 internal import FoundationEssentials
@@ -34,17 +35,21 @@ struct TaskSubmitter: Sendable {
         let key: IdempotencyKey?
         let principal: Principal
         let traceparent: String
+        let audit: AuditEntry?
     }
 
-    /// - Parameter key: the caller's idempotency key; the body it was sent with becomes its fingerprint.
+    /// - Parameters:
+    ///   - key: the caller's idempotency key; the body it was sent with becomes its fingerprint.
+    ///   - audit: committed with the task when the result is `accepted`, and only then.
     func submit(
-        _ submission: TaskSubmission, body: JSON, key: String?, principal: Principal, traceparent: String
+        _ submission: TaskSubmission, body: JSON, key: String?, principal: Principal, traceparent: String,
+        audit: AuditEntry?
     ) async throws -> Result {
         var submission = submission
         if let parent = submission.parent { try await adopt(&submission, parent, principal) }
         let attempt = Attempt(
             submission: submission, key: key.map { fingerprinted($0, body) }, principal: principal,
-            traceparent: traceparent
+            traceparent: traceparent, audit: audit
         )
         let account = BudgetAccount.Key(tenant: principal.tenant, project: submission.project)
         if !budgeted.contains(account) {
@@ -121,7 +126,7 @@ struct TaskSubmitter: Sendable {
             throw Problem.invalid("workflow", "is neither one of yours nor one every installation has (\(known))")
         }
         let stage = workflow.stages[0]
-        var random = SystemRandomNumberGenerator()
+        var random = SecureRandom()
         return TaskRecord(
             id: TaskID(at: now, random: (random.next(), random.next())), tenant: attempt.principal.tenant,
             project: submission.project, principal: attempt.principal.subject, name: submission.name,
@@ -150,7 +155,8 @@ struct TaskSubmitter: Sendable {
         let admission = Admission(
             task: admitted, input: input, events: outcome.events, outbox: outcome.outbox, key: attempt.key,
             hold: isHeld ? ReservationRequest(for: task) : nil,
-            response: TaskView.summary(admitted, workflow: context.workflow), location: "/tasks/\(task.id)"
+            response: TaskView.summary(admitted, workflow: context.workflow), location: "/tasks/\(task.id)",
+            audit: attempt.audit
         )
         return (admission, outcome)
     }

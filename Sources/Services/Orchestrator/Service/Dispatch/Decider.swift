@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Contracts
 internal import FoundationEssentials
 internal import Logging
@@ -11,15 +12,16 @@ struct Decider: Sendable {
 
     /// A new lease token: 128 random bits in hex.
     func newToken() -> String {
-        var generator = SystemRandomNumberGenerator()
+        var generator = SecureRandom()
         return Hexadecimal.text(generator.next()) + Hexadecimal.text(generator.next())
     }
 
     func context(_ task: TaskRecord, now: Date) -> TaskMachine.Context? {
         workflows.find(task).map {
-            TaskMachine.Context(
-                now: now, workflow: $0, jitter: Double.random(in: 0..<1),
-                random: (UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...UInt64.max))
+            var generator = SecureRandom()
+            return TaskMachine.Context(
+                now: now, workflow: $0, jitter: Double.random(in: 0..<1, using: &generator),
+                random: (generator.next(), generator.next())
             )
         }
     }

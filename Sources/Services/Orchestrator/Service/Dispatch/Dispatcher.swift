@@ -12,6 +12,8 @@ final class Dispatcher: Sendable {
     static let resyncInterval: Duration = .seconds(1)
     /// How long a missed nudge can go unnoticed.
     static let idlePoll: Duration = .milliseconds(250)
+    /// A task that is queued right after others were handed out waits for company, at most that long.
+    static let pace = Pace(interval: .milliseconds(5))
 
     private struct State {
         var book: DispatchBook
@@ -32,13 +34,13 @@ final class Dispatcher: Sendable {
     private let agents: AgentDirectory
     private let instruments: Instruments
     private let tokens: TokenSettler
+    private let recent: RecentTasks
     private let logger: Logger
 
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
         publisher: EffectPublisher, reviews: ReviewRequester, hub: EventHub, bus: MessageBus, agents: AgentDirectory,
-        instruments: Instruments,
-        tokens: TokenSettler, logger: Logger
+        instruments: Instruments, tokens: TokenSettler, recent: RecentTasks, logger: Logger
     ) {
         self.tasks = tasks
         self.counts = counts
@@ -50,6 +52,7 @@ final class Dispatcher: Sendable {
         self.agents = agents
         self.instruments = instruments
         self.tokens = tokens
+        self.recent = recent
         self.logger = logger
         state = Mutex(State(book: DispatchBook(limits: limits)))
     }
@@ -66,6 +69,8 @@ final class Dispatcher: Sendable {
     ///
     /// - Parameter counted: the queued tasks are in the book already (a new task that `startsAtOnce` refused).
     func carryOut(_ outcome: Outcome, counted: Bool = false) {
+        // Before anything is published that agents could answer.
+        recent.note(outcome.changes)
         publisher.publish(outcome.outbox)
         hub.announce(outcome.events)
         publisher.stop(outcome.notices)
@@ -150,7 +155,11 @@ final class Dispatcher: Sendable {
     private func dispatch(at nudges: AsyncStream<Void>) async throws {
         for await _ in nudges {
             do {
-                while try await dispatch() {}
+                var start = ContinuousClock.now
+                while try await dispatch() {
+                    await Self.pace.rest(since: start)
+                    start = .now
+                }
             } catch let error as CancellationError {
                 throw error
             } catch {

@@ -14,6 +14,8 @@ final class EffectPublisher: Service {
     static let queuedMax = 16_384
     /// Messages forgotten in one statement.
     static let forgottenMax = 512
+    /// Nobody waits for it, as long as the relay, which looks after a second, does not find them.
+    static let forgetPace = Pace(interval: .milliseconds(50))
 
     private let bus: MessageBus
     private let outbox: OutboxStore
@@ -48,7 +50,11 @@ final class EffectPublisher: Service {
     /// One statement for all that the bus acknowledged while the last one ran. What fails here the relay finds a second
     /// later, and publishes again under the same id.
     private func forgetAcknowledged() async {
-        for await _ in nudges { await forgetAll() }
+        for await _ in nudges {
+            let start = ContinuousClock.now
+            await forgetAll()
+            await Self.forgetPace.rest(since: start)
+        }
         await forgetAll()
     }
 
@@ -63,6 +69,8 @@ final class EffectPublisher: Service {
             do { try await outbox.forget(batch) } catch {
                 logger.debug("left in the outbox", metadata: ["count": "\(batch.count)", "error": "\(error)"])
             }
+            // What came meanwhile has nudged again.
+            if batch.count < Self.forgottenMax { return }
         }
     }
 

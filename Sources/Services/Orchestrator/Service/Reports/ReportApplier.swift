@@ -11,20 +11,24 @@ internal import Storage
 final class ReportApplier: Service {
     /// Reports in one transaction.
     static let batchMax = 256
+    /// A report that comes right after others waits for company, at most that long.
+    static let pace = Pace(interval: .milliseconds(5))
 
     private let bus: MessageBus
     private let tasks: TaskStore
+    private let recent: RecentTasks
     private let decider: Decider
     private let dispatcher: Dispatcher
     private let instruments: Instruments
     private let logger: Logger
 
     init(
-        bus: MessageBus, tasks: TaskStore, decider: Decider, dispatcher: Dispatcher, instruments: Instruments,
-        logger: Logger
+        bus: MessageBus, tasks: TaskStore, recent: RecentTasks, decider: Decider, dispatcher: Dispatcher,
+        instruments: Instruments, logger: Logger
     ) {
         self.bus = bus
         self.tasks = tasks
+        self.recent = recent
         self.decider = decider
         self.dispatcher = dispatcher
         self.instruments = instruments
@@ -48,6 +52,7 @@ final class ReportApplier: Service {
     }
 
     private func apply(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
+        let start = ContinuousClock.now
         let reports = batch.map(\.message)
         var applied = try await apply(reports)
         if !applied.unread.isEmpty {
@@ -55,6 +60,7 @@ final class ReportApplier: Service {
             let rest = try await apply(applied.unread)
             applied.unknown.formUnion(rest.unknown.union(rest.unread.map(\.task)))
         }
+        if batch.count < Self.batchMax { await Self.pace.rest(since: start) }
         return reports.map { report in
             guard applied.unknown.contains(report.task) else { return .acknowledge }
             return .giveUp(reason: "unknown_task", error: "No task \(report.task) exists.")
@@ -62,15 +68,38 @@ final class ReportApplier: Service {
     }
 
     private func apply(_ reports: [AgentReport]) async throws -> Applied {
-        let now = Date()
-        let applied = try await tasks.change(Array(Set(reports.map(\.task)))) { [decider] locked in
-            let applied = Self.decide(reports, locked, decider, now)
-            return (applied.outcome.changes, applied)
+        let ids = Array(Set(reports.map(\.task)))
+        let applied: Applied
+        if let remembered = try await applyRemembered(reports, to: ids) {
+            applied = remembered
+        } else {
+            applied = try await applyLocked(reports, to: ids)
         }
         dispatcher.carryOut(applied.outcome)
         instruments.count(applied.outcome.events, of: applied.outcome.changes)
         for (reason, count) in applied.refused { instruments.reportsRefused(reason.rawValue, count) }
         return applied
+    }
+
+    /// Decides on the rows as this replica remembers them; nil when that leaves anything in doubt, and then nothing was
+    /// done. Only the truth can refuse a report: what a memory would refuse is left to the row itself.
+    private func applyRemembered(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied? {
+        guard let known = recent.all(ids) else { return nil }
+        let applied = Self.decide(reports, known, decider, Date())
+        guard applied.refused.isEmpty, applied.unread.isEmpty else { return nil }
+        guard try await tasks.write(applied.outcome.changes) else {
+            recent.forget(ids)
+            return nil
+        }
+        return applied
+    }
+
+    private func applyLocked(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied {
+        let now = Date()
+        return try await tasks.change(ids) { [decider] locked in
+            let applied = Self.decide(reports, locked, decider, now)
+            return (applied.outcome.changes, applied)
+        }
     }
 
     /// Folds the reports, in their order, over the tasks they are about.

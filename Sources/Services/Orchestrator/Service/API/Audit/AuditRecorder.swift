@@ -9,9 +9,10 @@ internal import Synchronization
 
 /// Writes down what the edge saw.
 ///
-/// Calls that are rare and weighty are answered only when their entry is committed. Those that come by the thousand
-/// (`waitsFor`) and refusals are committed a moment later, in batches. When Postgres is away entries wait here, up to
-/// `queuedMax`; what cannot be kept is counted, and at the end of the process written to the log instead.
+/// A call is answered only when its entry is committed: submissions and budget calls commit theirs with what they
+/// change, and all others here. Refusals, which change nothing, are committed a moment later, in batches. When Postgres
+/// is away entries wait here, up to `queuedMax`; what cannot be kept is counted, and at the end of the process written
+/// to the log instead.
 final class AuditRecorder: Service {
     static let queuedMax = 65_536
     static let batchMax = 256
@@ -47,21 +48,11 @@ final class AuditRecorder: Service {
             let admitted = state.withLock { $0.denials.admit(entry) }
             return enqueue(admitted)
         }
-        guard Self.waitsFor(event) else { return enqueue([entry]) }
         do {
             try await store.append(entry)
         } catch {
             // Whether it was kept may be unknown; twice in the log is better than not at all.
             enqueue([entry])
-        }
-    }
-
-    /// False for what tenants do all the time: its answer does not wait for the log. The task's row and the ledger say
-    /// who it was, too.
-    private static func waitsFor(_ event: AuditEvent) -> Bool {
-        switch event.permission {
-        case .taskCreate, .budgetUse: false
-        default: true
         }
     }
 

@@ -21,8 +21,11 @@ struct BudgetAPI: Sendable {
             try await request.readJSON(limit: Self.bodyBytesMax), by: principal
         )
         try await context.countAgainstLimits()
-        switch try await store.reserve(asked) {
-        case .reserved(let reservation): return .json(BudgetView.granted(reservation), status: .created)
+        let audit = context.auditEvent(of: request, status: .created).map(AuditEntry.init)
+        switch try await store.reserve(asked, audit: audit) {
+        case .reserved(let reservation):
+            context.auditIsCommitted()
+            return .json(BudgetView.granted(reservation), status: .created)
         case .replayed(let reservation):
             context.setAnswerHeader(.idempotentReplayed, "true")
             return .json(BudgetView.granted(reservation))
@@ -42,7 +45,8 @@ struct BudgetAPI: Sendable {
         let (key, actual) = try BudgetRequests.commit(
             try await request.readJSON(limit: Self.bodyBytesMax), by: principal
         )
-        let outcome = try await store.commit(key, actual: actual, principal: principal.subject)
+        let audit = context.auditEvent(of: request, status: .ok).map(AuditEntry.init)
+        let outcome = try await store.commit(key, actual: actual, principal: principal.subject, audit: audit)
         return try Self.answer(outcome, context) { reservation in
             switch reservation.state {
             case .committed, .expired: "it was committed with \(reservation.actual ?? 0) tokens before"
@@ -54,7 +58,8 @@ struct BudgetAPI: Sendable {
     func release(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         let key = try BudgetRequests.release(try await request.readJSON(limit: Self.bodyBytesMax), by: principal)
-        let outcome = try await store.release(key, principal: principal.subject)
+        let audit = context.auditEvent(of: request, status: .ok).map(AuditEntry.init)
+        let outcome = try await store.release(key, principal: principal.subject, audit: audit)
         return try Self.answer(outcome, context) { "it is \($0.state.rawValue)" }
     }
 
@@ -62,7 +67,9 @@ struct BudgetAPI: Sendable {
         _ outcome: SettleOutcome, _ context: EdgeRequestContext, conflict: (Reservation) -> String
     ) throws(Problem) -> Response {
         switch outcome {
-        case .settled(let reservation): return .json(BudgetView.reservation(reservation))
+        case .settled(let reservation):
+            context.auditIsCommitted()
+            return .json(BudgetView.reservation(reservation))
         case .replayed(let reservation):
             context.setAnswerHeader(.idempotentReplayed, "true")
             return .json(BudgetView.reservation(reservation))

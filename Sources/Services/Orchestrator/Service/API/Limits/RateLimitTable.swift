@@ -2,6 +2,7 @@ internal import Contracts
 internal import Coordination
 internal import FoundationEssentials
 internal import HTTPEdge
+internal import Synchronization
 
 /// One version of the limits, ready to be asked. Immutable: a change replaces the whole.
 final class RateLimitTable: Sendable {
@@ -18,6 +19,22 @@ final class RateLimitTable: Sendable {
     private let routes: [String: RatePolicy]
     private let tokens: [String: RatePolicy]
     private let closed: Set<String>
+    /// What was put together for callers with a token, who come again.
+    private let prepared = Mutex<[Question: Prepared]>([:])
+
+    /// What is counted for a request, and what to do while nobody can count.
+    typealias Prepared = (batch: RateBatch, failure: Coordination.RateLimiter.Failure)
+
+    private struct Question: Hashable {
+        let principal: Principal
+        let route: String
+        let permission: Permission?
+        let cost: Int
+        let tokens: Int
+    }
+
+    /// Forgotten all at once beyond that.
+    private static let preparedMax = 4096
 
     /// What stands for a tenant where nobody is known; no tenant can be called so.
     static let noTenant = "-"
@@ -49,7 +66,27 @@ final class RateLimitTable: Sendable {
     }
 
     /// All that one request is counted against, to be decided together.
-    func charges(
+    func prepared(_ request: RateLimitRequest) -> Prepared {
+        guard let principal = request.principal else { return prepare(request) }
+        let question = Question(
+            principal: principal, route: request.route, permission: request.permission, cost: request.cost,
+            tokens: request.tokens
+        )
+        if let known = prepared.withLock({ $0[question] }) { return known }
+        let fresh = prepare(request)
+        prepared.withLock { prepared in
+            if prepared.count >= Self.preparedMax { prepared.removeAll() }
+            prepared[question] = fresh
+        }
+        return fresh
+    }
+
+    private func prepare(_ request: RateLimitRequest) -> Prepared {
+        let (charges, scope, failure) = charges(request)
+        return (RateBatch(charges, scope: scope), failure)
+    }
+
+    private func charges(
         _ request: RateLimitRequest
     ) -> (charges: [RateCharge], scope: String, failure: Coordination.RateLimiter.Failure) {
         var charges: [RateCharge] = []

@@ -37,8 +37,8 @@ final class RateLimits: Sendable {
     /// What the edge asks: all of a request's policies in one call.
     var limiter: HTTPEdge.RateLimiter {
         { [self] request in
-            let (charges, scope, failure) = table.charges(request)
-            return Self.answer(await counters.decide(charges, scope: scope, failure: failure))
+            let (batch, failure) = table.prepared(request)
+            return Self.answer(await counters.decide(batch, failure: failure))
         }
     }
 
