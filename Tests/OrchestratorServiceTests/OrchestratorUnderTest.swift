@@ -238,8 +238,7 @@ final class OrchestratorUnderTest: Sendable {
                         let report = AgentReport(
                             task: item.task, attempt: item.attempt, leaseToken: item.leaseToken, agent: me, body: answer
                         )
-                        let channel = item.reply.map { Channel.reply($0) } ?? .results(item.role, item.task)
-                        _ = try await bus.publish(report, on: channel, id: nil)
+                        try await Self.publish(report, on: item, bus)
                     }
                     leases.acknowledge([lease])
                 }
@@ -250,6 +249,21 @@ final class OrchestratorUnderTest: Sendable {
             group.cancelAll()
         }
         await connection.shutdown(within: .seconds(2))
+    }
+}
+
+extension OrchestratorUnderTest {
+    /// As agents are told to: again and again, until it is stored.
+    private static func publish(_ report: AgentReport, on item: WorkItem, _ bus: MessageBus) async throws {
+        let channel = item.reply.map { Channel.reply($0) } ?? .results(item.role, item.task)
+        while true {
+            do {
+                _ = try await bus.publish(report, on: channel, id: nil)
+                return
+            } catch is BusError {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
     }
 }
 

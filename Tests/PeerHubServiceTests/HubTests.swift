@@ -56,6 +56,26 @@ import Testing
         }
     }
 
+    @Test func `reviewers are handed the active prompt of their role`() async throws {
+        try await HubUnderTest.run { test in
+            let governance = GovernanceStore(pool: test.pool)
+            let proposal = PromptProposal(
+                role: AgentRole(literal: "tester"), content: "Look for what is untested.", baseVersion: 0, reason: "r")
+            guard case .filed(let filed) = try await governance.propose(proposal, by: "ada") else {
+                Issue.record("the proposal was refused")
+                return
+            }
+            #expect(filed.prompt.isActive)
+            let hub = try await test.hub()
+            try await test.ask(try HubUnderTest.request(["tester", "architect"]))
+            let items = try await test.work(of: ["tester", "architect"], count: 2)
+            let prompts = Dictionary(uniqueKeysWithValues: items.map { ($0.role.text, $0) })
+            #expect(prompts["tester"]?.prompt == "Look for what is untested." && prompts["tester"]?.promptVersion == 1)
+            #expect(prompts["architect"]?.prompt == nil && prompts["architect"]?.promptVersion == nil)
+            await hub.stop()
+        }
+    }
+
     @Test func `a request sent anew hands out the work of who has not voted`() async throws {
         try await HubUnderTest.run { test in
             let hub = try await test.hub()

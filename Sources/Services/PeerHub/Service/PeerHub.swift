@@ -48,7 +48,9 @@ package struct PeerHub: Sendable {
                 }),
             Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
             Running("topology", run: bus.setUpAndRun), decisions,
-            RequestIntake(bus: bus, store: store, instruments: instruments, logger: logger),
+            RequestIntake(
+                bus: bus, store: store, prompts: ReviewerPrompts(store: GovernanceStore(pool: pool)),
+                instruments: instruments, logger: logger),
             CancellationIntake(bus: bus, store: store, instruments: instruments, logger: logger),
             ResponseIntake(
                 bus: bus, store: store, decisions: decisions, instruments: instruments, logger: logger),

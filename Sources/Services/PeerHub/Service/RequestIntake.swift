@@ -19,12 +19,16 @@ final class RequestIntake: Service {
 
     private let bus: MessageBus
     private let store: ReviewStore
+    private let prompts: ReviewerPrompts
     private let instruments: HubInstruments
     private let logger: Logger
 
-    init(bus: MessageBus, store: ReviewStore, instruments: HubInstruments, logger: Logger) {
+    init(
+        bus: MessageBus, store: ReviewStore, prompts: ReviewerPrompts, instruments: HubInstruments, logger: Logger
+    ) {
         self.bus = bus
         self.store = store
+        self.prompts = prompts
         self.instruments = instruments
         self.logger = logger
     }
@@ -80,6 +84,7 @@ final class RequestIntake: Service {
     private func handOut(_ session: ReviewSession, _ request: ReviewRequest, _ messageID: String?) async throws {
         let input = Self.input(session, request.artifact)
         let suffix = Self.suffix(of: messageID, request)
+        let prompts = try await prompts.current()
         let voted = Set(try await store.votes(in: [session.id])[session.id]?.map(\.cast.role) ?? [])
         try await withThrowingTaskGroup(of: Void.self) { group in
             for seat in session.terms.seats {
@@ -87,7 +92,8 @@ final class RequestIntake: Service {
                 let item = WorkItem(
                     task: assignment.work, tenant: session.tenant, workflow: Self.workflow, stage: "review",
                     kind: "review", role: seat.role, attempt: 1, leaseToken: assignment.leaseToken,
-                    deadline: session.deadline, input: input, reply: .reviewResponse(session.id)
+                    deadline: session.deadline, prompt: prompts[seat.role]?.content,
+                    promptVersion: prompts[seat.role]?.version, input: input, reply: .reviewResponse(session.id)
                 )
                 group.addTask {
                     _ = try await self.bus.publish(
