@@ -142,6 +142,11 @@ let package = Package(
             name: "budget-load", dependencies: ["Contracts", "Postgres", "Storage", arguments, log],
             path: "Sources/Benchmarks/BudgetLoad"
         ),
+        .executableTarget(
+            name: "review-load",
+            dependencies: ["Contracts", "MessageBus", "NATS", "DriverThreads", "Bootstrap", arguments, log],
+            path: "Sources/Benchmarks/ReviewLoad"
+        ),
 
         // 8. Tests.
         .target(name: "TestSupport", path: "Tests/TestSupport"),
@@ -176,7 +181,8 @@ let package = Package(
         .testTarget(
             name: "PeerHubServiceTests",
             dependencies: [
-                "PeerHubService", "PeerHubCore", "AgentWorkerService", "Contracts", "MessageBus", "NATS", "Storage",
+                "PeerHubService", "PeerHubCore", "peer-hub", "AgentWorkerService", "Contracts", "MessageBus", "NATS",
+                "Storage",
                 "Postgres", "Bootstrap", "TestSupport", httpClient, nio, nioHTTP1, lifecycle, log,
             ]
         ),

@@ -43,15 +43,35 @@ struct BatchConsumer<Message: WireMessage>: Sendable {
     private func process(_ deliveries: [Delivery]) async throws {
         bus.counters.change { $0.consumed += deliveries.count }
         var readable: [Received<Message>] = []
+        var hopeless: [Hopeless] = []
         readable.reserveCapacity(deliveries.count)
         for delivery in deliveries {
             switch delivery.decode(Message.self) {
             case .success(let received): readable.append(received)
             case .failure(let error):
-                await bus.giveUp(delivery, on: pull, reason: GiveUpReason.undecodable, error: error.description)
+                hopeless.append(
+                    Hopeless(delivery: delivery, reason: GiveUpReason.undecodable, error: error.description))
             }
         }
+        await giveUp(hopeless)
         if !readable.isEmpty { try await handOver(readable) }
+    }
+
+    private struct Hopeless: Sendable {
+        let delivery: Delivery
+        let reason: String
+        let error: String
+    }
+
+    /// All at once, so that a flood of them does not wait for one confirmation after the other.
+    private func giveUp(_ messages: [Hopeless]) async {
+        await withTaskGroup(of: Void.self) { group in
+            for message in messages {
+                group.addTask {
+                    await bus.giveUp(message.delivery, on: pull, reason: message.reason, error: message.error)
+                }
+            }
+        }
     }
 
     private func handOver(_ batch: [Received<Message>]) async throws {
@@ -121,20 +141,22 @@ struct BatchConsumer<Message: WireMessage>: Sendable {
 
     private func settle(_ batch: [Received<Message>], as settlements: [Settlement]) async {
         var done: [Delivery] = []
+        var hopeless: [Hopeless] = []
         for (received, settlement) in zip(batch, settlements) {
             switch settlement {
             case .acknowledge: done.append(received.delivery)
             case .retry(_, let error) where received.deliveryCount >= BusTopology.deliveriesMax:
-                await bus.giveUp(
-                    received.delivery, on: pull, reason: GiveUpReason.deliveriesExhausted, error: error
-                )
+                hopeless.append(
+                    Hopeless(
+                        delivery: received.delivery, reason: GiveUpReason.deliveriesExhausted, error: error))
             case .retry(let wait, _):
                 bus.counters.change { $0.retried += 1 }
                 bus.settle("retrying") { () throws(NATSError) in try pull.reject(received.delivery, delay: wait) }
             case .giveUp(let reason, let error):
-                await bus.giveUp(received.delivery, on: pull, reason: reason, error: error)
+                hopeless.append(Hopeless(delivery: received.delivery, reason: reason, error: error))
             }
         }
+        await giveUp(hopeless)
         if !done.isEmpty {
             bus.settle("acknowledging") { () throws(NATSError) in try pull.acknowledge(done) }
         }

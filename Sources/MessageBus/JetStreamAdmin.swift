@@ -34,6 +34,15 @@ struct JetStreamAdmin: Sendable {
         return try await call("CONSUMER.DURABLE.CREATE.\(consumer.stream.rawValue).\(consumer.name)", body)
     }
 
+    /// The answer to `STREAM.MSG.GET` for the oldest message of a subject; nil when the stream holds none.
+    func oldest(of subject: String, in stream: BusTopology.StreamName) async throws(BusError) -> JSON? {
+        let body = JSONWriter.object {
+            $0.field("seq", 1)
+            $0.field("next_by_subj", subject)
+        }
+        return try await call("STREAM.MSG.GET.\(stream.rawValue)", body)
+    }
+
     private func must(_ verb: String, _ body: JSON) async throws(BusError) -> JSON {
         guard let answer = try await call(verb, body) else {
             throw BusError(.topologyMissing, "\(verb) found nothing to work on.")
@@ -41,7 +50,7 @@ struct JetStreamAdmin: Sendable {
         return answer
     }
 
-    /// Nil when the server says that the stream or consumer does not exist.
+    /// Nil when the server says that the stream, the consumer or the message does not exist.
     private func call(_ verb: String, _ body: JSON) async throws(BusError) -> JSON? {
         let answer: NATSMessage
         do {
@@ -60,7 +69,9 @@ struct JetStreamAdmin: Sendable {
             let number = try failure.optionalInt("err_code")
             let text = try failure.optionalString("description") ?? "no description"
             switch number {
-            case BusError.ServerCode.streamNotFound, BusError.ServerCode.consumerNotFound: return nil
+            case BusError.ServerCode.streamNotFound, BusError.ServerCode.consumerNotFound,
+                BusError.ServerCode.messageNotFound:
+                return nil
             default:
                 throw BusError(BusError.code(forServer: number), "JetStream refused \(verb): \(text) [\(number ?? 0)].")
             }

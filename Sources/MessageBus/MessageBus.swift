@@ -14,7 +14,7 @@ package final class MessageBus: Sendable {
     let keeper: TopologyKeeper
     let logger: Logger
     let counters = BusCounters()
-    private let admin: JetStreamAdmin
+    let admin: JetStreamAdmin
     let configuration: BusConfiguration
 
     /// How often `run()` looks at the streams when nothing else gives reason to.

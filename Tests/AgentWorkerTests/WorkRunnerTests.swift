@@ -52,6 +52,43 @@ struct WorkRunnerTests {
         }
     }
 
+    @Test func `work that is for others goes back to them unread`() async throws {
+        try await Bench.run(TestNATS.binaries[0]) { bench in
+            let session = ReviewID(UUID())
+            let responses = try bench.bus.subscribe(.reviewResponses)
+            func publish(_ token: String, notFor exclusion: WorkExclusion?) async throws {
+                let item = WorkItem(
+                    task: newTask(), tenant: TenantID(literal: "acme"), workflow: WorkflowName(literal: "review"),
+                    stage: "review", kind: "review", role: developer, attempt: 1, leaseToken: token,
+                    deadline: Date().addingTimeInterval(60), input: .emptyObject, reply: .reviewResponse(session),
+                    exclusion: exclusion
+                )
+                _ = try await bench.bus.publish(item, on: .work(developer), id: nil)
+            }
+            try await bench.withWorker { _ in
+                try await publish("own", notFor: WorkExclusion(agents: ["agent-1"], owners: []))
+                try await publish("owners", notFor: WorkExclusion(agents: [], owners: ["tests"]))
+                try await publish("free", notFor: WorkExclusion(agents: ["agent-2"], owners: ["somebody"]))
+                let found = await responses.collect(until: \.isOutcome)
+                #expect(found.map(\.leaseToken) == ["free"])
+            }
+            // Another agent finds what the first gave back.
+            let leases = try await bench.bus.leaseWork(of: [developer], slots: 2)
+            let (items, arrive) = AsyncStream<String>.makeStream()
+            async let leasing: Void = leases.run { batch in
+                for lease in batch { arrive.yield(lease.message.leaseToken) }
+            }
+            var tokens: Set<String> = []
+            for await token in items {
+                tokens.insert(token)
+                if tokens.count == 2 { break }
+            }
+            #expect(tokens == ["own", "owners"])
+            await leases.close()
+            try await leasing
+        }
+    }
+
     @Test(arguments: TestNATS.binaries)
     func `progress comes before the outcome, numbered from one`(_ binary: String) async throws {
         try await Bench.run(binary) { bench in

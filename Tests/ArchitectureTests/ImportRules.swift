@@ -56,6 +56,14 @@ import Testing
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
         ("Benchmarks/BudgetLoad", ["Contracts", "Postgres", "Storage", "ArgumentParser", "Foundation", "Logging"]),
         (
+            "Benchmarks/ReviewLoad",
+            [
+                "Contracts", "MessageBus", "NATS", "DriverThreads", "Bootstrap", "ArgumentParser", "Foundation",
+                "Glibc",
+                "Logging",
+            ]
+        ),
+        (
             "Benchmarks/BreakerReplica",
             [
                 "Coordination", "MessageBus", "NATS", "Redis", "DriverThreads", "Bootstrap", "ArgumentParser", "Glibc",

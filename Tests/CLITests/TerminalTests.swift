@@ -19,6 +19,20 @@ import Testing
         #expect(!shown.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x202E || $0.value == 0x2028 })
     }
 
+    @Test func `lines of others stay lines, and nothing else in them moves the cursor`() {
+        #expect(Table.printableLines("a\n\nb\r\nc\rd\u{9B}2J") == ["a", "", "b", "c\u{FFFD}d\u{FFFD}2J"])
+    }
+
+    @Test func `JSON for programs is the same value without what controls a terminal`() throws {
+        let texts = ["\u{7F}\u{85}\u{9B}2J\u{202E}\u{2066}\u{FEFF}\u{2028}\u{E0001}", "Grüße, 世界 🎉"]
+        let json = JSONWriter.array { for text in texts { $0.element(text) } }
+        let shown = Console.inert(json.text)
+        let isControl = { (scalar: Unicode.Scalar) in Table.printable(String(scalar)) == "\u{FFFD}" }
+        #expect(!shown.unicodeScalars.contains(where: isControl))
+        #expect(try JSON(parsing: Array(shown.utf8)).array?.map(\.string) == texts)
+        #expect(Console.inert("{\n  \"a\": 1\n}") == "{\n  \"a\": 1\n}")
+    }
+
     @Test func `letters of any script stay as they are`() {
         #expect(Table.printable("Grüße, 世界 🎉") == "Grüße, 世界 🎉")
     }

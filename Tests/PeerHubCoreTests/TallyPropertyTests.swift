@@ -109,4 +109,102 @@ import Testing
             #expect(Set(rulings).count == 1, "\(small) \(quorum) \(ballot)")
         }
     }
+
+    /// Terms nobody thought of: up to five seats of wildly different weights, some without any, and every quorum.
+    static func anyTerms(using random: inout SystemRandomNumberGenerator) -> (weights: [Int], quorum: Int) {
+        let scales = [1, 9, 1000, 10_000, 999_999, 199_999_999]
+        var weights = (0..<Int.random(in: 1...5, using: &random)).map { _ in
+            Int.random(in: 0...scales[Int.random(in: 0..<scales.count, using: &random)], using: &random)
+        }
+        if weights.allSatisfy({ $0 == 0 }) { weights[0] = 1 }
+        let quorums = [1, 2, 5000, 7500, 9999, 10_000]
+        let isPlain = Bool.random(using: &random)
+        return (weights, isPlain ? quorums.randomElement(using: &random)! : Int.random(in: 1...10_000, using: &random))
+    }
+
+    /// The rule as docs/reviews.md has it, in whole numbers of its own: which share of all weight is for and against.
+    private static func expected(_ choices: [VoteChoice?], _ weights: [Int], _ quorum: Int) -> Tally.Ruling {
+        var (parts, against, total) = (0, 0, 0)
+        for (choice, weight) in zip(choices, weights) {
+            total += 20_000 * weight
+            if choice == .approve { parts += 20_000 * weight }
+            if choice == .conditional { parts += 10_000 * weight }
+            if choice == .conditional { against += 10_000 * weight }
+            if choice == .reject { against += 20_000 * weight }
+        }
+        let needed = 2 * weights.reduce(0, +) * quorum
+        return parts >= needed ? .approved : total - against < needed ? .rejected : .escalated
+    }
+
+    @Test func `whatever the weights and the quorum, early means final and late means by the rule`() throws {
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<100 {
+            let (weights, quorum) = Self.anyTerms(using: &random)
+            let terms = try makeTerms(
+                weights.map { Weight(tenThousandths: $0).description },
+                quorum: Weight(tenThousandths: quorum).description)
+            let count = Self.power(weights.count)
+            var ends = [Set<Tally.Ruling>](repeating: [], count: count)
+            var failures: [Int] = []
+            for number in (0..<count).reversed() {
+                let ballot = Self.ballot(number, seats: weights.count)
+                let tally = Tally(terms, castVotes(ballot, in: terms))
+                let atDeadline = try #require(tally.ruling(atDeadline: true))
+                ends[number].insert(atDeadline)
+                for seat in 0..<weights.count where ballot[seat] == nil {
+                    for choice in 1..<Self.choices.count {
+                        ends[number].formUnion(ends[number + choice * Self.power(seat)])
+                    }
+                }
+                let early = tally.ruling(atDeadline: false)
+                let isRight =
+                    atDeadline == Self.expected(ballot, weights, quorum)
+                    && (early == nil ? ends[number].count > 1 : ends[number] == [atDeadline] && early == atDeadline)
+                if !isRight { failures.append(number) }
+            }
+            #expect(failures.isEmpty, "\(weights) \(quorum): ballots \(failures.prefix(5))")
+        }
+    }
+
+    @Test func `the order of the seats is without meaning`() throws {
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<500 {
+            let (weights, quorum) = Self.anyTerms(using: &random)
+            let terms = try makeTerms(
+                weights.map { Weight(tenThousandths: $0).description },
+                quorum: Weight(tenThousandths: quorum).description)
+            let number = Int.random(in: 0..<Self.power(weights.count), using: &random)
+            let votes = castVotes(Self.ballot(number, seats: weights.count), in: terms)
+            let shuffled = try #require(ReviewTerms(seats: terms.seats.shuffled(), quorum: terms.quorum))
+            for atDeadline in [true, false] {
+                #expect(
+                    Tally(terms, votes).ruling(atDeadline: atDeadline)
+                        == Tally(shuffled, votes).ruling(atDeadline: atDeadline))
+            }
+            #expect(Tally(terms, votes).score == Tally(shuffled, votes).score)
+        }
+    }
+
+    @Test func `what if a seat had voted otherwise is what would have been decided`() throws {
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<200 {
+            let (weights, quorum) = Self.anyTerms(using: &random)
+            let terms = try makeTerms(
+                weights.map { Weight(tenThousandths: $0).description },
+                quorum: Weight(tenThousandths: quorum).description)
+            let ballot = Self.ballot(
+                Int.random(in: 0..<Self.power(weights.count), using: &random), seats: weights.count)
+            let tally = Tally(terms, castVotes(ballot, in: terms))
+            for (index, seat) in terms.seats.enumerated() {
+                let impact = try #require(Impact(of: seat.role, in: tally, atDeadline: true))
+                for alternative in impact.alternatives {
+                    var other = ballot
+                    other[index] = alternative.choice
+                    let recount = Tally(terms, castVotes(other, in: terms))
+                    #expect(alternative.status == recount.ruling(atDeadline: true)?.status)
+                    #expect(alternative.score == recount.score)
+                }
+            }
+        }
+    }
 }

@@ -196,7 +196,8 @@ import Testing
             let outcomes = try await store.count([
                 .init(
                     session: request.session, role: nil, reviewer: "security-1", owner: "x",
-                    body: try VoteBody(from: &body), proof: .lease(work: item.task, token: item.leaseToken))
+                    body: try VoteBody(from: &body),
+                    proof: .lease(work: item.task, attempt: item.attempt, token: item.leaseToken))
             ])
             #expect(outcomes[0].session?.status == .approved)
             let decisions = try test.bus.subscribe(.reviewDecisions)

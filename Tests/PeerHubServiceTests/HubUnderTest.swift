@@ -81,11 +81,29 @@ struct HubUnderTest: Sendable {
         return Replica(ServiceGroup(configuration: .init(services: hub.services, logger: quiet)))
     }
 
+    /// A hub in a process of its own, which can be killed like any process.
+    func process() throws -> ServerProcess {
+        let port = freePort()
+        let hub = ServerProcess(
+            try LineProcess.built("peer-hub"), ["serve"],
+            environment: [
+                "GOLDEN_POSTGRES_URL": postgres.connectionString(database: database), "GOLDEN_NATS_URL": nats.url,
+                "GOLDEN_HTTP_PORT": "\(port)", "GOLDEN_LOG_LEVEL": "notice",
+            ],
+            logFile: nats.folder.appending(path: "peer-hub.log")
+        )
+        try hub.start { accepts(port: port) }
+        return hub
+    }
+
     /// Makes agents known, each with an owner of its own.
-    func introduce(_ agents: [String], owner: String? = nil) async throws {
+    func introduce(
+        _ agents: [String], owner: String? = nil,
+        roles: [String] = ["security", "architect", "reviewer", "tester", "developer"]
+    ) async throws {
         let known = agents.compactMap { AgentID($0) }.map {
             KnownAgent(
-                agent: $0, roles: [AgentRole(literal: "security")], slots: 1, owner: owner ?? "owner-of-\($0)",
+                agent: $0, roles: roles.compactMap { AgentRole($0) }, slots: 1, owner: owner ?? "owner-of-\($0)",
                 version: "1", lastSeen: Date())
         }
         try await AgentStore(pool: pool).save(known)
@@ -94,7 +112,8 @@ struct HubUnderTest: Sendable {
     var store: ReviewStore { ReviewStore(pool: pool) { _, _, _ in nil } }
 
     static func request(
-        _ roles: [String] = ["security", "architect", "reviewer", "tester", "developer"], seconds: Int = 60
+        _ roles: [String] = ["security", "architect", "reviewer", "tester", "developer"], seconds: Int = 60,
+        artifact: JSON = JSONWriter.object { $0.field("code", "print(1)\n") }
     ) throws -> ReviewRequest {
         let weights = ReviewTerms.seatsDefault.map(\.weight)
         let seats = try zip(roles, weights).map { role, weight in
@@ -104,7 +123,7 @@ struct HubUnderTest: Sendable {
             session: ReviewID(newID()), tenant: TenantID(literal: "acme"), task: TaskID(newID()), attempt: 1, round: 1,
             author: "author-1", authorOwner: "authors",
             terms: try #require(ReviewTerms(seats: seats, quorum: ReviewTerms.quorumDefault)), timeoutSeconds: seconds,
-            artifact: JSONWriter.object { $0.field("code", "print(1)\n") }
+            artifact: artifact
         )
     }
 
@@ -121,9 +140,16 @@ struct HubUnderTest: Sendable {
     func vote(
         _ output: JSON, on item: WorkItem, by agent: String, token: String? = nil, session: ReviewID? = nil
     ) async throws {
+        try await report(.completed(output: output, usage: nil), on: item, by: agent, token: token, session: session)
+    }
+
+    /// Whatever an agent reports about a work item.
+    func report(
+        _ body: AgentReport.Body, on item: WorkItem, by agent: String, token: String? = nil, session: ReviewID? = nil
+    ) async throws {
         let report = AgentReport(
             task: item.task, attempt: item.attempt, leaseToken: token ?? item.leaseToken,
-            agent: try #require(AgentID(agent)), body: .completed(output: output, usage: nil)
+            agent: try #require(AgentID(agent)), body: body
         )
         let subject = session.map { Subject.reviewResponse($0) }
         _ = try await bus.publish(report, on: .reply(try #require(subject ?? item.reply)), id: nil)

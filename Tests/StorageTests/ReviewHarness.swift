@@ -22,7 +22,7 @@ enum ReviewHarness {
     ) throws -> ReviewSession {
         let terms = try #require(ReviewTerms(seats: seats, quorum: ReviewTerms.quorumDefault))
         let assignments = terms.seats.map {
-            ($0.role, ReviewSession.Assignment(work: TaskID(UUID()), leaseToken: UUID().uuidString))
+            ($0.role, ReviewSession.Assignment(work: TaskID(UUID()), leaseKey: UUID().uuidString))
         }
         let now = Date()
         return ReviewSession(
@@ -36,7 +36,7 @@ enum ReviewHarness {
     /// A vote with the seat's own work item, by an agent named after the role.
     static func ballot(
         _ choice: String, _ role: String, in session: ReviewSession, by reviewer: String? = nil, owner: String? = nil,
-        artifact: ArtifactHash? = nil, opinion: ReviewOpinion = silence
+        artifact: ArtifactHash? = nil, opinion: ReviewOpinion = silence, attempt: Int = 1
     ) throws -> Ballot {
         let role = try #require(AgentRole(role))
         let assignment = try #require(session.assignments[role])
@@ -50,7 +50,8 @@ enum ReviewHarness {
         return Ballot(
             session: session.id, role: nil, reviewer: reviewer ?? "\(role)-1", owner: owner ?? "owner-of-\(role)",
             body: try VoteBody(from: &body),
-            proof: .lease(work: assignment.work, token: assignment.leaseToken)
+            proof: .lease(
+                work: assignment.work, attempt: attempt, token: SeatLease.token(for: assignment, attempt: attempt))
         )
     }
 

@@ -81,11 +81,86 @@ import Testing
             #expect(try await cast(artifact: ReviewHarness.artifact) == "counted")
             #expect(try await cast() == "repeated")
             #expect(try await cast("reject") == "duplicate")
-            #expect(try await cast("approve", "tester", by: "security-1") == "duplicate")
+            #expect(try await cast("approve", "tester", by: "security-1") == "other_seat")
             #expect(try await cast("approve", "security", by: "security-2") == "seat_taken")
             let ghost = try ReviewHarness.ballot("approve", "security", in: try ReviewHarness.session())
             #expect(try await store.cast(ghost) == "unknown")
             #expect(try await store.votes(in: [session.id])[session.id]?.count == 1)
+        }
+    }
+
+    @Test func `a lease of each attempt is good for its seat, and of no attempt beyond the last`() async throws {
+        try await ReviewHarness.with { store, _ in
+            let session = try ReviewHarness.session()
+            let other = try ReviewHarness.session()
+            for session in [session, other] { _ = try await store.open(session) }
+            let attempts = ReviewSession.Assignment.attemptsMax
+            for attempt in [0, -1, attempts + 1, .max] {
+                let ballot = try ReviewHarness.ballot("approve", "security", in: session, attempt: attempt)
+                #expect(try await store.cast(ballot) == "foreign", "attempt \(attempt)")
+            }
+            let work = try #require(session.assignments[AgentRole(literal: "security")])
+            let tokens = (1...attempts).map { SeatLease.token(for: work, attempt: $0) }
+            #expect(Set(tokens).count == attempts)
+            // Another attempt's token, and the key itself, prove nothing.
+            for token in [tokens[1], work.leaseKey, ""] {
+                let ballot = Ballot(
+                    session: session.id, role: nil, reviewer: "eve", owner: "eve", body: try Self.body("approve"),
+                    proof: .lease(work: work.work, attempt: 1, token: token))
+                #expect(try await store.cast(ballot) == "foreign")
+            }
+            let ballot = try ReviewHarness.ballot("approve", "security", in: session, attempt: attempts)
+            #expect(try await store.cast(ballot) == "counted")
+        }
+    }
+
+    @Test func `who cannot vote leaves the seat empty, and it says so`() async throws {
+        try await ReviewHarness.with { store, _ in
+            let session = try ReviewHarness.session()
+            _ = try await store.open(session)
+            let work = try #require(session.assignments[AgentRole(literal: "security")])
+            func report(
+                _ owner: String?, _ announced: Set<AgentRole>?, _ body: VoteBody?
+            ) async throws -> BallotOutcome.Refusal? {
+                let ballot = Ballot(
+                    session: session.id, role: nil, reviewer: "ann", owner: owner, announced: announced, body: body,
+                    proof: .lease(work: work.work, attempt: 1, token: SeatLease.token(for: work, attempt: 1)))
+                guard case .refused(let refusal, _) = try await store.count([ballot])[0] else { return nil }
+                return refusal
+            }
+            let vote = try Self.body("approve")
+            let security: Set = [AgentRole(literal: "security")]
+            #expect(try await report("ann", security, nil) == .noVote)
+            #expect(try await report(nil, nil, vote) == .unknownAgent)
+            #expect(try await report("ann", [AgentRole(literal: "tester")], vote) == .otherRole)
+            for refusal in [BallotOutcome.Refusal.noVote, .unknownAgent, .otherRole] {
+                #expect(refusal.leavesSeatEmpty)
+            }
+            #expect(try await report("ann", security, vote) == nil)
+            #expect(try await report("ann", security, nil) == .duplicate)
+        }
+    }
+
+    @Test func `many sessions open at once, each with its own answer`() async throws {
+        try await ReviewHarness.with { store, _ in
+            let session = try ReviewHarness.session()
+            let rival = try ReviewHarness.session(task: session.task)
+            let others = try (0..<100).map { _ in try ReviewHarness.session() }
+            let words = try await withThrowingTaskGroup(of: String.self) { group in
+                for session in [session, session, rival] + others {
+                    group.addTask {
+                        switch try await store.open(session) {
+                        case .opened: "opened"
+                        case .exists: "exists"
+                        case .conflict: "conflict"
+                        }
+                    }
+                }
+                return try await group.reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
+            }
+            #expect(words["opened"] == 101)
+            // Whichever of the two is first.
+            #expect(words["exists"] == 1 && words["conflict"] == 1 || words["conflict"] == 2)
         }
     }
 

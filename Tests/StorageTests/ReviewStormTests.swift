@@ -88,7 +88,7 @@ import Testing
             ballots.append(
                 Ballot(
                     session: session.id, role: seat.role, reviewer: "eve", owner: "eve", body: try guess(),
-                    proof: .lease(work: TaskID(UUID()), token: "guessed")))
+                    proof: .lease(work: TaskID(UUID()), attempt: 1, token: "guessed")))
         }
         return ballots
     }

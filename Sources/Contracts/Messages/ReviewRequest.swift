@@ -4,6 +4,8 @@ package struct ReviewRequest: Sendable, Equatable {
     package static let secondsRange: ClosedRange<Int> = 1...86_400
     /// The longest author and owner.
     package static let nameBytesMax = 200
+    /// The largest artifact: it travels in each seat's work item.
+    package static let artifactBytesMax = WorkItem.bytesMax
 
     package let session: ReviewID
     package let tenant: TenantID
@@ -58,6 +60,9 @@ extension ReviewRequest: WireMessage {
         artifact = try body.required("artifact")
         for (field, value) in [("attempt", attempt), ("round", round)] where !(1...Int(Int32.max)).contains(value) {
             throw body.error(field, "must be from 1 to \(Int32.max)")
+        }
+        guard artifact.bytes.count <= Self.artifactBytesMax else {
+            throw body.error("artifact", "must not be larger than \(Self.artifactBytesMax) bytes")
         }
         guard Self.secondsRange.contains(timeoutSeconds) else {
             throw body.error(

@@ -24,6 +24,8 @@ package struct WorkItem: Sendable, Equatable {
     package let input: JSON
     /// Where reports go; nil: `results.<role>.<task>`.
     package let reply: Subject?
+    /// Who hands it back unread, because their report would not count; nil excludes nobody.
+    package let exclusion: WorkExclusion?
     /// What to do about the attempts before: an action plan, when the work was sent back.
     package let plan: JSON?
     /// What the stages before, or the attempts that were sent back, have made.
@@ -35,7 +37,8 @@ package struct WorkItem: Sendable, Equatable {
     package init(
         task: TaskID, tenant: TenantID, workflow: WorkflowName, stage: String, kind: String, role: AgentRole,
         attempt: Int, leaseToken: String, deadline: Date, budgetLeft: Int? = nil, prompt: String? = nil,
-        promptVersion: Int? = nil, input: JSON, plan: JSON? = nil, previous: JSON? = nil, reply: Subject? = nil
+        promptVersion: Int? = nil, input: JSON, plan: JSON? = nil, previous: JSON? = nil, reply: Subject? = nil,
+        exclusion: WorkExclusion? = nil
     ) {
         self.task = task
         self.tenant = tenant
@@ -51,6 +54,7 @@ package struct WorkItem: Sendable, Equatable {
         self.promptVersion = promptVersion
         self.input = input
         self.reply = reply
+        self.exclusion = exclusion
         self.plan = plan
         self.previous = previous.flatMap { $0.bytes.count + input.bytes.count <= Self.bytesMax ? $0 : nil }
     }
@@ -75,6 +79,7 @@ extension WorkItem: WireMessage {
         input = body.optional("input") ?? .null
         plan = body.optional("plan")
         previous = body.optional("previous")
+        exclusion = try WorkExclusion(from: &body)
         guard let reply = try body.optionalString("reply") else {
             self.reply = nil
             return
@@ -102,5 +107,6 @@ extension WorkItem: WireMessage {
         writer.field(ifPresent: "plan", plan)
         writer.field(ifPresent: "previous", previous)
         writer.field(ifPresent: "reply", reply?.text)
+        if let exclusion { writer.field("not_for", object: exclusion.write) }
     }
 }

@@ -49,15 +49,19 @@ extension ReviewOutcome {
 
 /// One round of review of one artifact.
 package struct ReviewSession: Sendable, Equatable {
-    /// What one seat's work item says, so that its report can be told from anybody else's.
+    /// One seat's work, so that its report can be told from anybody else's.
     package struct Assignment: Sendable, Equatable {
+        /// The work is handed out so often: again when whoever had it may not vote, or gave no vote.
+        package static let attemptsMax = 8
+
         /// Stands where a task's id stands in other work items.
         package let work: TaskID
-        package let leaseToken: String
+        /// What the lease tokens of all attempts are derived from; it is shown to nobody.
+        package let leaseKey: String
 
-        package init(work: TaskID, leaseToken: String) {
+        package init(work: TaskID, leaseKey: String) {
             self.work = work
-            self.leaseToken = leaseToken
+            self.leaseKey = leaseKey
         }
     }
 

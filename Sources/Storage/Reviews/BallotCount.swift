@@ -7,7 +7,7 @@ struct BallotCount {
     private let ballots: [Ballot]
     private let decide: ReviewStore.Decide
     private var locked: [ReviewID: LockedReview] = [:]
-    private var added: [(ballot: Ballot, role: AgentRole, session: ReviewSession)] = []
+    private var added: [CountedVote] = []
     private var decisions: [(id: ReviewID, outcome: ReviewOutcome)] = []
 
     init(_ ballots: [Ballot], decide: @escaping ReviewStore.Decide) {
@@ -57,12 +57,14 @@ struct BallotCount {
         let session = review.session
         if case .principal(let tenant) = ballot.proof, tenant != session.tenant { return .unknown }
         guard let role = Self.seat(of: ballot, in: session) else { return .refused(.foreign, session) }
-        let vote = CastVote(reviewer: ballot.reviewer, role: role, choice: ballot.choice)
+        let vote = ballot.body.map { CastVote(reviewer: ballot.reviewer, role: role, choice: $0.choice) }
         // Before anything else, so that a message that comes again is told the same as the first time.
-        if review.votes.contains(vote) { return .repeated(session) }
+        if let vote, review.votes.contains(vote) { return .repeated(session) }
         if let refusal = Self.refusal(of: ballot, role, review) { return .refused(refusal, session) }
+        guard let vote, let body = ballot.body, let owner = ballot.owner else { return .refused(.noVote, session) }
         locked[session.id]?.votes.append(vote)
-        added.append((ballot, role, session))
+        added.append(
+            CountedVote(session: session, cast: vote, owner: owner, body: body, messageID: ballot.messageID))
         return .counted(session)
     }
 
@@ -70,24 +72,30 @@ struct BallotCount {
     private static func seat(of ballot: Ballot, in session: ReviewSession) -> AgentRole? {
         switch ballot.proof {
         case .principal: return ballot.role.flatMap { session.terms.weight(of: $0) == nil ? nil : $0 }
-        case .lease(let work, let token):
-            let assignment = ReviewSession.Assignment(work: work, leaseToken: token)
-            let role = session.assignments.first { $0.value == assignment }?.key
+        case .lease(let work, let attempt, let token):
+            let role = SeatLease.role(in: session, work: work, attempt: attempt, token: token)
             return ballot.role == nil || ballot.role == role ? role : nil
         }
     }
 
+    /// Why the ballot does not count. What the seat's state says comes first: only where the seat is still empty does
+    /// it matter who tried.
     private static func refusal(
         of ballot: Ballot, _ role: AgentRole, _ review: LockedReview
     ) -> BallotOutcome.Refusal? {
         let session = review.session
-        let isBoundByLease = if case .lease = ballot.proof { true } else { false }
         if session.status != .open || review.isDue { return .late }
+        if let holder = review.votes.first(where: { $0.role == role }) {
+            return holder.reviewer == ballot.reviewer ? .duplicate : .seatTaken
+        }
+        guard let body = ballot.body else { return .noVote }
         if ballot.reviewer == session.author { return .author }
-        if ballot.owner == session.authorOwner { return .sameOwner }
-        if ballot.artifact != session.artifact, ballot.artifact != nil || !isBoundByLease { return .wrongArtifact }
-        if review.votes.contains(where: { $0.reviewer == ballot.reviewer }) { return .duplicate }
-        if review.votes.contains(where: { $0.role == role }) { return .seatTaken }
+        guard let owner = ballot.owner else { return .unknownAgent }
+        if owner == session.authorOwner { return .sameOwner }
+        if let announced = ballot.announced, !announced.contains(role) { return .otherRole }
+        let isBoundByLease = if case .lease = ballot.proof { true } else { false }
+        if body.artifact != session.artifact, body.artifact != nil || !isBoundByLease { return .wrongArtifact }
+        if review.votes.contains(where: { $0.reviewer == ballot.reviewer }) { return .otherSeat }
         return nil
     }
 

@@ -24,13 +24,17 @@ struct UnpublishedReviews: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
 }
 
-/// Notes that the bus has decisions.
+/// Notes that the bus has decisions. In the order of their ids, as `LockReviews` locks them.
 struct MarkReviewsPublished: PostgresStatement {
     let ids: [ReviewID]
 
     static let sql = """
         UPDATE peer_review_sessions SET decision_published_at = clock_timestamp()
-        WHERE id = ANY($1::uuid[]) AND decided_at IS NOT NULL AND decision_published_at IS NULL
+        WHERE id IN (
+            SELECT id FROM peer_review_sessions
+            WHERE id = ANY($1::uuid[]) AND decided_at IS NOT NULL AND decision_published_at IS NULL
+            ORDER BY id FOR NO KEY UPDATE
+        )
         """
 
     func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }

@@ -53,7 +53,7 @@ enum ReviewRow {
                     writer.field("role", seat.role.text)
                     writer.field("weight", decimal: seat.weight.description)
                     writer.field(ifPresent: "work_id", session.assignments[seat.role]?.work.description)
-                    writer.field(ifPresent: "lease_token", session.assignments[seat.role]?.leaseToken)
+                    writer.field(ifPresent: "lease_key", session.assignments[seat.role]?.leaseKey)
                 })
             }
         }
@@ -73,9 +73,9 @@ enum ReviewRow {
                 }
                 seats.append(ReviewTerms.Seat(role: role, weight: weight))
                 if let work = try reader.optionalString("work_id").flatMap({ TaskID($0) }),
-                    let token = try reader.optionalString("lease_token")
+                    let key = try reader.optionalString("lease_key")
                 {
-                    assignments[role] = ReviewSession.Assignment(work: work, leaseToken: token)
+                    assignments[role] = ReviewSession.Assignment(work: work, leaseKey: key)
                 }
             }
         } catch {

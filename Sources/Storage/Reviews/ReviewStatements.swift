@@ -2,33 +2,41 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Opens a session. No row: its id or the task's round is taken.
-struct OpenReview: PostgresStatement {
-    let session: ReviewSession
+/// Opens sessions, their deadlines by the database's clock. No row: a session's id or its task's round is taken.
+struct OpenReviews: PostgresStatement {
+    let sessions: [ReviewSession]
 
     static let sql =
         """
         INSERT INTO peer_review_sessions AS s (
             id, tenant_id, task_id, attempt, round, author_agent, author_owner, artifact_sha256, quorum, reviewers,
-            weight_total, traceparent, deadline
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            weight_total, traceparent, opened_at, deadline
+        )
+        SELECT v.id, tenant, task, attempt::int, round::int, author, owner, artifact, quorum::numeric, reviewers,
+            total::numeric, traceparent, t.now, t.now + make_interval(secs => seconds)
+        FROM (SELECT clock_timestamp() AS now) t, unnest(
+            $1::uuid[], $2::text[], $3::uuid[], $4::int8[], $5::int8[], $6::text[], $7::text[], $8::bytea[],
+            $9::text[], $10::json[], $11::text[], $12::text[], $13::float8[]
+        ) AS v(
+            id, tenant, task, attempt, round, author, owner, artifact, quorum, reviewers, total, traceparent, seconds
+        )
         ON CONFLICT DO NOTHING
         """ + " RETURNING " + ReviewRow.columns
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.uuid(session.id.uuid)
-        bindings.text(session.tenant.text)
-        bindings.uuid(session.task.uuid)
-        bindings.int32(Int32(clamping: session.attempt))
-        bindings.int32(Int32(clamping: session.round))
-        bindings.text(session.author)
-        bindings.text(session.authorOwner)
-        bindings.bytes(session.artifact.bytes)
-        bindings.decimal(session.terms.quorum.description)
-        bindings.json(Array(ReviewRow.reviewers(session).bytes))
-        bindings.decimal(session.terms.total.description)
-        bindings.text(session.traceparent)
-        bindings.timestamp(session.deadline)
+        bindings.uuids(sessions.map(\.id.uuid))
+        bindings.texts(sessions.map(\.tenant.text))
+        bindings.uuids(sessions.map(\.task.uuid))
+        bindings.ints(sessions.map(\.attempt))
+        bindings.ints(sessions.map(\.round))
+        bindings.texts(sessions.map(\.author))
+        bindings.texts(sessions.map(\.authorOwner))
+        bindings.bytesArray(sessions.map(\.artifact.bytes))
+        bindings.texts(sessions.map(\.terms.quorum.description))
+        bindings.jsons(sessions.map { Array(ReviewRow.reviewers($0).bytes) })
+        bindings.texts(sessions.map(\.terms.total.description))
+        bindings.texts(sessions.map(\.traceparent))
+        bindings.doubles(sessions.map { $0.deadline.timeIntervalSince($0.openedAt) })
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
@@ -113,9 +121,17 @@ struct ListCastVotes: PostgresStatement {
     }
 }
 
-/// Adds votes that were checked against their locked sessions.
+/// A vote that was checked against its locked session.
+struct CountedVote: Sendable {
+    let session: ReviewSession
+    let cast: CastVote
+    let owner: String
+    let body: VoteBody
+    let messageID: String?
+}
+
 struct InsertVotes: PostgresStatement {
-    let votes: [(ballot: Ballot, role: AgentRole, session: ReviewSession)]
+    let votes: [CountedVote]
 
     static let sql = """
         INSERT INTO peer_votes (
@@ -131,15 +147,15 @@ struct InsertVotes: PostgresStatement {
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.uuids(votes.map(\.session.id.uuid))
-        bindings.texts(votes.map(\.ballot.reviewer))
-        bindings.texts(votes.map(\.ballot.owner))
-        bindings.texts(votes.map(\.role.text))
-        bindings.texts(votes.map(\.ballot.choice.rawValue))
-        bindings.texts(votes.map { $0.session.terms.weight(of: $0.role)?.description })
+        bindings.texts(votes.map(\.cast.reviewer))
+        bindings.texts(votes.map(\.owner))
+        bindings.texts(votes.map(\.cast.role.text))
+        bindings.texts(votes.map(\.cast.choice.rawValue))
+        bindings.texts(votes.map { $0.session.terms.weight(of: $0.cast.role)?.description })
         bindings.bytesArray(votes.map(\.session.artifact.bytes))
-        bindings.texts(votes.map(\.ballot.opinion.rationale))
-        bindings.jsons(votes.map { Array($0.ballot.opinion.concerns.bytes) })
-        bindings.texts(votes.map(\.ballot.messageID))
+        bindings.texts(votes.map(\.body.opinion.rationale))
+        bindings.jsons(votes.map { Array($0.body.opinion.concerns.bytes) })
+        bindings.texts(votes.map(\.messageID))
     }
 }
 

@@ -18,6 +18,8 @@ package final class ReviewStore: Sendable {
     private let pool: PostgresPool
     private let decide: Decide
     private let ballots: CoalescingWriter<[Ballot], [BallotOutcome]>
+    /// Nil: something stands in the way.
+    private let openings: CoalescingWriter<ReviewSession, ReviewSession?>
 
     package init(pool: PostgresPool, decide: @escaping Decide) {
         self.pool = pool
@@ -31,11 +33,18 @@ package final class ReviewStore: Sendable {
                 return Array(outcomes[start..<(start + ballots.count)])
             }
         }
+        openings = CoalescingWriter(name: "open-reviews", pool: pool) { sessions, tx in
+            let opened = try tx.finish(OpenReviews(sessions: sessions))
+            var byID = Dictionary(opened.map { ($0.id, $0) }) { first, _ in first }
+            // Of two wishes for one session the first has opened it.
+            return sessions.map { byID.removeValue(forKey: $0.id) }
+        }
     }
 
-    /// Opens a session with its snapshot. Asking again with the same id answers what was opened then.
+    /// Opens a session with its snapshot, together with whatever others arrive meanwhile. Asking again with the same id
+    /// answers what was opened then.
     package func open(_ session: ReviewSession) async throws -> OpeningOutcome {
-        if let opened = try await pool.execute(OpenReview(session: session)).first { return .opened(opened) }
+        if let opened = try await openings.submit(session) { return .opened(opened) }
         guard let rival = try await pool.execute(FindRivalReview(session: session)).first else {
             throw StoreError(.guardFailed, "A review session vanished while it was opened. Nothing was changed.")
         }
@@ -112,5 +121,8 @@ package final class ReviewStore: Sendable {
     /// Throws unless the tables are there.
     package func checkSchema() async throws { _ = try await unpublished(limit: 1) }
 
-    package func shutdown() async { await ballots.shutdown() }
+    package func shutdown() async {
+        await openings.shutdown()
+        await ballots.shutdown()
+    }
 }

@@ -1,11 +1,11 @@
 package import Contracts
 
-/// A vote as somebody sends it, not yet believed.
+/// What somebody reports about a seat, not yet believed: a vote, or that there is none.
 package struct Ballot: Sendable {
     /// How the sender proves that the seat is theirs.
     package enum Proof: Sendable, Equatable {
         /// By what the seat's work item said.
-        case lease(work: TaskID, token: String)
+        case lease(work: TaskID, attempt: Int, token: String)
         /// By a token at the API, for a tenant's session.
         case principal(TenantID)
     }
@@ -14,25 +14,25 @@ package struct Ballot: Sendable {
     /// Nil: the role follows from the work item.
     package let role: AgentRole?
     package let reviewer: String
-    package let owner: String
-    package let choice: VoteChoice
-    package let opinion: ReviewOpinion
-    /// What was looked at; nil is good with a lease only, which is bound to one artifact.
-    package let artifact: ArtifactHash?
+    /// Nil: nobody knows this agent.
+    package let owner: String?
+    /// The roles the sender announced; nil where somebody else has checked that.
+    package let announced: Set<AgentRole>?
+    /// Nil: the sender holds the seat's work and gives no vote.
+    package let body: VoteBody?
     package let proof: Proof
     package let messageID: String?
 
     package init(
-        session: ReviewID, role: AgentRole?, reviewer: String, owner: String, body: VoteBody, proof: Proof,
-        messageID: String? = nil
+        session: ReviewID, role: AgentRole?, reviewer: String, owner: String?, announced: Set<AgentRole>? = nil,
+        body: VoteBody?, proof: Proof, messageID: String? = nil
     ) {
         self.session = session
         self.role = role
         self.reviewer = reviewer
         self.owner = owner
-        choice = body.choice
-        opinion = body.opinion
-        artifact = body.artifact
+        self.announced = announced
+        self.body = body
         self.proof = proof
         self.messageID = messageID
     }
@@ -60,10 +60,26 @@ package enum BallotOutcome: Sendable, Equatable {
         case sameOwner = "same_owner"
         /// About another artifact.
         case wrongArtifact = "wrong_artifact"
-        /// The reviewer has voted differently before, or for another seat.
+        /// The reviewer has voted differently before.
         case duplicate
+        /// The reviewer has voted for another seat.
+        case otherSeat = "other_seat"
         /// Another agent of the role was first.
         case seatTaken = "seat_taken"
+        /// The agent has not announced the seat's role.
+        case otherRole = "other_role"
+        /// Nobody knows the agent, so nobody knows whose it is.
+        case unknownAgent = "unknown_agent"
+        /// The agent reported a failure, or something that is no vote.
+        case noVote = "no_vote"
+
+        /// True when another agent could still vote for the seat.
+        package var leavesSeatEmpty: Bool {
+            switch self {
+            case .late, .foreign, .duplicate, .seatTaken: false
+            case .author, .sameOwner, .wrongArtifact, .otherSeat, .otherRole, .unknownAgent, .noVote: true
+            }
+        }
     }
 
     package var session: ReviewSession? {

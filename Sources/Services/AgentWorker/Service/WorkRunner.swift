@@ -15,6 +15,8 @@ final class WorkRunner: Service {
     /// Before another agent is offered work whose outcome this one cannot report.
     private static let handOverDelay: Duration = .seconds(5)
 
+    private static let forOthersDelayMax: Duration = .seconds(5)
+
     /// Work that is handed back is not taken again in the same moment.
     private static let handBackMin: Duration = .milliseconds(100)
 
@@ -93,6 +95,10 @@ final class WorkRunner: Service {
     private func take(_ batch: [WorkLeases.Lease], _ leases: WorkLeases) {
         let now = Date()
         for lease in batch {
+            if isForOthers(lease, now) {
+                leases.release(lease, after: Self.forOthersDelay(lease.deliveryCount))
+                continue
+            }
             let key = LeaseBook.Key(task: lease.message.task, attempt: lease.message.attempt)
             let event = LeaseBook.Event.received(key, deadline: lease.message.deadline, now: now)
             let (actions, replaced) = state.withLock { state -> ([LeaseBook.Action], WorkLeases.Lease?) in
@@ -107,6 +113,17 @@ final class WorkRunner: Service {
             }
             for action in actions { carryOut(action, lease, replaced, leases) }
         }
+    }
+
+    /// Work whose report would not count, because it is for other agents or other owners' agents.
+    private func isForOthers(_ lease: WorkLeases.Lease, _ now: Date) -> Bool {
+        guard let exclusion = lease.message.exclusion, lease.message.deadline > now else { return false }
+        return exclusion.excludes(configuration.agent, of: configuration.owner)
+    }
+
+    /// Short at first, so that somebody else has it at once; longer where nobody else is there.
+    private static func forOthersDelay(_ deliveryCount: Int) -> Duration {
+        min(.milliseconds(50 << min(max(0, deliveryCount - 1), 7)), forOthersDelayMax)
     }
 
     private func carryOut(

@@ -52,7 +52,8 @@ final class CancellationIntake: Service {
     /// A notice that is lost costs a vote that is late.
     private func stop(_ work: TaskID, _ reason: String) {
         do {
-            try bus.send(CancelNotice(task: work, attempt: 1, reason: reason), on: .cancel(work))
+            let attempt = ReviewSession.Assignment.attemptsMax
+            try bus.send(CancelNotice(task: work, attempt: attempt, reason: reason), on: .cancel(work))
         } catch {
             logger.debug("a cancel notice was not sent", metadata: ["error": "\(error)"])
         }

@@ -16,33 +16,49 @@ final class DecisionPublisher: Service {
     static let waitingMax = 4096
     static let sweepInterval: Duration = .milliseconds(500)
     static let sweepMax = 200
-    /// Announced at once.
+    /// Announced at once: one read of their votes, all on their way together, one note that they are announced.
     static let batchMax = 64
+    /// Batches under way. One more would make them smaller, not faster.
+    static let batchesMax = 2
 
     private let bus: MessageBus
     private let store: ReviewStore
     private let instruments: HubInstruments
     private let logger: Logger
-    private let inbox: AsyncStream<ReviewSession>
-    private let outbox: AsyncStream<ReviewSession>.Continuation
-    /// What is waiting or on its way, so that one decision is not announced by every vote of its last batch.
-    private let underWay = Mutex<Set<ReviewID>>([])
+    /// Says that something waits.
+    private let signals: AsyncStream<Void>
+    private let signal: AsyncStream<Void>.Continuation
+    private let state = Mutex(State())
+
+    private struct State {
+        var waiting: [ReviewSession] = []
+        /// What is waiting or on its way, so that one decision is not announced by every vote of its last batch.
+        var underWay: Set<ReviewID> = []
+    }
 
     init(bus: MessageBus, store: ReviewStore, instruments: HubInstruments, logger: Logger) {
         self.bus = bus
         self.store = store
         self.instruments = instruments
         self.logger = logger
-        (inbox, outbox) = AsyncStream.makeStream(
-            of: ReviewSession.self, bufferingPolicy: .bufferingOldest(Self.waitingMax))
+        (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Announces a decision that this replica has just made.
     func announce(_ session: ReviewSession) {
-        guard underWay.withLock({ $0.insert(session.id).inserted }) else { return }
-        instruments.decided(session)
-        if case .enqueued = outbox.yield(session) { return }
-        underWay.withLock { _ = $0.remove(session.id) }
+        if enqueue(session) { instruments.decided(session) }
+    }
+
+    private func enqueue(_ session: ReviewSession) -> Bool {
+        let isNew = state.withLock { state in
+            guard state.waiting.count < Self.waitingMax, state.underWay.insert(session.id).inserted else {
+                return false
+            }
+            state.waiting.append(session)
+            return true
+        }
+        if isNew { signal.yield() }
+        return isNew
     }
 
     func run() async throws {
@@ -59,10 +75,26 @@ final class DecisionPublisher: Service {
     private func publishAll() async {
         await withTaskGroup(of: Void.self) { group in
             var running = 0
-            for await session in inbox {
-                if running == Self.batchMax { await group.next() } else { running += 1 }
-                group.addTask { await self.publish(session) }
+            for await _ in signals {
+                while true {
+                    if running == Self.batchesMax {
+                        await group.next()
+                        running -= 1
+                    }
+                    let batch = take()
+                    if batch.isEmpty { break }
+                    running += 1
+                    group.addTask { await self.publish(batch) }
+                }
             }
+        }
+    }
+
+    private func take() -> [ReviewSession] {
+        state.withLock { state in
+            let batch = Array(state.waiting.prefix(Self.batchMax))
+            state.waiting.removeFirst(batch.count)
+            return batch
         }
     }
 
@@ -80,27 +112,43 @@ final class DecisionPublisher: Service {
 
     private func sweep() async throws {
         for session in try await store.decideDue(limit: Self.sweepMax) { announce(session) }
-        for session in try await store.unpublished(limit: Self.sweepMax) {
-            guard underWay.withLock({ $0.insert(session.id).inserted }) else { continue }
-            await publish(session)
+        for session in try await store.unpublished(limit: Self.sweepMax) { _ = enqueue(session) }
+    }
+
+    private func publish(_ batch: [ReviewSession]) async {
+        defer { state.withLock { $0.underWay.subtract(batch.map(\.id)) } }
+        do {
+            let votes = try await store.votes(in: batch.map(\.id))
+            let published = await withTaskGroup(of: ReviewID?.self) { group in
+                for session in batch {
+                    group.addTask { await self.publish(session, votes[session.id] ?? []) }
+                }
+                return await group.reduce(into: []) { if let id = $1 { $0.append(id) } }
+            }
+            try await store.markPublished(published)
+        } catch {
+            logger.warning(
+                "decisions could not be announced; they are announced again",
+                metadata: ["count": "\(batch.count)", "error": "\(error)"]
+            )
         }
     }
 
-    private func publish(_ session: ReviewSession) async {
-        defer { underWay.withLock { _ = $0.remove(session.id) } }
+    /// Nil when the bus did not confirm it.
+    private func publish(_ session: ReviewSession, _ votes: [ReviewVote]) async -> ReviewID? {
         do {
-            let votes = try await store.votes(in: [session.id])[session.id] ?? []
-            guard let decision = ReviewDecision(session, votes: votes) else { return }
+            guard let decision = ReviewDecision(session, votes: votes) else { return nil }
             _ = try await bus.publish(
                 decision, on: .reviewDecision(session.id), id: decision.messageID, traceparent: session.traceparent,
                 tenant: session.tenant
             )
-            try await store.markPublished([session.id])
+            return session.id
         } catch {
             logger.warning(
                 "a decision could not be announced; it is announced again",
                 metadata: ["session_id": "\(session.id)", "error": "\(error)"]
             )
+            return nil
         }
     }
 }

@@ -9,6 +9,7 @@ struct HubInstruments: Sendable {
     private let opened: Counter
     private let canceled: Counter
     private let votes: CounterFamily
+    private let offeredAgain: Counter
 
     init(_ registry: MetricsRegistry) {
         consensus = registry.histogram(
@@ -24,6 +25,9 @@ struct HubInstruments: Sendable {
             "Votes by what became of them: counted, repeated, unknown, unreadable, or why they were refused.",
             labels: ["outcome"]
         )
+        offeredAgain =
+            registry.counter(
+                "peer_review_seats_offered_again_total", "Seats whose work was handed to other agents once more.")[]
     }
 
     func sessionOpened() { opened.add() }
@@ -43,6 +47,8 @@ struct HubInstruments: Sendable {
         case .unknown: votes["unknown"].add()
         }
     }
+
+    func seatOfferedAgain() { offeredAgain.add() }
 
     func unreadableVote() { votes["unreadable"].add() }
 }

@@ -39,6 +39,9 @@ package struct PeerHub: Sendable {
         )
         let instruments = HubInstruments(registry)
         let decisions = DecisionPublisher(bus: bus, store: store, instruments: instruments, logger: logger)
+        let handout = WorkHandout(
+            bus: bus, store: store, prompts: ReviewerPrompts(store: GovernanceStore(pool: pool)), logger: logger)
+        let vacancies = SeatVacancies(handout: handout, instruments: instruments, logger: logger)
         services = [
             Running(
                 "postgres", run: pool.run,
@@ -48,12 +51,11 @@ package struct PeerHub: Sendable {
                 }),
             Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
             Running("topology", run: bus.setUpAndRun), decisions,
-            RequestIntake(
-                bus: bus, store: store, prompts: ReviewerPrompts(store: GovernanceStore(pool: pool)),
-                instruments: instruments, logger: logger),
+            RequestIntake(bus: bus, store: store, handout: handout, instruments: instruments, logger: logger),
             CancellationIntake(bus: bus, store: store, instruments: instruments, logger: logger),
             ResponseIntake(
-                bus: bus, store: store, decisions: decisions, instruments: instruments, logger: logger),
+                bus: bus, store: store, decisions: decisions, vacancies: vacancies, instruments: instruments,
+                logger: logger),
             Self.server(
                 configuration, bus: bus, store: store, registry: registry, logger: logger, onListening: onListening),
         ]

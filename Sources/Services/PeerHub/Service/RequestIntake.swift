@@ -15,20 +15,21 @@ internal import Storage
 final class RequestIntake: Service {
     /// Requests in hand at once.
     static let batchMax = 64
-    static let workflow = WorkflowName(literal: "review")
+    /// Larger artifacts, of which each seat's work holds a copy, are handed out one after the other.
+    static let smallBytesMax = 32 << 10
 
     private let bus: MessageBus
     private let store: ReviewStore
-    private let prompts: ReviewerPrompts
+    private let handout: WorkHandout
     private let instruments: HubInstruments
     private let logger: Logger
 
     init(
-        bus: MessageBus, store: ReviewStore, prompts: ReviewerPrompts, instruments: HubInstruments, logger: Logger
+        bus: MessageBus, store: ReviewStore, handout: WorkHandout, instruments: HubInstruments, logger: Logger
     ) {
         self.bus = bus
         self.store = store
-        self.prompts = prompts
+        self.handout = handout
         self.instruments = instruments
         self.logger = logger
     }
@@ -42,14 +43,21 @@ final class RequestIntake: Service {
     }
 
     private func open(_ batch: [Received<ReviewRequest>]) async throws -> [Settlement] {
+        var settlements = [Settlement](repeating: .acknowledge, count: batch.count)
         try await withThrowingTaskGroup(of: (Int, Settlement).self) { group in
-            for (index, received) in batch.enumerated() {
+            for (index, received) in batch.enumerated() where Self.isSmall(received) {
                 group.addTask { (index, try await self.open(received)) }
             }
-            var settlements = [Settlement](repeating: .acknowledge, count: batch.count)
             for try await (index, settlement) in group { settlements[index] = settlement }
-            return settlements
         }
+        for (index, received) in batch.enumerated() where !Self.isSmall(received) {
+            settlements[index] = try await open(received)
+        }
+        return settlements
+    }
+
+    private static func isSmall(_ received: Received<ReviewRequest>) -> Bool {
+        received.message.artifact.bytes.count <= smallBytesMax
     }
 
     private func open(_ received: Received<ReviewRequest>) async throws -> Settlement {
@@ -67,9 +75,11 @@ final class RequestIntake: Service {
                 "opened a review",
                 metadata: ["session_id": "\(opened.id)", "task_id": "\(opened.task)", "round": "\(opened.round)"]
             )
-            try await handOut(opened, request, received.messageID)
-        case .exists(let known):
-            if known.status == .open { try await handOut(known, request, received.messageID) }
+            try await handout.all(opened, request, received.messageID, except: [])
+        case .exists(let known) where known.status == .open:
+            let votes = try await store.votes(in: [known.id])[known.id] ?? []
+            try await handout.all(known, request, received.messageID, except: Set(votes.map(\.cast.role)))
+        case .exists: break
         case .conflict(let rival):
             return .giveUp(
                 reason: "session_conflict",
@@ -79,60 +89,17 @@ final class RequestIntake: Service {
         return .acknowledge
     }
 
-    /// One work item for each seat. The id that stands for a task's is the seat's own, so that an agent may hold the
-    /// work of several seats, and the work under review, at once.
-    private func handOut(_ session: ReviewSession, _ request: ReviewRequest, _ messageID: String?) async throws {
-        let input = Self.input(session, request.artifact)
-        let suffix = Self.suffix(of: messageID, request)
-        let prompts = try await prompts.current()
-        let voted = Set(try await store.votes(in: [session.id])[session.id]?.map(\.cast.role) ?? [])
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for seat in session.terms.seats {
-                guard let assignment = session.assignments[seat.role], !voted.contains(seat.role) else { continue }
-                let item = WorkItem(
-                    task: assignment.work, tenant: session.tenant, workflow: Self.workflow, stage: "review",
-                    kind: "review", role: seat.role, attempt: 1, leaseToken: assignment.leaseToken,
-                    deadline: session.deadline, prompt: prompts[seat.role]?.content,
-                    promptVersion: prompts[seat.role]?.version, input: input, reply: .reviewResponse(session.id)
-                )
-                group.addTask {
-                    _ = try await self.bus.publish(
-                        item, on: .work(seat.role), id: "\(item.task).1\(suffix)",
-                        traceparent: session.traceparent, tenant: session.tenant
-                    )
-                }
-            }
-            try await group.waitForAll()
-        }
-    }
-
-    /// What makes a request sent anew another message than the first; the same for its work.
-    private static func suffix(of messageID: String?, _ request: ReviewRequest) -> String {
-        guard let messageID, messageID.hasPrefix(request.messageID) else { return "" }
-        return String(messageID.dropFirst(request.messageID.count).prefix(32))
-    }
-
-    private static func input(_ session: ReviewSession, _ artifact: JSON) -> JSON {
-        JSONWriter.object { writer in
-            writer.field("session_id", session.id.description)
-            writer.field("task_id", session.task.description)
-            writer.field("attempt", session.attempt)
-            writer.field("round", session.round)
-            writer.field("artifact_sha256", session.artifact.description)
-            writer.field("artifact", artifact)
-        }
-    }
-
     private static func session(_ request: ReviewRequest, traceparent: String?) -> ReviewSession? {
         guard let artifact = ArtifactHash(bytes: SHA256.hash(data: Array(request.artifact.bytes))) else { return nil }
         let now = Date()
         let assignments = request.terms.seats.map { seat in
-            (seat.role, ReviewSession.Assignment(work: TaskID(at: now, random: random()), leaseToken: token()))
+            (seat.role, ReviewSession.Assignment(work: TaskID(at: now, random: random()), leaseKey: key()))
         }
         return ReviewSession(
             id: request.session, tenant: request.tenant, task: request.task, attempt: request.attempt,
             round: request.round, author: request.author, authorOwner: request.authorOwner, artifact: artifact,
-            terms: request.terms, assignments: Dictionary(assignments) { first, _ in first }, traceparent: traceparent,
+            terms: request.terms, assignments: Dictionary(assignments) { first, _ in first },
+            traceparent: traceparent.flatMap { TraceContext(traceparent: $0)?.traceparent },
             openedAt: now, deadline: now.addingTimeInterval(TimeInterval(request.timeoutSeconds))
         )
     }
@@ -140,7 +107,7 @@ final class RequestIntake: Service {
     private static func random() -> (UInt64, UInt64) { (.random(in: 0 ... .max), .random(in: 0 ... .max)) }
 
     /// 128 bits of the system's generator: nobody votes for a seat by guessing.
-    private static func token() -> String {
+    private static func key() -> String {
         let (high, low) = random()
         return Hexadecimal.text(high) + Hexadecimal.text(low)
     }

@@ -8,25 +8,33 @@ internal import Storage
 
 /// Counts the votes that reviewers report, in batches: one transaction for all that arrived while the last one ran.
 ///
-/// Who votes is told by the work item's token, not by what the report says of itself. Any replica takes any vote.
+/// Who votes is told by the work item's token, not by what the report says of itself. Any replica takes any vote. What
+/// is no vote costs a place in a batch and nothing else: no dead letter, no line of its own in the log. A seat whose
+/// holder gave no vote, or may not vote, is offered to others.
 final class ResponseIntake: Service {
     /// Reports in one transaction.
     static let batchMax = 256
-    /// For an agent whose first announcement has not been stored yet.
+    /// For an agent whose first announcement has not been stored yet: how long, how often, and how many of a batch, so
+    /// that names nobody knows do not fill the room for messages in hand.
     static let unknownAgentDelay: Duration = .seconds(5)
+    static let unknownAgentTries = 3
+    static let unknownAgentsMax = 16
 
     private let bus: MessageBus
     private let store: ReviewStore
     private let decisions: DecisionPublisher
+    private let vacancies: SeatVacancies
     private let instruments: HubInstruments
     private let logger: Logger
 
     init(
-        bus: MessageBus, store: ReviewStore, decisions: DecisionPublisher, instruments: HubInstruments, logger: Logger
+        bus: MessageBus, store: ReviewStore, decisions: DecisionPublisher, vacancies: SeatVacancies,
+        instruments: HubInstruments, logger: Logger
     ) {
         self.bus = bus
         self.store = store
         self.decisions = decisions
+        self.vacancies = vacancies
         self.instruments = instruments
         self.logger = logger
     }
@@ -39,75 +47,101 @@ final class ResponseIntake: Service {
         }
     }
 
-    private enum Reading {
-        case settled(Settlement)
-        case ballot(Ballot)
-    }
-
     private func count(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
-        let owners = try await store.agents(Set(batch.map(\.message.agent.text))).mapValues(\.owner)
-        let readings = batch.map { read($0, owners) }
-        let ballots = readings.compactMap { if case .ballot(let ballot) = $0 { ballot } else { nil } }
-        let outcomes = try await store.count(ballots)
-        for (ballot, outcome) in zip(ballots, outcomes) { note(ballot, outcome) }
-        var counted = outcomes.makeIterator()
-        return readings.map { reading in
-            switch reading {
-            case .settled(let settlement): return settlement
-            case .ballot:
-                guard case .unknown = counted.next() else { return .acknowledge }
-                return .giveUp(reason: "unknown_session", error: "There is no such review session.")
+        let agents = try await store.agents(Set(batch.map(\.message.agent.text)))
+        let read = batch.map { read($0, agents) }
+        let ballots = read.compactMap { $0 }
+        var outcomes = zip(ballots, try await store.count(ballots)).makeIterator()
+        var settlements = [Settlement](repeating: .acknowledge, count: batch.count)
+        var tally = RefusalTally()
+        var vacated: [(index: Int, vacancy: SeatVacancies.Vacancy)] = []
+        var unknownAgents = 0
+        for (index, received) in batch.enumerated() where read[index] != nil {
+            guard let (ballot, outcome) = outcomes.next() else { break }
+            if case .refused(.unknownAgent, _) = outcome, received.deliveryCount < Self.unknownAgentTries,
+                unknownAgents < Self.unknownAgentsMax
+            {
+                unknownAgents += 1
+                settlements[index] = .retry(after: Self.unknownAgentDelay, error: "The agent never announced itself.")
+                continue
+            }
+            note(ballot, outcome, in: &tally)
+            if let vacancy = SeatVacancies.Vacancy(ballot, outcome, reportedAt: received.storedAt) {
+                vacated.append((index, vacancy))
             }
         }
+        tally.log(to: logger)
+        for (index, settlement) in await vacancies.fill(vacated) { settlements[index] = settlement }
+        return settlements
     }
 
-    private func read(_ received: Received<AgentReport>, _ owners: [String: String]) -> Reading {
+    /// Nil: there is nothing to count.
+    private func read(_ received: Received<AgentReport>, _ agents: [String: KnownAgent]) -> Ballot? {
         let report = received.message
-        guard let session = Subject.session(of: received.subject) else {
-            return .settled(.giveUp(reason: "wrong_subject", error: "The subject names no review session."))
-        }
-        let metadata: Logger.Metadata = ["session_id": "\(session)", "agent": "\(report.agent)"]
+        guard let session = Subject.session(of: received.subject) else { return nil }
+        var vote: VoteBody?
         switch report.body {
-        case .progress: return .settled(.acknowledge)
-        case .failed, .rejected:
-            logger.warning("a reviewer gave no vote", metadata: metadata)
-            return .settled(.acknowledge)
+        case .progress: return nil
+        case .failed, .rejected: break
         case .completed(let output, _):
-            guard let owner = owners[report.agent.text] else {
-                return .settled(
-                    .retry(
-                        after: Self.unknownAgentDelay, error: "Agent \(report.agent) has never announced itself."))
-            }
             do throws(JSONError) {
                 var body = try JSONReader(output, path: "output")
-                let ballot = Ballot(
-                    session: session, role: nil, reviewer: report.agent.text, owner: owner,
-                    body: try VoteBody(from: &body), proof: .lease(work: report.task, token: report.leaseToken),
-                    messageID: received.messageID.flatMap { $0.utf8.count <= 200 ? $0 : nil }
-                )
-                return .ballot(ballot)
+                vote = try VoteBody(from: &body)
             } catch {
                 instruments.unreadableVote()
-                logger.warning(
-                    "a reviewer's answer is no vote", metadata: metadata.merging(["error": "\(error)"]) { $1 })
-                return .settled(.giveUp(reason: "unreadable_vote", error: "\(error)"))
+                logger.debug("an answer is no vote", metadata: ["session_id": "\(session)", "error": "\(error)"])
             }
         }
+        let agent = agents[report.agent.text]
+        return Ballot(
+            session: session, role: nil, reviewer: report.agent.text, owner: agent?.owner,
+            announced: agent.map { Set($0.roles) }, body: vote,
+            proof: .lease(work: report.task, attempt: report.attempt, token: report.leaseToken),
+            messageID: received.messageID.flatMap(Self.printable)
+        )
     }
 
-    private func note(_ ballot: Ballot, _ outcome: BallotOutcome) {
+    /// A message's id is kept for people to find it by; whatever else a sender puts there is not.
+    private static func printable(_ id: String) -> String? {
+        id.utf8.count <= 200 && id.utf8.allSatisfy { (0x21..<0x7F).contains($0) } ? id : nil
+    }
+
+    private func note(_ ballot: Ballot, _ outcome: BallotOutcome, in tally: inout RefusalTally) {
         instruments.voted(outcome)
         switch outcome {
         case .counted(let session):
             if session.status != .open { decisions.announce(session) }
-        case .refused(let refusal, _):
+        case .repeated: break
+        case .refused(let refusal, _): tally.add(ballot, refusal.rawValue)
+        case .unknown: tally.add(ballot, "unknown_session")
+        }
+    }
+}
+
+/// What does not count in one batch: a line in the log for each agent and reason, however many there are of it.
+private struct RefusalTally {
+    static let linesMax = 20
+
+    private struct Key: Hashable {
+        let agent: String
+        let reason: String
+    }
+
+    private var counts: [Key: (count: Int, session: ReviewID)] = [:]
+
+    mutating func add(_ ballot: Ballot, _ reason: String) {
+        counts[Key(agent: ballot.reviewer, reason: reason), default: (0, ballot.session)].count += 1
+    }
+
+    func log(to logger: Logger) {
+        for (key, entry) in counts.sorted(by: { $0.value.count > $1.value.count }).prefix(Self.linesMax) {
             logger.notice(
-                "a vote does not count",
+                "votes do not count",
                 metadata: [
-                    "session_id": "\(ballot.session)", "agent": "\(ballot.reviewer)", "reason": "\(refusal.rawValue)",
+                    "agent": "\(key.agent)", "reason": "\(key.reason)", "count": "\(entry.count)",
+                    "session_id": "\(entry.session)",
                 ]
             )
-        case .repeated, .unknown: break
         }
     }
 }
