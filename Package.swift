@@ -43,6 +43,7 @@ let package = Package(
         .target(name: "OrchestratorCore", dependencies: ["Contracts"], path: "Sources/Services/Orchestrator/Core"),
         .target(name: "AgentWorkerCore", dependencies: ["Contracts"], path: "Sources/Services/AgentWorker/Core"),
         .target(name: "PeerHubCore", dependencies: ["Contracts"], path: "Sources/Services/PeerHub/Core"),
+        .target(name: "SupervisorCore", dependencies: ["Contracts"], path: "Sources/Services/Supervisor/Core"),
 
         // 3. Wires: C libraries, then Swift drivers that know nothing of tasks.
         .systemLibrary(name: "CNATS", path: "Sources/CLibraries/CNATS"),
@@ -99,6 +100,14 @@ let package = Package(
             ],
             path: "Sources/Services/PeerHub/Service"
         ),
+        .target(
+            name: "SupervisorService",
+            dependencies: [
+                "SupervisorCore", "Contracts", "MessageBus", "Storage", "HTTPEdge", "Bootstrap", "NATS", "Postgres",
+                lifecycle, log,
+            ],
+            path: "Sources/Services/Supervisor/Service"
+        ),
 
         // 6. Executables: read configuration, build, run.
         .executableTarget(
@@ -108,6 +117,10 @@ let package = Package(
         .executableTarget(
             name: "peer-hub", dependencies: ["PeerHubService", "Bootstrap", arguments, log],
             path: "Sources/Services/PeerHub/Main"
+        ),
+        .executableTarget(
+            name: "supervisor", dependencies: ["SupervisorService", "Bootstrap", arguments, log],
+            path: "Sources/Services/Supervisor/Main"
         ),
         .executableTarget(
             name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments, log],
@@ -178,6 +191,15 @@ let package = Package(
         ),
         .testTarget(name: "OrchestratorCoreTests", dependencies: ["OrchestratorCore", "Contracts"]),
         .testTarget(name: "PeerHubCoreTests", dependencies: ["PeerHubCore", "Contracts"]),
+        .testTarget(name: "SupervisorCoreTests", dependencies: ["SupervisorCore", "Contracts"]),
+        .testTarget(
+            name: "SupervisorServiceTests",
+            dependencies: [
+                "SupervisorService", "SupervisorCore", "OrchestratorService", "Contracts", "MessageBus", "NATS",
+                "Storage", "Postgres", "Bootstrap", "HTTPEdge", "TestSupport", httpClient, jwt, nio, nioHTTP1,
+                lifecycle, log,
+            ]
+        ),
         .testTarget(
             name: "PeerHubServiceTests",
             dependencies: [

@@ -28,7 +28,7 @@ struct ProtocolDocumentTests {
         #expect(
             kinds == [
                 "work-item": 1, "report": 4, "cancel": 1, "announcement": 1, "progress-line": 2, "vote": 1,
-                "review-plan": 1,
+                "review-plan": 1, "synthesis": 1, "consensus": 1,
             ])
     }
 
@@ -48,6 +48,8 @@ struct ProtocolDocumentTests {
             var plan = try JSONReader(json)
             var review = try #require(try plan.optionalObject("review"))
             #expect(try review.optionalObjects("concerns", atMost: ReviewTerms.seatsMax)?.count == 2)
+        case "synthesis": #expect(try Synthesis(json: json).steps.map(\.agent) == ["developer"])
+        case "consensus": #expect(try Consensus(json: json).decision == .reject)
         case "progress-line":
             var reader = StderrReader()
             let found = reader.read(Array((block.text + "\n").utf8))

@@ -12,6 +12,7 @@ import Testing
         ("Services/Orchestrator/Core", ["Contracts"]),
         ("Services/AgentWorker/Core", ["Contracts"]),
         ("Services/PeerHub/Core", ["Contracts"]),
+        ("Services/Supervisor/Core", ["Contracts"]),
         ("Drivers/Threads", ["CLinux", "Glibc"]),
         ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Redis", ["CHiredis", "COpenSSL", "DriverThreads", "Glibc", "Logging"]),
@@ -51,6 +52,14 @@ import Testing
                 "Crypto", "Logging", "ServiceLifecycle",
             ]
         ),
+        (
+            "Services/Supervisor/Service",
+            [
+                "SupervisorCore", "Contracts", "MessageBus", "Storage", "HTTPEdge", "Bootstrap", "NATS", "Postgres",
+                "Logging", "ServiceLifecycle",
+            ]
+        ),
+        ("Services/Supervisor/Main", ["SupervisorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/PeerHub/Main", ["PeerHubService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),

@@ -66,6 +66,31 @@ import Testing
         }
     }
 
+    @Test func `nobody approves with one of their names what they proposed with another`() async throws {
+        try await OrchestratorUnderTest.run(environment: Self.limits) { stack in
+            let ada = try await stack.token(role: "admin", subject: "ada")
+            func exchange(by maker: String) async throws -> String {
+                let key = try await stack.post("/api-keys", #"{"label":"ci","role":"admin"}"#, token: maker)
+                let body = #"{"api_key":"\#(try #require(key["key"]))"}"#
+                return try #require(try await stack.post("/auth/token", body, token: nil)["access_token"])
+            }
+            let key = try await exchange(by: ada)
+            let keyOfKey = try await exchange(by: key)
+            let bobs = try await exchange(by: stack.token(role: "admin", subject: "bob"))
+            let proposal = Self.body("security", "One.", base: 0)
+            for (number, proposer) in [key, keyOfKey, ada].enumerated() {
+                #expect(try await stack.post("/governance/prompts", proposal, token: proposer).status == 201)
+                for approver in [ada, key, keyOfKey] {
+                    let own = try await stack.post(
+                        "/governance/prompts/\(number + 1)/approve", nil, token: approver)
+                    #expect(own.status == 403 && own["code"] == "self_approval", "\(own.body)")
+                }
+            }
+            let approved = try await stack.post("/governance/prompts/1/approve", nil, token: bobs)
+            #expect(approved.status == 200, "\(approved.body)")
+        }
+    }
+
     @Test func `a rollback stands outside cooldown and limit, and is audited`() async throws {
         try await OrchestratorUnderTest.run(environment: Self.limits) { stack in
             let ada = try await stack.token(role: "admin", subject: "ada")

@@ -21,6 +21,30 @@ import Testing
         #expect(try await database.sql("SELECT reject_prompt_update(1, 'admin', 'Outdated.')") == "t")
     }
 
+    @Test func `an API key is whoever had it made, through as many keys as it takes`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        let keys = [("gk_aaaaaaaa", "ada"), ("gk_bbbbbbbb", "key:gk_aaaaaaaa"), ("gk_cccccccc", "bob")]
+        for (id, maker) in keys {
+            try await database.sql(
+                """
+                INSERT INTO api_keys (id, tenant_id, label, role, hash, created_by, created_at)
+                VALUES ('\(id)', 'acme', 'x', 'admin', sha256('\(id)'), '\(maker)', now())
+                """)
+        }
+        let mine = ["ada", "Ada ", "key:gk_aaaaaaaa", "key:gk_bbbbbbbb"]
+        for (number, proposer) in mine.enumerated() {
+            try await database.sql("SELECT propose_prompt_update('security', 'Be good.', '\(proposer)', 0, 'x')")
+            for approver in mine {
+                let own = "SELECT approve_prompt_update(\(number + 1), '\(approver)', 'Fine.')"
+                #expect(try await database.refusal(own).contains("GP403"), "\(approver) of \(proposer)'s")
+            }
+        }
+        let strange =
+            "SELECT prompt_owner('key:gk_zzzzzzzz'), prompt_owner('key:gk_cccccccc'), prompt_owner(NULL) IS NULL"
+        #expect(try await database.sql(strange) == "key:gk_zzzzzzzz|bob|t")
+        #expect(try await database.sql("SELECT approve_prompt_update(4, 'key:gk_cccccccc', 'Fine.')") == "t")
+    }
+
     @Test func `versions are immutable`() async throws {
         let database = try await MigrationDatabase.migrated()
         _ = try await propose(database, "security")

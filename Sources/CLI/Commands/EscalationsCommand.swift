@@ -36,13 +36,26 @@ enum EscalationPrinter {
         let fields = [
             ("task", "task_id"), ("from", "source"), ("because", "reason"), ("guard", "guard"), ("role", "role"),
             ("review", "session_id"),
-            ("kind", "classification"), ("since", "created_at"), ("resolution", "resolution"), ("by", "resolved_by"),
+            ("kind", "classification"), ("severity", "severity"), ("since", "created_at"), ("waits", "waits_because"),
+            ("rule", "rule"), ("analyst", "analyst"), ("resolution", "resolution"), ("by", "resolved_by"),
             ("notes", "notes"),
         ]
         for (label, field) in fields {
             guard let text = try reader.optionalString(field) else { continue }
             console.print("  \(label)\(String(repeating: " ", count: 12 - label.count))\(Table.printable(text))")
         }
-        if state == "open" { console.note("Next: golden escalations resolve \(try reader.string("id")) retry") }
+        for (label, field) in [("decided", "decision"), ("analysis", "analysis"), ("plan", "plan")] {
+            guard let json = reader.optional(field) else { continue }
+            console.print("  \(label)\(String(repeating: " ", count: 12 - label.count))\(Table.printable(json.text))")
+        }
+        if state != "resolved" { console.note("Next: golden escalations resolve \(try reader.string("id")) retry") }
+    }
+
+    static func severity(_ text: String) -> Table.Cell {
+        switch Severity(rawValue: text) {
+        case .critical: .init(text, .red)
+        case .warning: .init(text, .yellow)
+        case .info, nil: .init(text)
+        }
     }
 }

@@ -7,7 +7,8 @@ struct EscalationsListCommand: AsyncParsableCommand {
         commandName: "list", abstract: "List escalations, newest first.",
         discussion: """
             EXAMPLES:
-              golden escalations list                       those that are open
+              golden escalations list                       those that nobody has resolved
+              golden escalations list --state waiting_for_human
               golden escalations list --state resolved
               golden escalations list --task 0198c5a2-…
             """
@@ -15,15 +16,22 @@ struct EscalationsListCommand: AsyncParsableCommand {
 
     @OptionGroup var options: JudgeOptions
 
-    @Option(help: "open or resolved.") var state = "open"
+    @Option(
+        help: "unresolved, open, analyzing, waiting_for_human or resolved.",
+        completion: .list(EscalationsListCommand.states))
+    var state = "unresolved"
     @Option(help: "Only those of this task.") var task: TaskArgument?
     @Option(help: "How many, 1 to 200.") var limit = 50
     @Option(help: "Where the page before ended.") var cursor: String?
 
     func validate() throws {
         guard (1...200).contains(limit) else { throw ValidationError("--limit must be from 1 to 200.") }
-        guard ["open", "resolved"].contains(state) else { throw ValidationError("--state must be open or resolved.") }
+        guard Self.states.contains(state) else {
+            throw ValidationError("--state must be one of \(Self.states.joined(separator: ", ")).")
+        }
     }
+
+    private static let states = ["unresolved", "open", "analyzing", "waiting_for_human", "resolved"]
 
     func run() async throws {
         let query = QueryString.text([
@@ -35,11 +43,13 @@ struct EscalationsListCommand: AsyncParsableCommand {
             var reader = try JSONReader(answer)
             let escalations = try reader.optionalArray("escalations") ?? []
             guard !escalations.isEmpty else { return console.note("None is \(state).") }
-            var table = Table("ESCALATION", "TASK", "FROM", "SINCE", "REASON")
+            var table = Table("ESCALATION", "TASK", "STATE", "SEVERITY", "FROM", "SINCE", "REASON")
             for json in escalations {
                 var escalation = try JSONReader(json)
                 table.add(
                     .init(try escalation.string("id"), .bold), .init(try escalation.string("task_id")),
+                    .init(try escalation.string("state")),
+                    EscalationPrinter.severity(try escalation.string("severity")),
                     .init(try escalation.string("source")), .init(try escalation.string("created_at")),
                     .init(try escalation.string("reason"))
                 )

@@ -14,6 +14,7 @@ struct GovernanceCommand: AsyncParsableCommand {
               golden governance status
               golden governance propose developer prompt.txt --base 3 --reason "Tests were missing."
               golden governance pending
+              golden governance patterns
               golden governance diff 12
               golden governance approve 12 --notes "Clear."
               golden governance rollback 9 --reason "12 made reviews fail."
@@ -22,7 +23,7 @@ struct GovernanceCommand: AsyncParsableCommand {
             GovernanceStatusCommand.self, GovernanceListCommand.self, GovernancePendingCommand.self,
             GovernanceShowCommand.self, GovernanceDiffCommand.self, GovernanceProposeCommand.self,
             GovernanceApproveCommand.self, GovernanceRejectCommand.self, GovernanceRollbackCommand.self,
-            GovernanceRulesCommand.self,
+            GovernanceRulesCommand.self, GovernancePatternsCommand.self,
         ],
         defaultSubcommand: GovernanceStatusCommand.self
     )

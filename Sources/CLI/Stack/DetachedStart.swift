@@ -27,7 +27,7 @@ struct DetachedStart: Sendable {
         }
     }
 
-    private var log: String { options.folder.log(of: "supervisor") }
+    private var log: String { options.folder.log(of: "stack") }
 
     private enum Outcome: Sendable {
         case ready

@@ -35,7 +35,9 @@ struct Doctor: Sendable {
             program("setpriv", package: "util-linux"), program("setsid", package: "util-linux"),
         ]
         if geteuid() == 0 { findings.append(account()) }
-        findings += [sibling("orchestrator"), sibling("peer-hub"), sibling("agent-worker"), migrations()]
+        findings += [
+            sibling("orchestrator"), sibling("peer-hub"), sibling("supervisor"), sibling("agent-worker"), migrations(),
+        ]
         findings += [dataFolder(), diskSpace(), port(), strays()]
         var python = program("python3", package: "python3")
         python.isNeeded = false

@@ -44,7 +44,7 @@ struct ForegroundStack: Sendable {
     }
 
     private var lineReport: @Sendable (UpEvent) -> Void {
-        let log = options.folder.log(of: "supervisor")
+        let log = options.folder.log(of: "stack")
         return { event in
             FileHandles.standardOutput.write(event.json.text + "\n")
             if case .ready = event {

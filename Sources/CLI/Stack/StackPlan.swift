@@ -69,12 +69,16 @@ struct StackPlan: Sendable {
         )
     }
 
-    /// One peer hub. Nobody calls it, so it takes any free port for its health; its log says which.
-    func peerHub() throws(CLIError) -> ProcessSpec {
+    func peerHub() throws(CLIError) -> ProcessSpec { try service("peer-hub") }
+
+    func supervisor() throws(CLIError) -> ProcessSpec { try service("supervisor") }
+
+    /// One of a service that nobody calls, so it takes any free port for its health; its log says which.
+    private func service(_ program: String) throws(CLIError) -> ProcessSpec {
         var environment = try orchestratorEnvironment(index: 0)
         environment["GOLDEN_HTTP_PORT"] = "0"
         return ProcessSpec(
-            name: "peer-hub", executable: try Sibling.path("peer-hub", environment: caller), arguments: ["serve"],
+            name: program, executable: try Sibling.path(program, environment: caller), arguments: ["serve"],
             environment: environment, stopWithin: .seconds(35), probe: .alive(.milliseconds(300))
         )
     }

@@ -78,7 +78,7 @@ struct Supervisor: Sendable {
 
     private func keepLogsBounded(until stop: Latch) async {
         let processes = await journal.record.processes.map(\.log)
-        let logs = LogFiles(paths: processes + [folder.log(of: "supervisor")])
+        let logs = LogFiles(paths: processes + [folder.log(of: "stack")])
         while !stop.isOpen {
             logs.rotate()
             await stop.wait(atMost: LogFiles.checkEvery)

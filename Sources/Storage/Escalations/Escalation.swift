@@ -23,13 +23,29 @@ package struct Escalation: Sendable, Equatable {
     /// The review that brought it about.
     package let session: ReviewID?
     package let classification: EscalationCause.Classification?
+    /// Raised while it waits for a human.
     package let severity: String
     package let status: Status
     /// Rounds of rework before it.
     package let rework: Int
     package let createdAt: Date
+    /// What the supervisor has made of it.
+    package let handling: Handling
     /// Nil until it is resolved.
     package let outcome: Outcome?
+
+    package struct Handling: Sendable, Equatable {
+        /// What it decided; carried out once it is the outcome.
+        package let decision: JSON?
+        /// A stable word for why, or that an analyst said so.
+        package let rule: String?
+        /// Why a human has to decide; a raw value of `HumanReason`.
+        package let humanReason: String?
+        package let waitingSince: Date?
+        /// The agent that was asked, once it answered.
+        package let analyst: String?
+        package let analysis: JSON?
+    }
 
     package struct Outcome: Sendable, Equatable {
         package let resolution: String

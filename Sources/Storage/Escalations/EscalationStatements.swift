@@ -74,10 +74,10 @@ struct ListEscalations: PostgresStatement {
     static let sql = """
         SELECT id, tenant_id, task_id, attempt, agent_role, source, reason, guard, classification, severity, status,
             rework_round, created_at, resolution, action_plan, resolved_by, resolution_notes, resolved_at,
-            review_session_id
+            decision, decision_rule, human_reason, waiting_since, analyst, analysis, review_session_id
         FROM escalations
         WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::uuid IS NULL OR id = $3)
-            AND ($4::uuid IS NULL OR task_id = $4) AND ($5::bool IS NULL OR (status = 'resolved') = $5)
+            AND ($4::uuid IS NULL OR task_id = $4) AND ($5::text[] IS NULL OR status = ANY($5))
         ORDER BY id DESC LIMIT $6
         """
 
@@ -86,7 +86,7 @@ struct ListEscalations: PostgresStatement {
         bindings.uuid(filter.before?.uuid)
         bindings.uuid(id?.uuid)
         bindings.uuid(filter.task?.uuid)
-        bindings.bool(filter.isResolved)
+        bindings.texts(filter.statuses?.map(\.rawValue))
         bindings.int(filter.limit)
     }
 
@@ -99,9 +99,14 @@ struct ListEscalations: PostgresStatement {
             id: EscalationID(try row.uuid(0)), tenant: try row.name(1), task: TaskID(try row.uuid(2)),
             attempt: try row.int(3), role: try row.textOrNil(4).flatMap { AgentRole($0) }, source: try row.text(5),
             reason: try row.text(6), failedGuard: try row.textOrNil(7).flatMap { Guard(rawValue: $0) },
-            session: try row.uuidOrNil(18).map { ReviewID($0) },
+            session: try row.uuidOrNil(24).map { ReviewID($0) },
             classification: try row.textOrNil(8).flatMap { EscalationCause.Classification(rawValue: $0) },
             severity: try row.text(9), status: status, rework: try row.int(11), createdAt: try row.timestamp(12),
+            handling: Escalation.Handling(
+                decision: try row.parsedJSONOrNil(18), rule: try row.textOrNil(19), humanReason: try row.textOrNil(20),
+                waitingSince: try row.timestampOrNil(21), analyst: try row.textOrNil(22),
+                analysis: try row.parsedJSONOrNil(23)
+            ),
             outcome: try outcome(row)
         )
     }

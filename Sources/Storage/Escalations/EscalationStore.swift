@@ -5,25 +5,27 @@ package import Postgres
 /// Which escalations a listing shows.
 package struct EscalationFilter: Sendable {
     package let tenant: TenantID
-    /// Both when nil.
-    package var isResolved: Bool?
+    /// All when nil.
+    package var statuses: [Escalation.Status]?
     package var task: TaskID?
     /// Only escalations older than this one.
     package var before: EscalationID?
     package var limit: Int
 
     package init(
-        tenant: TenantID, isResolved: Bool? = nil, task: TaskID? = nil, before: EscalationID? = nil, limit: Int
+        tenant: TenantID, statuses: [Escalation.Status]? = nil, task: TaskID? = nil, before: EscalationID? = nil,
+        limit: Int
     ) {
         self.tenant = tenant
-        self.isResolved = isResolved
+        self.statuses = statuses
         self.task = task
         self.before = before
         self.limit = limit
     }
 }
 
-/// The escalations, for people. They begin and end with their tasks' changes, through `TaskStore.change` alone.
+/// The escalations, for people and for who carries decisions out. They begin and end with their tasks' changes, through
+/// `TaskStore.change` alone.
 package final class EscalationStore: Sendable {
     private let pool: PostgresPool
 
@@ -38,4 +40,12 @@ package final class EscalationStore: Sendable {
     package func list(_ filter: EscalationFilter) async throws -> [Escalation] {
         try await pool.execute(ListEscalations(filter: filter, id: nil))
     }
+
+    /// What the supervisor decided about one that is still unresolved; nil when it decided nothing.
+    package func decision(on id: EscalationID, task: TaskID, tenant: TenantID) async throws -> Resolution? {
+        try await pool.execute(FindDecision(id: id, task: task, tenant: tenant)).first
+    }
+
+    /// Leaves one to humans whose task could not take what was decided.
+    package func handBack(_ id: EscalationID) async throws { _ = try await pool.execute(HandBackDecision(id: id)) }
 }

@@ -87,6 +87,11 @@ package final class GovernanceStore: Sendable {
         try await pool.execute(CountLearning(limit: Self.rolesMax))
     }
 
+    /// Failures that recurred, newest first.
+    package func patterns(_ filter: PatternFilter) async throws -> [LearnedPattern] {
+        try await pool.execute(ListPatterns(filter: filter))
+    }
+
     // MARK: Handing out
 
     /// The active prompts by role.

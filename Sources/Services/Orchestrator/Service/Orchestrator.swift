@@ -214,6 +214,7 @@ struct Work: Sendable {
         services =
             [publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, requester, decisions]
             + [
+                ResolutionApplier(bus: bus, escalations: stores.escalations, judge: judge, logger: logger),
                 leadership, tokens,
                 RateLimitKeeper(limits: rateLimits, store: stores.rateLimits, bus: bus, logger: logger),
             ]

@@ -1,6 +1,7 @@
 internal import Contracts
 internal import HTTPEdge
 internal import HTTPTypes
+internal import Storage
 
 /// The escalation routes as data: who may call them, what they take and answer.
 extension EscalationAPI {
@@ -29,8 +30,15 @@ extension EscalationAPI {
         .optional("guard", .choice(Guard.allCases.map(\.rawValue)), "The guard that kept failing."),
         .optional("session_id", .uuid, "The review that brought it about."),
         .optional("classification", .choice(EscalationCause.Classification.allCases.map(\.rawValue))),
-        .required("severity", .text()), .required("rework", .integer(), "Rounds of rework before it."),
-        .required("state", .choice(State.allCases.map(\.rawValue))), .required("created_at", .time),
+        .required("severity", .choice(Severity.allCases.map(\.rawValue)), "Raised while it waits for a human."),
+        .required("rework", .integer(), "Rounds of rework before it."),
+        .required("state", .choice(Escalation.Status.allCases.map(\.rawValue))), .required("created_at", .time),
+        .optional("waits_because", .choice(HumanReason.allCases.map(\.rawValue)), "Why a human has to decide."),
+        .optional("waiting_since", .time),
+        .optional("rule", .text(), "By which rule the supervisor decided; `analyst` when an agent's answer did."),
+        .optional("decision", .anything, "What it decided; carried out when it is the resolution."),
+        .optional("analyst", .text(), "The agent that was asked, once it answered."),
+        .optional("analysis", .anything, "What it answered."),
         .optional("resolution", .text()), .optional("plan", .anything), .optional("resolved_by", .text()),
         .optional("notes", .text()), .optional("resolved_at", .time),
     ])

@@ -12,7 +12,22 @@ struct EscalationAPI: Sendable {
     static let listDefault = 50
     static let bodyBytesMax = 64 * 1024
 
-    enum State: String, CaseIterable { case open, resolved }
+    /// What a listing may be narrowed to: a status, or all but one.
+    enum State: String, CaseIterable {
+        case unresolved, open, analyzing
+        case waitingForHuman = "waiting_for_human"
+        case resolved
+
+        var statuses: [Escalation.Status] {
+            switch self {
+            case .unresolved: [.open, .analyzing, .waitingForHuman]
+            case .open: [.open]
+            case .analyzing: [.analyzing]
+            case .waitingForHuman: [.waitingForHuman]
+            case .resolved: [.resolved]
+            }
+        }
+    }
 
     let store: EscalationStore
     let judge: TaskJudge
@@ -24,7 +39,7 @@ struct EscalationAPI: Sendable {
         let cursor = try query.cursor(list: "escalations")
         let state: State? = try query.choice("state")
         let filter = EscalationFilter(
-            tenant: tenant, isResolved: state.map { $0 == .resolved }, task: try query.taskID("task"),
+            tenant: tenant, statuses: state?.statuses, task: try query.taskID("task"),
             before: cursor?.keys.first.flatMap { EscalationID($0) }, limit: limit + 1
         )
         try query.refuseUnknown()
@@ -91,8 +106,14 @@ enum EscalationView {
             writer.field(ifPresent: "classification", escalation.classification?.rawValue)
             writer.field("severity", escalation.severity)
             writer.field("rework", escalation.rework)
-            writer.field("state", escalation.outcome == nil ? "open" : "resolved")
+            writer.field("state", escalation.status.rawValue)
             writer.field("created_at", Timestamp.text(escalation.createdAt))
+            writer.field(ifPresent: "waits_because", escalation.handling.humanReason)
+            writer.field(ifPresent: "waiting_since", escalation.handling.waitingSince.map(Timestamp.text))
+            writer.field(ifPresent: "rule", escalation.handling.rule)
+            writer.field(ifPresent: "decision", escalation.handling.decision)
+            writer.field(ifPresent: "analyst", escalation.handling.analyst)
+            writer.field(ifPresent: "analysis", escalation.handling.analysis)
             guard let outcome = escalation.outcome else { return }
             writer.field("resolution", outcome.resolution)
             writer.field(ifPresent: "plan", outcome.plan)

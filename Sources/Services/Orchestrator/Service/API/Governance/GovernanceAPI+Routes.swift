@@ -1,6 +1,7 @@
 internal import Contracts
 internal import HTTPEdge
 internal import HTTPTypes
+internal import Storage
 
 /// The governance routes as data: who may call them, what they take and answer.
 extension GovernanceAPI {
@@ -13,6 +14,10 @@ extension GovernanceAPI {
             Route(
                 .get, "/governance/stats", access: .require(.learningRead), operation: Self.statsOperation,
                 handler: stats
+            ),
+            Route(
+                .get, "/governance/patterns", access: .require(.learningRead), operation: Self.patternsOperation,
+                handler: patterns
             ),
             Route(
                 .get, "/governance/prompts", access: .require(.learningRead), operation: Self.listOperation,
@@ -67,6 +72,31 @@ extension GovernanceAPI {
                 .json(.object([.required("roles", .array(of: .named("LearningStats")))]))
             )
         ]
+    )
+
+    private static let patternsOperation = Operation(
+        id: "listPatterns",
+        summary: "Lists failures that recurred and what was proposed because of them, newest first.",
+        tag: "governance",
+        parameters: [
+            Parameter(.query, "role", .name, "Only of this role."),
+            Parameter(
+                .query, "status", .choice(LearnedPattern.Status.allCases.map(\.rawValue)), "Only with this status."),
+            Parameter(.query, "limit", .integer(1...listMax), "Entries on one page, \(listDefault) when absent."),
+            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
+        ],
+        answers: [
+            Answer(
+                .ok, "One page.",
+                .json(
+                    .object([
+                        .required("patterns", .array(of: .named("LearnedPattern"))),
+                        .optional("next_cursor", .text(), "Absent on the last page."),
+                    ])
+                )
+            )
+        ],
+        problems: [.invalidCursor]
     )
 
     private static let listOperation = Operation(

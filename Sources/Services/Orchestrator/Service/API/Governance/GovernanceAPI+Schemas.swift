@@ -6,7 +6,7 @@ internal import Storage
 extension GovernanceAPI {
     static let schemas: [(name: String, schema: Schema)] = [
         ("RoleGovernance", role), ("LearningStats", stats), ("Prompt", .object(prompt)), ("FiledPrompt", filed),
-        ("PromptDocument", document),
+        ("PromptDocument", document), ("LearnedPattern", pattern),
     ]
 
     static let words = Schema.text(min: 1, max: PromptProposal.reasonMax)
@@ -83,4 +83,21 @@ extension GovernanceAPI {
             .required("content", .text(max: PromptProposal.contentBytesMax)),
             .required("diff", .text(), "Against its base version, in the unified format."),
         ])
+
+    private static let pattern = Schema.object([
+        .required("id", .integer()), .required("role", .name), .required("signature", .text()),
+        .required("classification", .choice(EscalationCause.Classification.allCases.map(\.rawValue))),
+        .optional("description", .text()), .required("occurrences", .integer()),
+        .required("status", .choice(LearnedPattern.Status.allCases.map(\.rawValue))),
+        .optional("prompt_id", .integer(PromptID.range), "What was proposed because of it."),
+        .optional("prompt_status", statuses), .optional("verdict_reason", verdictReasons),
+        .optional("explanation", .text(), "Governance's verdict in words."),
+        .optional("next_auto_at", .time, "While the proposal is blocked: from then on an update can pass again."),
+        .required("first_seen", .time), .required("last_seen", .time),
+        .required(
+            "evidence",
+            .array(of: .object([.required("escalation_id", .uuid)], isOpen: true)),
+            "The newest escalations it is made of."
+        ),
+    ])
 }

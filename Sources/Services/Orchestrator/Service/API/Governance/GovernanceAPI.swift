@@ -42,6 +42,27 @@ struct GovernanceAPI: Sendable {
         )
     }
 
+    func patterns(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        var query = try QueryReader(request)
+        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
+        let cursor = try query.cursor(list: "patterns")
+        let filter = PatternFilter(
+            role: try query.name("role"), status: try query.choice("status"),
+            before: cursor?.keys.first.flatMap { Int($0) }, limit: limit + 1
+        )
+        try query.refuseUnknown()
+        let found = try await store.patterns(filter)
+        let page = found.prefix(limit)
+        return .json(
+            JSONWriter.object { writer in
+                writer.field("patterns", array: { for pattern in page { $0.element(GovernanceView.pattern(pattern)) } })
+                if found.count > limit, let last = page.last {
+                    writer.field("next_cursor", Cursor(["\(last.id)"]).text(list: "patterns"))
+                }
+            }
+        )
+    }
+
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         var query = try QueryReader(request)
         let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault

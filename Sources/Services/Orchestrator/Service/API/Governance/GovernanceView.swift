@@ -44,7 +44,9 @@ enum GovernanceView {
         JSONWriter.object { writer in
             write(filed.prompt, to: &writer)
             writer.field("verdict", filed.prompt.status.rawValue)
-            writer.field("explanation", explanation(filed))
+            writer.field(
+                "explanation",
+                explanation(filed.prompt.verdictReason, role: filed.prompt.role, nextAutoAt: filed.nextAutoAt))
             writer.field(ifPresent: "next_auto_at", filed.nextAutoAt.map(Timestamp.text))
         }
     }
@@ -105,17 +107,42 @@ enum GovernanceView {
         if let rate = reviews.approvalRate { writer.field("approval_rate", decimal: rate.description) }
     }
 
-    private static func explanation(_ filed: FiledPrompt) -> String {
-        let role = filed.prompt.role
+    private static func explanation(_ verdictReason: String, role: AgentRole, nextAutoAt: Date?) -> String {
         let human = "A human may approve this one all the same."
-        let until = filed.nextAutoAt.map { "Blocked until \(Timestamp.text($0))" } ?? "Blocked while its rules say so"
-        return switch filed.prompt.verdictReason {
+        let until = nextAutoAt.map { "Blocked until \(Timestamp.text($0))" } ?? "Blocked while its rules say so"
+        return switch verdictReason {
         case "within_limits": "Active now: it is within the limits of the role \(role)."
         case "human_approval_required": "It waits for a human: the rules of the role \(role) ask for one."
         case "unknown_role": "It waits for a human: the role \(role) has no rules yet."
         case "cooldown": "\(until): the prompt of the role \(role) was updated too recently. \(human)"
         case "daily_limit": "\(until): the role \(role) has had its updates of 24 hours. \(human)"
-        default: filed.prompt.verdictReason
+        default: verdictReason
+        }
+    }
+
+    static func pattern(_ pattern: LearnedPattern) -> JSON {
+        JSONWriter.object { writer in
+            writer.field("id", pattern.id)
+            writer.field("role", pattern.role.text)
+            writer.field("signature", pattern.signature)
+            writer.field("classification", pattern.classification)
+            writer.field(ifPresent: "description", pattern.description)
+            writer.field("occurrences", pattern.occurrences)
+            writer.field("status", pattern.status.rawValue)
+            if let proposal = pattern.proposal {
+                writer.field("prompt_id", proposal.prompt.number)
+                writer.field("prompt_status", proposal.status.rawValue)
+                writer.field("verdict_reason", proposal.verdictReason)
+                if proposal.status.isUndecided {
+                    writer.field(
+                        "explanation",
+                        explanation(proposal.verdictReason, role: pattern.role, nextAutoAt: proposal.nextAutoAt))
+                }
+                writer.field(ifPresent: "next_auto_at", proposal.nextAutoAt.map(Timestamp.text))
+            }
+            writer.field("first_seen", Timestamp.text(pattern.firstSeen))
+            writer.field("last_seen", Timestamp.text(pattern.lastSeen))
+            writer.field("evidence", pattern.evidence)
         }
     }
 }

@@ -1,0 +1,55 @@
+package import Bootstrap
+package import NATS
+package import Postgres
+package import Storage
+
+/// Everything a supervisor is told from outside, read once.
+///
+/// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`,
+/// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`,
+/// `GOLDEN_POOL_SIZE`, `GOLDEN_SUPERVISOR_AUTOMATIC_MAX`, `GOLDEN_SUPERVISOR_ANALYST_SECONDS`,
+/// `GOLDEN_SUPERVISOR_WARNING_SECONDS`, `GOLDEN_SUPERVISOR_CRITICAL_SECONDS`. Each may be given as `<KEY>_FILE`
+/// instead.
+package struct SupervisorConfiguration: Sendable {
+    package var postgres: PostgresConfiguration
+    package var nats: NATSConfiguration
+    package var natsReplicas: Int
+    package var httpHost: String
+    package var httpPort: Int
+    /// Resolutions of one task without a human.
+    package var automaticMax: Int
+    package var times = SupervisionTimes()
+
+    package init(_ settings: ServiceConfiguration) throws {
+        postgres = PostgresConfiguration(
+            connectionString: try settings.url("GOLDEN_POSTGRES_URL"), applicationName: "golden-supervisor"
+        )
+        postgres.maxConnections = try settings.int("GOLDEN_POOL_SIZE", default: 4, in: 2...64)
+        nats = try Self.nats(settings)
+        natsReplicas = try settings.int("GOLDEN_NATS_REPLICAS", default: 1, in: 1...5)
+        httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
+        httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8082, in: 0...65_535)
+        automaticMax = try settings.int("GOLDEN_SUPERVISOR_AUTOMATIC_MAX", default: 2, in: 0...10)
+        times.analystSeconds = Double(
+            try settings.int("GOLDEN_SUPERVISOR_ANALYST_SECONDS", default: 120, in: 1...3600))
+        let warning = try settings.int("GOLDEN_SUPERVISOR_WARNING_SECONDS", default: 3600, in: 1...604_800)
+        let critical = try settings.int("GOLDEN_SUPERVISOR_CRITICAL_SECONDS", default: 86_400, in: 1...604_800)
+        guard warning <= critical else {
+            throw settings.invalid("GOLDEN_SUPERVISOR_CRITICAL_SECONDS", "must not come before the warning")
+        }
+        times.warningSeconds = Double(warning)
+        times.criticalSeconds = Double(critical)
+    }
+
+    private static func nats(_ settings: ServiceConfiguration) throws -> NATSConfiguration {
+        let servers = try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222")
+        var nats = NATSConfiguration(servers: servers, name: "golden-supervisor")
+        if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
+            nats.credentials = .credentialsFile(path: file)
+        } else if let user = try settings.optionalString("GOLDEN_NATS_USER") {
+            nats.credentials = .userPassword(user: user, password: try settings.secret("GOLDEN_NATS_PASSWORD"))
+        }
+        if let authority = try settings.optionalString("GOLDEN_NATS_CA") { nats.tls = NATSTLS(caFile: authority) }
+        return nats
+    }
+}
