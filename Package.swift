@@ -58,7 +58,7 @@ let package = Package(
         .target(name: "Postgres", dependencies: ["CLibPQ", "DriverThreads", log], path: "Sources/Drivers/Postgres"),
 
         // 4. Adapters: the domain's words spoken over one wire each.
-        .target(name: "MessageBus", dependencies: ["Contracts", "NATS", log]),
+        .target(name: "MessageBus", dependencies: ["Bootstrap", "Contracts", "NATS", log]),
         .target(name: "Storage", dependencies: ["Contracts", "Postgres", crypto, log]),
         .target(name: "Coordination", dependencies: ["Contracts", "Redis", log]),
         .target(
@@ -168,7 +168,9 @@ let package = Package(
         .testTarget(name: "NATSTests", dependencies: ["NATS", "TestSupport", log]),
         .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport", log]),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log]),
-        .testTarget(name: "MessageBusTests", dependencies: ["MessageBus", "Contracts", "NATS", "TestSupport", log]),
+        .testTarget(
+            name: "MessageBusTests", dependencies: ["MessageBus", "Bootstrap", "Contracts", "NATS", "TestSupport", log]
+        ),
         .testTarget(
             name: "StorageTests",
             dependencies: ["Storage", "PeerHubCore", "Contracts", "Postgres", "TestSupport", log],

@@ -17,7 +17,8 @@ import Testing
         ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Redis", ["CHiredis", "COpenSSL", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Postgres", ["CLibPQ", "DriverThreads", "Glibc", "Logging"]),
-        ("MessageBus", ["Contracts", "NATS", "Logging"]),
+        // Bootstrap for its settings, which all programs on the bus share.
+        ("MessageBus", ["Bootstrap", "Contracts", "NATS", "Logging"]),
         ("Storage", ["Contracts", "Postgres", "Crypto", "Logging"]),
         ("Coordination", ["Contracts", "Redis", "Logging"]),
         (

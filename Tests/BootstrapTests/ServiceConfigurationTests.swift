@@ -37,6 +37,24 @@ import Testing
         #expect(try settings.optionalString("GOLDEN_EMPTY") == nil)
     }
 
+    @Test func `sizes have units, and wrong ones are named`() throws {
+        let settings = ServiceConfiguration(environment: [
+            "GOLDEN_A": "4096", "GOLDEN_B": "3MiB", "GOLDEN_C": "2 GiB", "GOLDEN_D": "1GB", "GOLDEN_E": "-1",
+            "GOLDEN_F": "9000000000TiB", "GOLDEN_G": "5KiB", "GOLDEN_H": "GiB",
+        ])
+        func size(_ key: String, _ range: ClosedRange<Int> = 1...(1 << 40)) throws -> Int {
+            try settings.bytes(key, default: "1GiB", in: range)
+        }
+        #expect(try size("GOLDEN_A") == 4096)
+        #expect(try size("GOLDEN_B") == 3 << 20)
+        #expect(try size("GOLDEN_C") == 2 << 30)
+        #expect(try size("GOLDEN_NOT_THERE") == 1 << 30)
+        for key in ["GOLDEN_D", "GOLDEN_E", "GOLDEN_F", "GOLDEN_H"] {
+            #expect(code { _ = try size(key) } == .invalidSetting, "\(key)")
+        }
+        #expect(code { _ = try size("GOLDEN_G", 6000...7000) } == .invalidSetting)
+    }
+
     @Test func `a table is laid over its default`() throws {
         let settings = ServiceConfiguration(environment: ["GOLDEN_RATE_LIMITS": "developer=100000000, new=1"])
         let limits = try settings.table("GOLDEN_RATE_LIMITS", default: "admin=100,developer=30")

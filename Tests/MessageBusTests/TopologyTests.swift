@@ -1,3 +1,4 @@
+import Bootstrap
 import Contracts
 import Foundation
 import MessageBus
@@ -51,6 +52,45 @@ struct TopologyTests {
             #expect(try await test.bus.setUp() == plan)
             #expect(try await test.bus.plan() == [])
             #expect(try await test.administer("STREAM.INFO.RESULTS").contains("\"description\":\"kept\""))
+        }
+    }
+
+    @Test func `where the bus is and what it may keep come from the settings of every program`() throws {
+        let plain = try BusSettings(ServiceConfiguration(environment: [:]), name: "x")
+        #expect(plain.connection.servers == ["nats://127.0.0.1:4222"] && plain.connection.tls == nil)
+        #expect(plain.streams.storageBytesMax == 1 << 30 && plain.streams.replicas == 1 && plain.streams.ownsStreams)
+        let settings = ServiceConfiguration(environment: [
+            "GOLDEN_NATS_URL": "nats://a:1,nats://b:2", "GOLDEN_NATS_USER": "me", "GOLDEN_NATS_PASSWORD": "secret",
+            "GOLDEN_NATS_CA": "/ca.pem", "GOLDEN_NATS_REPLICAS": "3", "GOLDEN_NATS_STORAGE": "4GiB",
+        ])
+        let told = try BusSettings(settings, name: "x", ownsStreams: false)
+        #expect(told.connection.servers == ["nats://a:1", "nats://b:2"] && told.connection.tls?.caFile == "/ca.pem")
+        guard case .userPassword("me", "secret") = told.connection.credentials else {
+            Issue.record("\(told.connection.credentials)")
+            return
+        }
+        #expect(told.streams.storageBytesMax == 4 << 30 && told.streams.replicas == 3 && !told.streams.ownsStreams)
+        #expect(!settings.redacted.joined().contains("secret"))
+        for size in ["127MiB", "a lot"] {
+            #expect(throws: BootstrapError.self) {
+                try BusSettings(ServiceConfiguration(environment: ["GOLDEN_NATS_STORAGE": size]), name: "x")
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `another bound on storage is drift, and is applied`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            let settings = ServiceConfiguration(environment: ["GOLDEN_NATS_STORAGE": "512MiB"])
+            let bus = MessageBus(
+                connection: test.connection, configuration: try BusSettings(settings, name: "x").streams,
+                logger: quietLogger)
+            let plan = try await bus.plan()
+            #expect(plan.count == BusTopology.streams.count)
+            #expect(plan.allSatisfy { $0.kind == .update && $0.differences.map(\.setting) == ["max_bytes"] })
+            #expect(try await bus.setUp() == plan)
+            let share = (512 << 20) / 32 * 11
+            #expect(try await test.administer("STREAM.INFO.RESULTS").contains("\"max_bytes\":\(share),"))
         }
     }
 

@@ -68,6 +68,25 @@ package final class ServiceConfiguration: Sendable {
         return value
     }
 
+    /// A size: bytes, or a number with KiB, MiB, GiB or TiB after it.
+    package func bytes(
+        _ key: String, default fallback: String, in range: ClosedRange<Int>
+    ) throws(BootstrapError) -> Int {
+        guard let bytes = Self.bytes(try string(key, default: fallback)), range.contains(bytes) else {
+            throw invalid(key, "must be a size like 512MiB, from \(range.lowerBound) to \(range.upperBound) bytes")
+        }
+        return bytes
+    }
+
+    private static func bytes(_ text: String) -> Int? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard let number = Int(digits) else { return nil }
+        let units = ["": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40]
+        guard let shift = units[trimmed(text[digits.endIndex...])] else { return nil }
+        let (bytes, isTooLarge) = number.multipliedReportingOverflow(by: 1 << shift)
+        return isTooLarge ? nil : bytes
+    }
+
     package func bool(_ key: String, default fallback: Bool) throws(BootstrapError) -> Bool {
         guard let text = try optionalString(key) else {
             _ = defaulted(key, String(fallback))

@@ -1,5 +1,6 @@
 package import Bootstrap
 internal import Contracts
+internal import MessageBus
 
 extension AgentWorkerConfiguration {
     /// What is wrong with these words from a command line; nil when nothing is.
@@ -29,9 +30,11 @@ extension AgentWorkerConfiguration {
             throw AgentWorkerError(.invalidOption, "The agent id is no name.")
         }
         var seen: Set<String> = []
+        // An agent makes no streams: of how they are kept it needs nothing.
+        let bus = try BusSettings(settings, name: "golden-agent-\(agent)", ownsStreams: false)
         self.init(
             agent: agent, roles: roles.filter { seen.insert($0).inserted }.compactMap { AgentRole($0) }, slots: slots,
-            owner: owner, backend: backend, nats: try Self.nats(settings, agent: agent)
+            owner: owner, backend: backend, nats: bus.connection
         )
     }
 }

@@ -1,11 +1,9 @@
-internal import Bootstrap
 package import Contracts
 package import NATS
 
 /// Everything an agent is told: who it is, what it can do, and where the bus is.
 ///
-/// Keys: `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`, `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`.
-/// Each may be given as `<KEY>_FILE` instead.
+/// Keys: those of `BusSettings`, and of the back end.
 package struct AgentWorkerConfiguration: Sendable {
     package static let slotsRange: ClosedRange<Int> = 1...10_000
     package static let drainDefault: Duration = .seconds(30)
@@ -64,19 +62,6 @@ package struct AgentWorkerConfiguration: Sendable {
         self.owner = owner
         self.backend = backend
         self.nats = nats
-    }
-
-    /// How to reach the bus, from the environment.
-    static func nats(_ settings: ServiceConfiguration, agent: AgentID) throws -> NATSConfiguration {
-        let servers = try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222")
-        var nats = NATSConfiguration(servers: servers, name: "golden-agent-\(agent)")
-        if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
-            nats.credentials = .credentialsFile(path: file)
-        } else if let user = try settings.optionalString("GOLDEN_NATS_USER") {
-            nats.credentials = .userPassword(user: user, password: try settings.secret("GOLDEN_NATS_PASSWORD"))
-        }
-        if let authority = try settings.optionalString("GOLDEN_NATS_CA") { nats.tls = NATSTLS(caFile: authority) }
-        return nats
     }
 }
 

@@ -94,10 +94,8 @@ package struct Maintenance: Sendable {
     }
 
     private func withBus<Result: Sendable>(_ body: (MessageBus) async throws -> Result) async throws -> Result {
-        let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
-        let bus = MessageBus(
-            connection: wire, configuration: BusConfiguration(replicas: configuration.natsReplicas), logger: logger
-        )
+        let wire = try await NATSConnection.connect(configuration.bus.connection, logger: logger)
+        let bus = MessageBus(connection: wire, configuration: configuration.bus.streams, logger: logger)
         do {
             let result = try await body(bus)
             await wire.shutdown(within: Running.stopTimeout)

@@ -26,10 +26,8 @@ package struct Orchestrator: Sendable {
         let registry = MetricsRegistry()
         ProcessMetrics.install(in: registry)
         let stores = Stores(configuration, registry: registry, logger: logger)
-        let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
-        let bus = MessageBus(
-            connection: wire, configuration: BusConfiguration(replicas: configuration.natsReplicas), logger: logger
-        )
+        let wire = try await NATSConnection.connect(configuration.bus.connection, logger: logger)
+        let bus = MessageBus(connection: wire, configuration: configuration.bus.streams, logger: logger)
         let redis = RedisConnection(configuration.redis, logger: logger)
         let accounts = Accounts(configuration, pool: stores.pool, registry: registry, logger: logger)
         let work = try Work(configuration, stores: stores, bus: bus, redis: redis, registry: registry, logger: logger)

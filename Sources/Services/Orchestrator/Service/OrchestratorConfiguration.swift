@@ -2,22 +2,20 @@ package import Bootstrap
 internal import Contracts
 internal import Coordination
 internal import HTTPEdge
-package import NATS
+package import MessageBus
 package import Postgres
 package import Redis
 
 /// Everything an orchestrator is told from outside, read once.
 ///
-/// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`,
-/// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
+/// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
 /// `GOLDEN_REDIS_TIMEOUT_MS`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`,
 /// `GOLDEN_JWT_ISSUER`, `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`,
 /// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
-/// Besides those of `WebhookConfiguration`. Each may be given as `<KEY>_FILE` instead.
+/// Besides those of `BusSettings` and `WebhookConfiguration`. Each may be given as `<KEY>_FILE` instead.
 package struct OrchestratorConfiguration: Sendable {
     package var postgres: PostgresConfiguration
-    package var nats: NATSConfiguration
-    package var natsReplicas: Int
+    package var bus: BusSettings
     package var redis: RedisConfiguration
     package var httpHost: String
     package var httpPort: Int
@@ -34,8 +32,7 @@ package struct OrchestratorConfiguration: Sendable {
             connectionString: try settings.url("GOLDEN_POSTGRES_URL"), applicationName: "golden-orchestrator"
         )
         postgres.maxConnections = try settings.int("GOLDEN_POOL_SIZE", default: 6, in: 2...64)
-        nats = try NATSConfiguration(settings, name: "golden-orchestrator")
-        natsReplicas = try settings.int("GOLDEN_NATS_REPLICAS", default: 1, in: 1...5)
+        bus = try BusSettings(settings, name: "golden-orchestrator")
         redis = try RedisConfiguration(settings)
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8080, in: 0...65_535)
@@ -75,18 +72,6 @@ package struct OrchestratorConfiguration: Sendable {
             }
         }
         return rules
-    }
-}
-
-extension NATSConfiguration {
-    init(_ settings: ServiceConfiguration, name: String) throws {
-        self.init(servers: try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222"), name: name)
-        if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
-            credentials = .credentialsFile(path: file)
-        } else if let user = try settings.optionalString("GOLDEN_NATS_USER") {
-            credentials = .userPassword(user: user, password: try settings.secret("GOLDEN_NATS_PASSWORD"))
-        }
-        if let authority = try settings.optionalString("GOLDEN_NATS_CA") { tls = NATSTLS(caFile: authority) }
     }
 }
 

@@ -33,10 +33,8 @@ package struct PeerHub: Sendable {
         let store = ReviewStore(pool: pool) { session, votes, atDeadline in
             Tally(session.terms, votes).outcome(atDeadline: atDeadline)
         }
-        let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
-        let bus = MessageBus(
-            connection: wire, configuration: BusConfiguration(replicas: configuration.natsReplicas), logger: logger
-        )
+        let wire = try await NATSConnection.connect(configuration.bus.connection, logger: logger)
+        let bus = MessageBus(connection: wire, configuration: configuration.bus.streams, logger: logger)
         let instruments = HubInstruments(registry)
         let decisions = DecisionPublisher(bus: bus, store: store, instruments: instruments, logger: logger)
         let handout = WorkHandout(
