@@ -28,7 +28,7 @@ extension NATSConnection {
         for attachment in attachments { attachment.connectionCloses() }
         calls.withLock { $0.close() }
         let pause = WakeUp()
-        while ContinuousClock.now < deadline, isBusy {
+        while ContinuousClock.now < deadline, isBusy || isEnding(attachments) {
             pause.wait(until: .now + Self.drainPoll)
         }
         guard let session = keeper.session, case .connected = state else { return }
@@ -39,6 +39,13 @@ extension NATSConnection {
         } catch {
             logger.warning("NATS was closed before it confirmed the last messages", metadata: ["error": "\(error)"])
         }
+    }
+
+    /// Pull consumers take in what was on its way to them, to give it back.
+    private func isEnding(_ attachments: [any SessionAttachment]) -> Bool {
+        guard case .connected = state else { return false }
+        // Each is asked, since that is what ends it.
+        return attachments.filter { $0.isEnding(.now) }.isEmpty == false
     }
 
     /// Without a connection there is nothing to wait for.

@@ -7,24 +7,28 @@ internal import Synchronization
 /// settled. So agents with `capacity` = free slots never take work that an idle agent could do. It survives reconnects,
 /// lost servers and deleted consumers: it asks again, with backoff, and says so in `problem`.
 package final class PullConsumer: SessionAttachment {
-    private struct Waiter {
+    struct Waiter {
         let continuation: CheckedContinuation<Result<[Delivery], NATSError>, Never>
         let max: Int
     }
 
-    private struct State {
+    typealias Attached = (session: Session, subscription: Int, inbox: String)
+
+    struct State {
         var ledger: PullLedger
         var id: Int?
         var buffer: [Delivery] = []
         var waiter: Waiter?
         /// Counts subscriptions: what an older one still delivers is given back.
         var epoch = 0
-        var attached: (session: Session, subscription: Int, inbox: String)?
+        var attached: Attached?
         var isRequestQueued = false
         var isRestartQueued = false
         /// When to subscribe anew after the server said that there is nothing to pull from.
         var restartAt: ContinuousClock.Instant?
         var isClosed = false
+        /// Set from `close` until the subscription has been let go.
+        var closing: Closing?
         var problem: NATSError?
         var problemCount = 0
     }
@@ -34,12 +38,12 @@ package final class PullConsumer: SessionAttachment {
 
     package let stream: String
     package let consumer: String
-    private let connection: NATSConnection
+    let connection: NATSConnection
     private let requestSubject: String
     private let requestTail: String
     private let heartbeat: Duration
-    private let state: Mutex<State>
-    private let reports: AsyncStream<NATSError>.Continuation
+    let state: Mutex<State>
+    let reports: AsyncStream<NATSError>.Continuation
     /// One element whenever the consumer stops answering, for whoever can re-create it. The newest is kept.
     package let problemReports: AsyncStream<NATSError>
 
@@ -104,29 +108,6 @@ package final class PullConsumer: SessionAttachment {
         return try result.get()
     }
 
-    /// Gives up: what is buffered goes back to the server at once, for others to take. Idempotent.
-    /// What was handed out can still be acknowledged.
-    package func close() {
-        let (buffer, waiter, attached, id) = state.withLock { state in
-            state.isClosed = true
-            state.epoch += 1
-            state.ledger.dropBuffer()
-            state.ledger.reset(.now)
-            defer {
-                state.buffer = []
-                state.waiter = nil
-                state.attached = nil
-                state.id = nil
-            }
-            return (state.buffer, state.waiter, state.attached, state.id)
-        }
-        if let id { connection.detach(id) }
-        if let attached { connection.retire(attached.subscription, in: attached.session) }
-        for delivery in buffer { giveBack(delivery.message.reply) }
-        waiter?.continuation.resume(returning: .success([]))
-        reports.finish()
-    }
-
     /// Asks anew at once: for whoever has just re-created the stream or the consumer.
     package func restart() {
         state.withLock { $0.ledger.forgetFailures() }
@@ -176,11 +157,13 @@ package final class PullConsumer: SessionAttachment {
             state.ledger.reset(.now)
             state.ledger.forgetFailures()
         }
+        _ = endWhenQuiet(.now)
     }
 
     func connectionCloses() { close() }
 
     func tick(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        if let next = endWhenQuiet(now) { return next }
         let (isOverdue, restarts, next) = state.withLock { state -> (Bool, Bool, ContinuousClock.Instant?) in
             guard state.attached != nil, !state.isClosed else { return (false, false, nil) }
             let overdue = state.ledger.overdue(heartbeat: heartbeat)
@@ -209,8 +192,10 @@ package final class PullConsumer: SessionAttachment {
         do throws(NATSError) {
             let inbox = try newInbox()
             let prefix = inbox.utf8.count + 1
-            let subscription = try session.subscribe(inbox + ".*", pendingMax: nil) { [weak self] message, _ in
-                self?.received(message, epoch: epoch, prefix: prefix)
+            // Keeps the consumer until the subscription has ended: what still comes then is given back, and who has
+            // closed it need not stay for that.
+            let subscription = try session.subscribe(inbox + ".*", pendingMax: nil) { message, _ in
+                self.received(message, epoch: epoch, prefix: prefix)
             }
             let isCurrent = state.withLock { state in
                 guard !state.isClosed, state.epoch == epoch else { return false }
@@ -288,6 +273,11 @@ package final class PullConsumer: SessionAttachment {
             guard epoch == state.epoch else { return (true, nil, []) }
             state.problem = nil
             state.ledger.received(.now)
+            if state.closing != nil {
+                state.ledger.dropBuffer()
+                state.closing?.take(message.reply, .now)
+                return (false, nil, [])
+            }
             state.buffer.append(delivery)
             guard let waiter = state.waiter else { return (false, nil, []) }
             state.waiter = nil
@@ -296,6 +286,7 @@ package final class PullConsumer: SessionAttachment {
         if isStale { giveBack(message.reply) }
         waiter?.continuation.resume(returning: .success(batch))
         requestIfWanted()
+        wakeForEnd()
     }
 
     private func status(_ message: NATSMessage, _ code: Int, epoch: Int, prefix: Int) {
@@ -318,6 +309,7 @@ package final class PullConsumer: SessionAttachment {
         case .lost(let why): trouble("The consumer's requests were dropped (\(why)); asking again.")
         }
         if let retryAt { connection.deadlines.wake(by: retryAt) }
+        wakeForEnd()
     }
 
     /// The answer to "does it exist?".
@@ -359,7 +351,7 @@ package final class PullConsumer: SessionAttachment {
     }
 
     /// Another consumer may have it at once, instead of after the acknowledgement's deadline.
-    private func giveBack(_ reply: String?) {
+    func giveBack(_ reply: String?) {
         guard let reply else { return }
         do throws(NATSError) {
             try connection.writer.enqueue([Outgoing(subject: reply, payload: Array("-NAK".utf8))])

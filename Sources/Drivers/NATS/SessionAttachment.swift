@@ -8,4 +8,10 @@ protocol SessionAttachment: AnyObject, Sendable {
     func tick(_ now: ContinuousClock.Instant) -> ContinuousClock.Instant?
     /// The connection shuts down: ask for nothing more, and end the sequence.
     func connectionCloses()
+    /// Whether there is something to wait for after `connectionCloses`. Does what is due.
+    func isEnding(_ now: ContinuousClock.Instant) -> Bool
+}
+
+extension SessionAttachment {
+    func isEnding(_ now: ContinuousClock.Instant) -> Bool { false }
 }
