@@ -11,6 +11,9 @@ enum RedisKey {
         ([prefix, "{\(escape(tag))}"] + parts.map(escape)).joined(separator: ":")
     }
 
+    /// What a cluster chooses the slot of a `tagged` key by; equal for keys that one script may touch together.
+    static func slot(_ key: String) -> Substring { key[...(key.firstIndex(of: "}") ?? key.startIndex)] }
+
     /// The parts of a key that `join` or `tagged` made, the tag among them; nil when they made no such key.
     static func parts(_ key: String) -> [String]? {
         var parts: [String] = []

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct FleetGateTests {
     @Test func `after a failure nobody asks for a while, then one tries`() {
-        var gate = FleetGate(rest: 500)
+        var gate = FleetGate(rest: 500, patience: 100)
         #expect(gate.enter(now: 0) == .ask)
         #expect(gate.failed(.ask, now: 10) == .lost)
         #expect(gate.remaining(now: 110) == 400)
@@ -14,24 +14,57 @@ import Testing
         #expect(gate.failed(.probe, now: 520) == .none)
         #expect(gate.enter(now: 1019) == .skip)
         #expect(gate.enter(now: 1020) == .probe)
-        #expect(gate.succeeded(.probe) == .regained)
-        #expect(gate.enter(now: 1021) == .ask)
+        #expect(gate.isAlone)
+        #expect(gate.succeeded(.probe) == .returning)
+        #expect(gate.enter(now: 1021) == .both && gate.isAlone)
         #expect(gate.remaining(now: 1021) == 0)
+        #expect(gate.told() == .regained)
+        #expect(gate.enter(now: 1022) == .ask && !gate.isAlone)
+        #expect(gate.told() == .none)
+    }
+
+    @Test func `while others count alone nobody counts by the whole limit`() {
+        var gate = FleetGate(rest: 500, patience: 100)
+        #expect(gate.enter(now: 0, peersAlone: true) == .both)
+        #expect(!gate.isAlone)
+        #expect(gate.enter(now: 1, peersAlone: false) == .ask)
+        #expect(gate.failed(.both, now: 2) == .lost)
+        #expect(gate.enter(now: 3, peersAlone: true) == .skip)
+    }
+
+    @Test func `a failure while returning is the same outage, unless it is an old request's`() {
+        var gate = FleetGate(rest: 500, patience: 100)
+        #expect(gate.failed(.ask, now: 0) == .lost)
+        #expect(gate.enter(now: 500) == .probe)
+        #expect(gate.succeeded(.probe) == .returning)
+        #expect(gate.failed(.ask, now: 510) == .none)
+        #expect(gate.isReturning)
+        #expect(gate.failed(.both, now: 520) == .none)
+        #expect(gate.enter(now: 521) == .skip)
+        #expect(gate.told() == .none)
+    }
+
+    @Test func `who was stopped for long asks before it grants`() {
+        var gate = FleetGate(rest: 500, patience: 100)
+        #expect(gate.failed(.ask, now: 0) == .lost)
+        #expect(gate.enter(now: 500) == .probe)
+        #expect(gate.enter(now: 599) == .skip)
+        #expect(gate.enter(now: 600) == .probe)
     }
 
     @Test func `requests under way when the first failed change nothing but the rest`() {
-        var gate = FleetGate(rest: 500)
+        var gate = FleetGate(rest: 500, patience: 100)
         #expect(gate.failed(.ask, now: 0) == .lost)
         #expect(gate.failed(.ask, now: 20) == .none)
         #expect(gate.succeeded(.ask) == .none)
         #expect(gate.enter(now: 519) == .skip)
         #expect(gate.enter(now: 520) == .probe)
         #expect(gate.failed(.ask, now: 525) == .none)
-        #expect(gate.succeeded(.probe) == .regained)
+        #expect(gate.succeeded(.probe) == .returning)
     }
 
     @Test func `a probe that ends without a result leaves the next one to try`() {
-        var gate = FleetGate(rest: 500)
+        var gate = FleetGate(rest: 500, patience: 100)
         #expect(gate.failed(.ask, now: 0) == .lost)
         #expect(gate.enter(now: 500) == .probe)
         gate.abandoned(.probe)
@@ -87,6 +120,46 @@ import Testing
             #expect(granted <= 12 + 30)
             #expect(granted > 25)
         }
+    }
+
+    @Test func `whoever loses the fleet's count takes every key to be used up but for one unit`() {
+        for replicas in Int64(2)...12 {
+            var granted = 0
+            for _ in 0..<replicas {
+                var shadow = ShadowLimiter(capacity: 10)
+                shadow.lost(now: 0)
+                for now in stride(from: Int64(0), through: 3000, by: 5) {
+                    if shadow.decide([cell(1)], keys: ["k"], replicas: replicas, now: now).allowed { granted += 1 }
+                }
+            }
+            // Of the burst nothing is left: one for each replica, and the rate times the window.
+            #expect(granted <= 30 + Int(replicas), "\(replicas) replicas: \(granted)")
+            #expect(granted > 20)
+        }
+        var alone = ShadowLimiter(capacity: 10)
+        alone.lost(now: 0)
+        let first = (0..<13).map { _ in alone.decide([cell(1)], keys: ["k"], replicas: 1, now: 0).allowed }
+        #expect(first.filter { $0 }.count == 12, "a single replica knows what was used")
+    }
+
+    @Test func `all that is known and not over is told when Redis is back, once`() {
+        var shadow = ShadowLimiter(capacity: 10)
+        func verdict(_ arrival: Int64) -> CellRate.Outcome {
+            let verdict = CellRate.Verdict(retry: 0, remaining: 0, reset: arrival, arrival: arrival)
+            return CellRate.Outcome(allowed: true, verdicts: [verdict])
+        }
+        shadow.learn(["over"], verdict(900))
+        shadow.learn(["used"], verdict(1400))
+        shadow.lost(now: 1000)
+        _ = shadow.decide([cell(1)], keys: ["granted"], replicas: 1, now: 1000)
+        let told = Dictionary(uniqueKeysWithValues: shadow.takeUntold(now: 1000).map { ($0.key, $0.floor) })
+        #expect(told == ["used": 400, "granted": 100])
+        #expect(shadow.takeUntold(now: 1000).isEmpty)
+        shadow.tellAgain(["used", "granted"])
+        #expect(shadow.takeUntold(now: 1200).map(\.key) == ["used"])
+        // What Redis counts besides need not be told.
+        _ = shadow.decide([cell(1)], keys: ["both"], replicas: 1, now: 1200, isTold: true)
+        #expect(shadow.takeUntold(now: 1200).isEmpty)
     }
 
     @Test func `what the fleet decided is never unlearned by a reply that was overtaken`() {

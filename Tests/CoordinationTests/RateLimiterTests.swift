@@ -1,6 +1,7 @@
 import Coordination
 import Logging
 import Redis
+import Synchronization
 import TestSupport
 import Testing
 
@@ -160,17 +161,18 @@ import Testing
             #expect(!refused.allowed)
             #expect(refused.mode == .degraded)
             #expect(refused.violated == ["role"])
-            for _ in 0..<5 {
-                let decision = await limiter.decide(fresh, scope: "t")
-                #expect(decision.allowed)
-                #expect(decision.mode == .degraded)
-            }
+            // Others may have used it up, so that there is one, and a quarter of one unit a second.
+            let first = await limiter.decide(fresh, scope: "t")
+            #expect(first.allowed && first.mode == .degraded)
             let after = await limiter.decide(fresh, scope: "t")
             #expect(!after.allowed)
-            // A quarter of one unit a second.
             #expect(after.retryAfter == .seconds(4))
             clock.advance(.seconds(4))
             await #expect(limiter.decide(fresh, scope: "t").allowed)
+            await #expect(!limiter.decide(fresh, scope: "t").allowed)
+            // Whole again after a while: a quarter of the burst.
+            clock.advance(.seconds(20))
+            for _ in 0..<5 { await #expect(limiter.decide(fresh, scope: "t").allowed) }
             await #expect(!limiter.decide(fresh, scope: "t").allowed)
         }
     }
@@ -183,6 +185,9 @@ import Testing
             let limiter = limiter(redis, replicas: 4, clock: clock)
             let policy = try RatePolicy(name: "role", limit: 60, period: .seconds(60), burst: 20)
             let large = [RateCharge(policy: policy, key: "k", cost: 20)]
+            // One unit is there at first, and the rest of the share after 16 s.
+            await #expect(limiter.decide(large, scope: "t").retryAfter == .seconds(16))
+            clock.advance(.seconds(16))
             await #expect(limiter.decide(large, scope: "t").allowed)
             let refused = await limiter.decide(large, scope: "t")
             #expect(!refused.allowed)
@@ -190,6 +195,75 @@ import Testing
             #expect(refused.retryAfter == .seconds(80))
             let never = await limiter.decide([RateCharge(policy: policy, key: "k", cost: 21)], scope: "t")
             #expect(never.neverAdmissible)
+        }
+    }
+
+    @Test func `a Redis that comes back is told everything before it counts alone, and peers stay within shares`()
+        async throws
+    {
+        try await withRedis { server, redis in
+            let clock = ManualClock()
+            let peersAlone = Mutex(false)
+            let told = Mutex<[Bool]>([])
+            let limiter = RateLimiter(
+                redis: redis, replicas: { 2 }, logger: Self.quiet,
+                settings: RateLimiter.Settings(
+                    peersAlone: { peersAlone.withLock { $0 } },
+                    tellPeers: { isAlone in told.withLock { $0.append(isAlone) } },
+                    now: { clock.now }))
+            let policy = try RatePolicy.slow(burst: 20)
+            func take(_ key: String, _ cost: Int = 1) async -> RateDecision {
+                await limiter.decide([RateCharge(policy: policy, key: key, cost: cost)], scope: "t")
+            }
+            await #expect(take("fleet", 20).allowed)
+            try await server.kill()
+            await redis.waitUntilDisconnected()
+            await #expect(take("local").mode == .degraded)
+            #expect(told.withLock { $0 } == [true])
+            try await server.start()
+            try await redis.waitUntilConnected(within: patience)
+            clock.advance(.milliseconds(501))
+            // Another key finds out that Redis is back; all that was known is told on its behalf.
+            await #expect(take("other").mode == .fleet)
+            #expect(told.withLock { $0 } == [true, false])
+            let keys = try await redis.command(["KEYS", "*"]).array?.compactMap(\.text) ?? []
+            #expect(keys.count == 3, "\(keys)")
+            await #expect(!take("fleet").allowed, "it was used up before Redis forgot it")
+            // One unit of two replicas' was granted out of a share that begins with one.
+            #expect(await take("local", 0).standings[0].remaining == 0)
+            // Another replica counts alone: one unit and half of the rate is this one's.
+            peersAlone.withLock { $0 = true }
+            await #expect(take("shared").allowed)
+            let beyond = await take("shared")
+            #expect(!beyond.allowed && beyond.mode == .degraded)
+            peersAlone.withLock { $0 = false }
+            for _ in 0..<19 { await #expect(take("shared").allowed) }
+            let all = await take("shared")
+            #expect(!all.allowed && all.mode == .fleet)
+        }
+    }
+
+    @Test func `a replica whom nobody asks notices an outage and its end`() async throws {
+        try await withRedis { server, redis in
+            let (tells, tell) = AsyncStream<Bool>.makeStream()
+            let limiter = RateLimiter(
+                redis: redis, replicas: { 2 }, logger: Self.quiet,
+                settings: RateLimiter.Settings(rest: .milliseconds(20), tellPeers: { tell.yield($0) }))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await limiter.run() }
+                // It has seen the connection once it answers.
+                let charge = [RateCharge(policy: try .slow(burst: 5), key: "k")]
+                await #expect(limiter.decide(charge, scope: "t").mode == .fleet)
+                try await server.kill()
+                var heard = tells.makeAsyncIterator()
+                let isAlone = await heard.next()
+                #expect(isAlone == true)
+                try await server.start()
+                let isStillAlone = await heard.next()
+                #expect(isStillAlone == false)
+                await #expect(limiter.decide(charge, scope: "t").mode == .fleet)
+                group.cancelAll()
+            }
         }
     }
 

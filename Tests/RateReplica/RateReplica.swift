@@ -6,11 +6,12 @@ import Redis
 /// One replica of a fleet that shares rate limits, for tests and measurements: it counts like an orchestrator, in a
 /// process of its own.
 ///
-/// Usage: `rate-replica <redis port> <password> <replicas> <command timeout in ms>`. It then reads one command a line
-/// and answers each with `done` on a line of its own:
+/// Usage: `rate-replica <redis port> <password> <replicas> <command timeout in ms> [<file> <place>]`. The file has a byte
+/// for each replica, by which they tell each other that they count alone. It then reads one command a line and answers
+/// each with `done` on a line of its own:
 /// - `storm <seconds> <callers> <limit> <period seconds> <burst>`: that many callers ask as fast as they are answered,
 ///   for one key. Prints `admitted <before> <after>` for each that passed, and `asked <count> <longest>`; times are
-///   nanoseconds of the system's monotonic clock, which all processes share.
+///   nanoseconds of the system's clock, which all processes and Redis share.
 /// - `measure <seconds> <callers> <keys>`: the same for that many keys in turn, none ever refused. Prints
 ///   `rate <decisions per second>`.
 /// Every line of the limiter's log is printed as `log <text>`.
@@ -20,7 +21,7 @@ struct RateReplica {
 
     static func main() async throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 5, let port = Int(arguments[1]), let replicas = Int(arguments[3]),
+        guard [5, 7].contains(arguments.count), let port = Int(arguments[1]), let replicas = Int(arguments[3]),
             let timeout = Int(arguments[4])
         else { throw Unusable(description: "usage: rate-replica <port> <password> <replicas> <timeout in ms>") }
         let quiet = Logger(label: "redis") { _ in SwiftLogNoOpLogHandler() }
@@ -28,10 +29,18 @@ struct RateReplica {
             RedisConfiguration(port: port, password: arguments[2], commandTimeout: .milliseconds(timeout)),
             logger: quiet
         )
+        var settings = RateLimiter.Settings()
+        if arguments.count == 7, let place = Int(arguments[6]) {
+            let board = Board(arguments[5], place: place, replicas: replicas)
+            settings.peersAlone = { board.isAnyoneElseAlone }
+            settings.tellPeers = { board.say(isAlone: $0) }
+        }
         let limiter = RateLimiter(
-            redis: redis, replicas: { replicas }, logger: Logger(label: "limits") { _ in PrintedLog() })
+            redis: redis, replicas: { replicas }, logger: Logger(label: "limits") { _ in PrintedLog() },
+            settings: settings)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await redis.run() }
+            group.addTask { try await limiter.run() }
             try await redis.waitUntilConnected(within: .seconds(30))
             print(line: "ready")
             let replica = RateReplica(limiter: limiter)
@@ -118,9 +127,39 @@ struct RateReplica {
         var longest: UInt64 = 0
     }
 
-    private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
+    /// The clock that Redis counts by, so that what is measured and what is counted cannot drift apart.
+    private static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
 
     private struct Unusable: Error, CustomStringConvertible { let description: String }
+}
+
+/// A file that the replicas of a fleet write and read: what orchestrators tell each other over NATS.
+private final class Board: Sendable {
+    private let file: Int32
+    private let place: Int
+    private let replicas: Int
+
+    init(_ path: String, place: Int, replicas: Int) {
+        file = open(path, O_RDWR)
+        precondition(file >= 0, "The board cannot be opened.")
+        self.place = place
+        self.replicas = replicas
+    }
+
+    func say(isAlone: Bool) {
+        var byte: UInt8 = isAlone ? 1 : 0
+        precondition(pwrite(file, &byte, 1, place) == 1, "The board cannot be written.")
+    }
+
+    var isAnyoneElseAlone: Bool {
+        var bytes = [UInt8](repeating: 0, count: replicas)
+        precondition(pread(file, &bytes, replicas, 0) == replicas, "The board cannot be read.")
+        return bytes.indices.contains { $0 != place && bytes[$0] == 1 }
+    }
 }
 
 /// Lines go out at once, since somebody waits for each.

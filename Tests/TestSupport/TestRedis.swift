@@ -9,7 +9,8 @@ public final class TestRedis: Sendable {
     public let authority: TestAuthority?
     public let tlsPort: Int?
     private let server: ServerProcess
-    private let folder: URL
+    /// Removed with the server.
+    public let folder: URL
 
     /// Starts a server and waits until it accepts connections.
     ///
@@ -77,7 +78,8 @@ public final class TestAuthority: Sendable {
 
     public let certificate: URL
     private let key: URL
-    private let folder: URL
+    /// Removed with the server.
+    public let folder: URL
 
     public static func made() async throws -> TestAuthority { try await blocking { try TestAuthority() } }
 

@@ -42,6 +42,13 @@ package struct RateBatch: Sendable {
         for (place, floor) in floors.enumerated() { cells[place].floor = floor }
     }
 
+    /// The same, only asking.
+    var costless: RateBatch {
+        var batch = self
+        for place in batch.cells.indices { batch.cells[place].cost = 0 }
+        return batch
+    }
+
     func decision(_ outcome: CellRate.Outcome, mode: RateDecision.Mode) -> RateDecision {
         let standings = zip(policies, cellOfCharge).map { policy, place in
             let verdict = outcome.verdicts[place]

@@ -63,6 +63,22 @@ enum RateScript {
         """
     )
 
+    /// KEYS: as many as wanted; ARGV: of each, how many microseconds from now its TAT must lie at least. For what was
+    /// granted while Redis was away.
+    static let raise = RedisScript(
+        """
+        local time = redis.call('TIME')
+        local now = time[1] * 1000000 + time[2]
+        for i = 1, #KEYS do
+          local floor = tonumber(ARGV[i])
+          if tonumber(redis.call('GET', KEYS[i]) or 0) < now + floor then
+            redis.call('SET', KEYS[i], string.format('%.0f', now + floor), 'PX', math.ceil(floor / 1000))
+          end
+        end
+        return #KEYS
+        """
+    )
+
     /// - Parameter now: microseconds of a clock of the caller's; 0 means the server's. Only tests bring their own.
     static func arguments(
         _ cells: [CellRate.Cell], requests: Int = 1, now: Int64 = 0, force: Bool = false

@@ -214,8 +214,7 @@ struct Work: Sendable {
             + [
                 ResolutionApplier(bus: bus, escalations: stores.escalations, judge: judge, logger: logger),
                 leadership, tokens,
-                RateLimitKeeper(limits: rateLimits, store: stores.rateLimits, bus: bus, logger: logger),
-            ]
+            ] + rateLimits.services(store: stores.rateLimits, bus: bus, logger: logger)
             + Self.budgets(stores.budgets, registry: registry, logger: logger)
     }
 

@@ -8,29 +8,63 @@ internal import ServiceLifecycle
 internal import Synchronization
 
 /// How many orchestrators run: each says so every two seconds, and who is silent for three times as long is gone.
+///
+/// Each says besides whether it counts rate limits alone, and at once when that changes. While this replica hears
+/// nobody, being without NATS itself, it goes on believing what it heard last.
 final class ReplicaCensus: Service {
     static let interval: Duration = .seconds(2)
     static let expirySeconds: TimeInterval = 6
+    static let aloneWord = "alone"
 
     private let bus: MessageBus
     private let logger: Logger
     /// This process, for as long as it lives.
     let me = UUID().uuidString
-    private let heard = Mutex<[String: Date]>([:])
+    private struct Peer {
+        var heardAt: Date
+        var isAlone: Bool
+    }
+
+    private struct State {
+        var peers: [String: Peer] = [:]
+        /// Nobody is taken for gone before then.
+        var deafUntil = Date.distantPast
+    }
+
+    private let state = Mutex(State())
     private let last = Atomic(1)
+    private let othersAlone = Atomic(false)
+    private let isAlone = Atomic(false)
+    private let news: AsyncStream<Void>
+    private let newsComes: AsyncStream<Void>.Continuation
 
     init(bus: MessageBus, logger: Logger) {
         self.bus = bus
         self.logger = logger
+        (news, newsComes) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Whether another replica counts rate limits alone, as far as was heard.
+    var isAnyoneElseAlone: Bool { othersAlone.load(ordering: .relaxed) }
+
+    /// Tells the others, now and with every sign of life.
+    func say(isAlone: Bool) {
+        self.isAlone.store(isAlone, ordering: .relaxed)
+        newsComes.yield()
     }
 
     /// At least 1: oneself.
     func count(at now: Date = Date()) -> Int {
-        let count = heard.withLock { heard in
-            heard = heard.filter { now.timeIntervalSince($0.value) < Self.expirySeconds }
-            return max(1, heard.count)
+        let isDeaf = !bus.isConnected
+        let (count, anyAlone) = state.withLock { state in
+            if isDeaf { state.deafUntil = now + Self.expirySeconds }
+            if now >= state.deafUntil {
+                state.peers = state.peers.filter { now.timeIntervalSince($0.value.heardAt) < Self.expirySeconds }
+            }
+            return (max(1, state.peers.count), state.peers.contains { $0.key != me && $0.value.isAlone })
         }
         last.store(count, ordering: .relaxed)
+        othersAlone.store(anyAlone, ordering: .relaxed)
         return count
     }
 
@@ -50,19 +84,33 @@ final class ReplicaCensus: Service {
     private func listen() async throws {
         for try await message in try bus.subscribeRaw(.replicas) {
             // Anything else than an id of ours is noise, and noise must not grow the table.
-            guard let id = UUID(uuidString: String(decoding: message.payload, as: UTF8.self)) else { continue }
-            heard.withLock { $0[id.uuidString] = Date() }
+            let words = String(decoding: message.payload, as: UTF8.self).split(separator: " ")
+            guard let first = words.first, let id = UUID(uuidString: String(first)) else { continue }
+            let peer = Peer(heardAt: Date(), isAlone: words.dropFirst().first.map { $0 == Self.aloneWord } ?? false)
+            state.withLock { $0.peers[id.uuidString] = peer }
             _ = count()
         }
     }
 
     private func announce() async throws {
-        while true {
-            do { try bus.sendRaw(.replicas, payload: Array(me.utf8)) } catch {
-                logger.debug("the census was not told", metadata: ["error": "\(error)"])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while true {
+                    self.newsComes.yield()
+                    try await Task.sleep(for: Self.interval)
+                    _ = self.count()
+                }
             }
-            try await Task.sleep(for: Self.interval)
-            _ = count()
+            for await _ in news { sendSign() }
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
+    private func sendSign() {
+        let text = isAlone.load(ordering: .relaxed) ? "\(me) \(Self.aloneWord)" : me
+        do { try bus.sendRaw(.replicas, payload: Array(text.utf8)) } catch {
+            logger.debug("the census was not told", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -1,9 +1,12 @@
+internal import Bootstrap
 internal import Contracts
 internal import Coordination
 internal import FoundationEssentials
 internal import HTTPEdge
 internal import Logging
+internal import MessageBus
 internal import Redis
+internal import ServiceLifecycle
 internal import Storage
 internal import Synchronization
 
@@ -16,11 +19,21 @@ final class RateLimits: Sendable {
     private let current: Mutex<RateLimitTable>
 
     init(_ startUp: RateLimitRules, redis: RedisConnection, census: ReplicaCensus, logger: Logger) throws {
-        counters = Coordination.RateLimiter(redis: redis, replicas: { census.count() }, logger: logger)
+        counters = Coordination.RateLimiter(
+            redis: redis, replicas: { census.count() }, logger: logger,
+            settings: .init(peersAlone: { census.isAnyoneElseAlone }, tellPeers: { census.say(isAlone: $0) }))
         current = Mutex(try RateLimitTable(startUp))
     }
 
     var table: RateLimitTable { current.withLock { $0 } }
+
+    /// What keeps counters and limits in step with the fleet.
+    func services(store: RateLimitStore, bus: MessageBus, logger: Logger) -> [any Service] {
+        [
+            Running("rate-limits", run: counters.run),
+            RateLimitKeeper.service(self, store: store, bus: bus, logger: logger),
+        ]
+    }
 
     /// Takes over what was stored, unless something newer is in force already.
     func adopt(_ stored: StoredRateLimits) throws {
