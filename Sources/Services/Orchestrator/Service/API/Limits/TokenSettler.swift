@@ -3,7 +3,11 @@ internal import ServiceLifecycle
 internal import Storage
 
 /// Corrects the tokens-per-minute counts when tasks end: by what they used instead of the estimate they were accepted
-/// with. A correction that is lost with its process costs the tenant at most one estimate, for about a minute.
+/// with.
+///
+/// A correction that is lost with its process leaves the tenant charged with too much, by at most the estimate and
+/// until the rate has given it back, or with too little, by at most one burst: `settle` books no more. Budgets, which
+/// are money, are settled in the task's own transaction.
 final class TokenSettler: Service {
     /// Corrections that wait for Redis; later ones are dropped then.
     static let queuedMax = 4096
