@@ -11,6 +11,7 @@ let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "s
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let jwt: Target.Dependency = .product(name: "JWTKit", package: "jwt-kit")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
@@ -24,6 +25,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
@@ -77,6 +79,7 @@ let package = Package(
                 "OrchestratorCore", "PeerHubCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge",
                 "Bootstrap",
                 "NATS", "Postgres", "Redis", crypto, hummingbird, httpClient, httpTypes, nio, nioHTTP1, nioPosix,
+                nioSSL,
                 lifecycle,
                 log,
             ],
@@ -215,8 +218,7 @@ let package = Package(
             dependencies: [
                 "OrchestratorService", "PeerHubService", "orchestrator", "Contracts", "HTTPEdge", "MessageBus", "NATS",
                 "Storage", "Postgres", "Bootstrap", "TestSupport", crypto, httpClient, httpTypes, jwt, nio, nioHTTP1,
-                nioPosix,
-                lifecycle, log,
+                nioPosix, nioSSL, lifecycle, log,
             ]
         ),
         .testTarget(

@@ -36,7 +36,7 @@ import Testing
                 "Bootstrap",
                 "NATS", "Postgres", "Redis", "AsyncHTTPClient", "Crypto", "Foundation", "Glibc", "Hummingbird",
                 "HTTPTypes",
-                "NIOCore", "NIOHTTP1", "NIOPosix", "Logging", "ServiceLifecycle",
+                "NIOCore", "NIOHTTP1", "NIOPosix", "NIOSSL", "Logging", "ServiceLifecycle",
             ]
         ),
         (

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Bootstrap
 import Contracts
 import Foundation
 import NIOCore
@@ -12,10 +13,12 @@ import Testing
 /// One attempt: names, addresses, connections.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct WebhookSenderTests {
     private static func post(
-        _ url: String, allowed: [String] = ["127.0.0.1"], timeout: Duration = .seconds(5)
+        _ url: String, allowed: [String] = ["127.0.0.1"], authority: String? = nil, timeout: Duration = .seconds(5)
     ) async throws -> WebhookSender.Reply {
+        let settings = ServiceConfiguration(environment: authority.map { ["GOLDEN_WEBHOOK_CA": $0] } ?? [:])
         let sender = WebhookSender(
-            resolver: HostResolver(), clients: PinnedClients(),
+            resolver: HostResolver(),
+            clients: PinnedClients(authorities: try WebhookConfiguration(settings).authorities),
             addresses: try #require(AddressRules(allowed: allowed)), timeout: timeout
         )
         sender.resolver.start()
@@ -83,10 +86,35 @@ import Testing
             connection, _ = listener.accept()
             try:
                 with context.wrap_socket(connection, server_side=True) as secure:
-                    print(secure.recv(100), flush=True)
+                    print(secure.recv(1000).split(b"\\r\\n")[0], flush=True)
+                    secure.sendall(b"HTTP/1.1 204 No Content\\r\\nConnection: close\\r\\n\\r\\n")
             except OSError:
                 pass
         """
+
+    @Test func `a certificate of one's own authority is trusted, for its name and no other`() async throws {
+        let authority = try await TestAuthority.made()
+        let identity = try authority.issue("receiver", names: "DNS:localhost")
+        let program = try await PythonProgram(
+            ["-c", Self.server, identity.certificate.path, identity.key.path])
+        let port = try #require(program.lines.first)
+        let trusted = authority.certificate.path
+        let reply = try await Self.post("https://localhost:\(port)/x", allowed: ["localhost"], authority: trusted)
+        #expect(reply.outcome == .answered(status: 204, retryAfterSeconds: nil), "\(reply)")
+        try await eventually { program.lines.contains { $0.contains("POST /x") } }
+        let other = try await Self.post("https://127.0.0.1:\(port)/y", authority: trusted)
+        #expect(other.outcome == .unreachable(.tlsFailed), "\(other)")
+        let stranger = try await TestAuthority.made()
+        let refused = try await Self.post(
+            "https://localhost:\(port)/z", allowed: ["localhost"], authority: stranger.certificate.path)
+        #expect(refused.outcome == .unreachable(.tlsFailed), "\(refused)")
+        #expect(!program.lines.contains { $0.contains("/y") || $0.contains("/z") })
+        for file in [identity.key.path, "/no/such/file"] {
+            let settings = ServiceConfiguration(environment: ["GOLDEN_WEBHOOK_CA": file])
+            #expect(throws: BootstrapError.self) { try WebhookConfiguration(settings) }
+        }
+        withExtendedLifetime((authority, stranger)) {}
+    }
 
     @Test func `a certificate nobody vouches for is refused, and the handshake names the host`() async throws {
         let authority = try await TestAuthority.made()

@@ -1,6 +1,7 @@
 internal import AsyncHTTPClient
 internal import Contracts
 internal import NIOCore
+internal import NIOSSL
 internal import Synchronization
 
 /// HTTP clients that can reach one address each: the one that was checked.
@@ -25,11 +26,17 @@ final class PinnedClients: Sendable {
     }
 
     private let entries = Mutex<[Key: Entry]>([:])
+    private let authorities: [NIOSSLCertificate]
+
+    /// - Parameter authorities: that certificates may come from besides the system's.
+    init(authorities: [NIOSSLCertificate] = []) {
+        self.authorities = authorities
+    }
 
     /// Runs `body` with the client for that host at that address.
     func with<Result>(_ key: Key, _ body: (HTTPClient) async throws -> Result) async throws -> Result {
         let client = entries.withLock { entries in
-            var entry = entries[key] ?? Entry(client: Self.client(key), users: 0, lastUsed: .now)
+            var entry = entries[key] ?? Entry(client: makeClient(key), users: 0, lastUsed: .now)
             entry.users += 1
             entries[key] = entry
             return entry.client
@@ -59,13 +66,18 @@ final class PinnedClients: Sendable {
         for client in idle { try await client.shutdown() }
     }
 
-    private static func client(_ key: Key) -> HTTPClient {
+    private func makeClient(_ key: Key) -> HTTPClient {
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
-        configuration.timeout = .init(connect: connectTimeout)
+        configuration.timeout = .init(connect: Self.connectTimeout)
         configuration.httpVersion = .http1Only
         configuration.connectionPool.retryConnectionEstablishment = false
         if IPAddress(key.host) == nil { configuration.dnsOverride = [key.host: key.address.description] }
+        if !authorities.isEmpty {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.additionalTrustRoots = [.certificates(authorities)]
+            configuration.tlsConfiguration = tls
+        }
         return HTTPClient(configuration: configuration)
     }
 }

@@ -24,7 +24,8 @@ struct Webhooks: Sendable {
         let metrics = WebhookMetrics(registry)
         let settings = configuration.webhooks
         let sender = WebhookSender(
-            resolver: HostResolver(), clients: PinnedClients(), addresses: settings.addresses,
+            resolver: HostResolver(), clients: PinnedClients(authorities: settings.authorities),
+            addresses: settings.addresses,
             timeout: settings.timeout
         )
         let attempt = WebhookAttempt(
