@@ -37,4 +37,4 @@ BUILD_PACKAGES=(libnats-dev libhiredis-dev libpq-dev libssl-dev pkg-config)
 # shellcheck disable=SC2034
 STACK_PACKAGES=(nats-server redis-server postgresql-15 postgresql-client-15 python3)
 # shellcheck disable=SC2034
-TEST_PACKAGES=(bubblewrap gcc libc6-dev libseccomp2 nodejs openssl python3-venv shellcheck util-linux)
+TEST_PACKAGES=(curl bubblewrap gcc libc6-dev libseccomp2 nodejs openssl python3-venv shellcheck util-linux)
