@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ..stack import ROOT, Stack, StackError, end_cleanly_on_signals, table
 from .checker import RULES, EventRow, Evidence, Finding, TaskRow, check
 from .disturb import FAULTS, disturb
+from .exact import CLIENTS, IDS, ROOM, TIMES, ExactStorm
 from .followers import Followers
 from .load import ROLE, Load
 from .money import WINDOW, MoneyStorm
@@ -51,13 +52,20 @@ def run(stack: Stack, seed: int) -> int:
     load = Load(stack.urls, stack.token(), seed)
     followers = Followers(stack.urls, stack.token(), load.fresh, seed)
     storm = MoneyStorm(stack.urls, stack.token(), stack.client(role="admin"), stack.database, seed)
+    exact = ExactStorm(stack.urls, stack.token(), stack.client(role="admin"), seed)
+    exact.run()
+    print(
+        f"{IDS * TIMES} budget requests of {CLIENTS} clients over {IDS} ids with room for {ROOM} in "
+        f"{exact.seconds:.1f} s: {dict(exact.answers)}", flush=True
+    )
+    chance = random.Random(seed)
     start = time.monotonic()
     storm.start()
     load.start()
     followers.start()
     for name, fault in FAULTS:
         before = load.count
-        done = disturb(stack, name, fault, start)
+        done = disturb(stack, name, fault, start, chance)
         print(
             f"{done.at:6.1f} s  {done.what}: runs again after {done.running_after:.1f} s, "
             f"ready after {done.ready_after:.1f} s; {load.count - before} tasks accepted since the last",
@@ -74,6 +82,7 @@ def run(stack: Stack, seed: int) -> int:
 
     evidence = gather(stack, load, followers, storm)
     findings = check(evidence) + shortfalls(evidence, load, storm)
+    findings += [Finding(EXACT, "", wrong) for wrong in exact.wrongs()]
     report(evidence, load, storm, findings)
     if findings:
         print(stack.logs())
@@ -120,6 +129,7 @@ def shortfalls(evidence: Evidence, load: Load, storm: MoneyStorm) -> list[Findin
     return found
 
 
+EXACT = f"{IDS * TIMES} requests over {IDS} ids: {ROOM} held once, {IDS - ROOM} refused, the rest replays"
 ENOUGH = f"{TASKS} tasks, all submissions succeeded, 50 clients followed, {SAMPLES} looks at the accounts"
 ANSWERS = "clients met only success, 402, 404, 409, 429, 503 and broken connections"
 
@@ -134,7 +144,7 @@ def report(evidence: Evidence, load: Load, storm: MoneyStorm, findings: list[Fin
     print(f"Answers about budgets: {dict(storm.answers)}; {evidence.money.samples} looks at the accounts.")
     print(f"Streams: {len(evidence.followed)} followed over {connections} connections.\n")
     rows = [["rule", "verdict"]]
-    for rule in [*RULES, ENOUGH, ANSWERS]:
+    for rule in [*RULES, EXACT, ENOUGH, ANSWERS]:
         broken = sum(finding.rule == rule for finding in findings)
         rows.append([rule, f"{broken} BROKEN" if broken else "holds"])
     print(table(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import time
@@ -14,7 +15,7 @@ from ..stack import Process, Stack, StackError
 
 #: How long a process may take to run again, and the stack to be ready.
 RESTART_SECONDS_MAX = 60.0
-#: Load without a fault, between two.
+#: Load without a fault, between two: so long, or half as long again or less.
 CALM_SECONDS = 5.0
 
 
@@ -80,10 +81,10 @@ FAULTS: list[tuple[str, Callable[[Stack], Callable[[], bool]]]] = [
 
 
 def disturb(
-    stack: Stack, name: str, fault: Callable[[Stack], Callable[[], bool]], start: float
+    stack: Stack, name: str, fault: Callable[[Stack], Callable[[], bool]], start: float, chance: random.Random
 ) -> Disturbance:
-    """Causes one fault and waits until everything runs again."""
-    time.sleep(CALM_SECONDS)
+    """Causes one fault, at a moment that nobody knows, and waits until everything runs again."""
+    time.sleep(CALM_SECONDS * chance.uniform(0.5, 1.5))
     at = time.monotonic()
     runs_again = fault(stack)
     while not runs_again():

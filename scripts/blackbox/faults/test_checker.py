@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import unittest
 from dataclasses import replace
 
 from .checker import RULES, EventRow, Evidence, Followed, Money, TaskRow, check
+from .exact import ExactStorm
 
 
 def history() -> list[EventRow]:
@@ -147,6 +149,37 @@ class CheckerTests(unittest.TestCase):
     def test_an_account_charged_twice(self) -> None:
         twice = evidence(money=money(used_by_tasks=14))
         self.assert_found("each task is charged once, with what its agents reported", twice)
+
+
+class ExactStormTests(unittest.TestCase):
+    """What it says of answers that are not as promised."""
+
+    def wrongs(self, heard: dict[str, dict[int, int]]) -> list[str]:
+        storm = ExactStorm([], "", None, 0)  # type: ignore[arg-type]
+        for name, answers in heard.items():
+            storm._heard[name] = collections.Counter(answers)
+            storm.answers.update(answers)
+        return storm.wrongs()
+
+    def sound(self) -> dict[str, dict[int, int]]:
+        held: dict[str, dict[int, int]] = {f"held-{number}": {201: 1, 200: 99} for number in range(100)}
+        return held | {f"refused-{number}": {402: 100} for number in range(100)}
+
+    def test_as_promised(self) -> None:
+        self.assertEqual(self.wrongs(self.sound()), [])
+
+    def test_one_too_many(self) -> None:
+        self.assertEqual(len(self.wrongs(self.sound() | {"refused-0": {201: 1, 200: 99}})), 1)
+
+    def test_held_twice(self) -> None:
+        self.assertEqual(len(self.wrongs(self.sound() | {"held-0": {201: 2, 200: 98}})), 1)
+
+    def test_two_verdicts(self) -> None:
+        self.assertEqual(len(self.wrongs(self.sound() | {"held-0": {201: 1, 200: 98, 402: 1}})), 1)
+        self.assertEqual(len(self.wrongs(self.sound() | {"refused-0": {402: 99, 503: 1}})), 1)
+
+    def test_an_answer_that_is_missing(self) -> None:
+        self.assertEqual(len(self.wrongs(self.sound() | {"refused-0": {402: 99}})), 2)
 
 
 if __name__ == "__main__":
