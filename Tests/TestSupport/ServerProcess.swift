@@ -120,12 +120,3 @@ public func accepts(port: Int) -> Bool {
         }
     }
 }
-
-/// A new folder below the system's temporary one, readable by every account (postgres may run as another user).
-public func temporaryFolder(_ name: String) throws -> URL {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "golden-\(name)-\(UUID().uuidString.prefix(8))")
-    try FileManager.default.createDirectory(
-        at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755]
-    )
-    return folder
-}
