@@ -33,14 +33,24 @@ enum Tool {
         }
     }
 
+    /// A program need not read its input, or not all of it: how it ended says what there is to say.
+    private static func write(_ input: String, to writer: StandardInputWriter) async {
+        if input.isEmpty { return }
+        do { _ = try await writer.write(Array(input.utf8)) } catch { return }
+    }
+
     private static func runUnbounded(_ line: [String], input: String, environment: [String: String]) async -> Outcome {
         let custom = Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0), $1) })
         do {
             let result = try await Subprocess.run(
                 .name("sh"), arguments: Arguments(["-c", "cd / && exec \"$0\" \"$@\""] + line),
                 environment: .custom(custom),
-                input: .string(input), output: .string(limit: outputBytesMax), error: .combinedWithOutput
-            )
+                input: .inputWriter, output: .string(limit: outputBytesMax), error: .combinedWithOutput
+            ) { execution in
+                // Written here and not by the library, which stops the whole process when a program does not read it.
+                await write(input, to: execution.standardInputWriter)
+                try await execution.standardInputWriter.finish()
+            }
             return Outcome(
                 isSuccess: result.terminationStatus.isSuccess, ending: "\(result.terminationStatus)",
                 output: result.standardOutput
