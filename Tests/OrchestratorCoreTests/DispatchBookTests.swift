@@ -115,6 +115,31 @@ import Testing
         #expect(!book.isWaiting)
     }
 
+    @Test func `what a label holds back is asked for again when a task of its tenant ends, whatever the role`() {
+        let elsewhere = DispatchBook.Key(role: AgentRole(literal: "tester"), tenant: acme)
+        var book = book(slots: 8)
+        book.resync(.init(inFlight: [mine: 2], queued: [:], held: [mine: 5, elsewhere: 1]))
+        let asked = book.plan()
+        #expect(asked.map(\.key) == [mine, elsewhere] && asked.map(\.count) == [5, 1])
+        for grant in asked { book.settle(grant, taken: 0) }
+        // Nothing was there, and nothing is asked again by itself.
+        let idle = book.plan()
+        #expect(idle.isEmpty && book.inFlight(mine) == 2)
+        book.freed(mine, 1)
+        let woken = book.plan()
+        #expect(woken.map(\.key) == [mine, elsewhere] && woken.map(\.count) == [1, 1])
+    }
+
+    @Test func `a grant that did not look to the end keeps its tenant in line`() {
+        var book = book(slots: 8)
+        book.resync(.init(inFlight: [:], queued: [mine: 3]))
+        let grant = book.plan()[0]
+        book.settle(grant, taken: 1, isWhole: false)
+        #expect(book.inFlight(mine) == 1 && book.isWaiting)
+        let again = book.plan()
+        #expect(again.map(\.count) == [2])
+    }
+
     @Test func `the book forgets who has nothing going on`() {
         var book = book(slots: 8)
         _ = book.admit(mine)

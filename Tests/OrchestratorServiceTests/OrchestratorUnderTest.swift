@@ -216,7 +216,7 @@ final class OrchestratorUnderTest: Sendable {
     ///
     /// - Parameter name: by which the stores know it already; one they do not know when nil.
     func withAgent(
-        role: String = "developer", name: String? = nil, slots: Int = 8,
+        role: String = "developer", name: String? = nil, slots: Int = 8, isParallel: Bool = false,
         work: @escaping @Sendable (WorkItem) async throws -> AgentReport.Body?,
         _ body: () async throws -> Void
     ) async throws {
@@ -232,15 +232,22 @@ final class OrchestratorUnderTest: Sendable {
             let (arrivals, arrive) = AsyncStream<WorkLeases.Lease>.makeStream()
             group.addTask { try await leases.run { for lease in $0 { arrive.yield(lease) } } }
             group.addTask {
-                for await lease in arrivals {
-                    let item = lease.message
-                    if let answer = try await work(item) {
-                        let report = AgentReport(
-                            task: item.task, attempt: item.attempt, leaseToken: item.leaseToken, agent: me, body: answer
-                        )
-                        try await Self.publish(report, on: item, bus)
+                try await withThrowingTaskGroup(of: Void.self) { works in
+                    for await lease in arrivals {
+                        works.addTask {
+                            let item = lease.message
+                            if let answer = try await work(item) {
+                                let report = AgentReport(
+                                    task: item.task, attempt: item.attempt, leaseToken: item.leaseToken, agent: me,
+                                    body: answer
+                                )
+                                try await Self.publish(report, on: item, bus)
+                            }
+                            leases.acknowledge([lease])
+                        }
+                        // One after the other, unless the test asks for more.
+                        if !isParallel { try await works.waitForAll() }
                     }
-                    leases.acknowledge([lease])
                 }
             }
             try await body()

@@ -191,7 +191,10 @@ import Testing
                 (#"{"tenants":{"a.b":{"limit":1}}}"#, "tenants.a.b"),
                 (#"{"routes":{"noSuchRoute":{"limit":1}}}"#, "routes.noSuchRoute"),
                 (#"{"tokens":{"acme":{"limit":"9"}}}"#, "tokens.acme.limit"), (#"{"closed":["x"]}"#, "closed"),
-                (#"{"rates":{}}"#, "rates"),
+                (#"{"rates":{}}"#, "rates"), (#"{"concurrency":[]}"#, "concurrency"),
+                (#"{"concurrency":{"a.b":{}}}"#, "concurrency.a.b"),
+                (#"{"concurrency":{"acme":{"gpu":1}}}"#, "concurrency.acme.gpu"),
+                (#"{"concurrency":{"acme":{"gpu=a":-1}}}"#, "concurrency.acme.gpu=a"),
             ]
             for (document, field) in rows {
                 let answer = try await Self.set(stack, document, version: 0)

@@ -111,9 +111,14 @@ import Testing
             let row = Self.insert(Row(testDescription: state, columns: columns))
             try await database.sql("\(row) FROM generate_series(1, 5000)")
         }
+        try await database.sql("UPDATE tasks SET held_label = 'a=1' WHERE state = 'queued' AND random() < 0.5")
         let plans = [
-            "tasks_dispatch": "SELECT * FROM tasks WHERE state = 'queued' AND role = 'developer' AND tenant_id = 't' "
-                + "AND run_at <= now() ORDER BY priority DESC, run_at, id LIMIT 10",
+            "tasks_dispatch":
+                "SELECT * FROM tasks WHERE state = 'queued' AND held_label IS NULL AND role = 'developer' "
+                + "AND tenant_id = 't' AND run_at <= now() ORDER BY priority DESC, run_at, id LIMIT 10",
+            "tasks_held":
+                "SELECT * FROM tasks WHERE state = 'queued' AND held_label IS NOT NULL AND role = 'developer' "
+                + "AND tenant_id = 't' AND held_label = 'a=1' ORDER BY priority DESC, run_at, id LIMIT 10",
             "tasks_in_flight":
                 "SELECT id FROM tasks WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', "
                 + "'canceling') AND deadline < now() - interval '1 day' ORDER BY deadline LIMIT 10",

@@ -5,7 +5,7 @@ internal import Contracts
 struct LimitsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "limits",
-        abstract: "Show and set how many requests and tokens may come in a minute.",
+        abstract: "Show and set how many requests and tokens may come in a minute, and tasks be at work.",
         discussion: """
             EXAMPLES:
               golden limits show
@@ -32,6 +32,13 @@ enum LimitsTable {
                     .init(Spans.text(seconds: Double(try rule.int("period_seconds")))),
                     .init("\(try rule.int("burst"))")
                 )
+            }
+        }
+        for tenant in limits.optional("concurrency")?.fields ?? [] {
+            for label in tenant.value.fields ?? [] {
+                table.add(
+                    .init("tasks of \(tenant.name)"), .init(label.name, .bold), .init(label.value.text),
+                    .init("at work"), .init(label.value.text))
             }
         }
         return table

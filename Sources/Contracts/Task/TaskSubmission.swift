@@ -107,9 +107,10 @@ package struct TaskSubmission: Sendable, Equatable {
         }
         var labels: [String: String] = [:]
         for field in fields {
-            guard Name<Workflow>(field.name) != nil, let value = field.value.string, value.unicodeScalars.count <= 200
+            guard TaskLabel.isName(field.name), let value = field.value.string,
+                value.unicodeScalars.count <= TaskLabel.valueScalarsMax
             else {
-                throw body.error("labels", "must map names to texts of at most 200 characters")
+                throw body.error("labels", "must map names to texts of at most \(TaskLabel.valueScalarsMax) characters")
             }
             labels[field.name] = value
         }

@@ -21,6 +21,16 @@ package final class ReconciliationStore: Sendable {
         Dictionary(try await pool.execute(CountQueued(max: Self.queuedCountMax)).map { ($0.key, $0.count) }) { $0 + $1 }
     }
 
+    /// Tasks that limits on labels hold back, by role and tenant, each counted up to `queuedCountMax`.
+    package func held() async throws -> [DispatchHint.Count: Int] {
+        Dictionary(try await pool.execute(CountHeld(max: Self.queuedCountMax)).map { ($0.key, $0.count) }) { $0 + $1 }
+    }
+
+    /// Lets go what is held back by a limit that there is no more; answers how many, at most `limit`.
+    package func releaseUnlimited(_ limits: LabelLimits, limit: Int) async throws -> Int {
+        try await pool.execute(ReleaseUnlimited(limits: limits, limit: limit)).first ?? 0
+    }
+
     /// Tasks whose lease has passed its deadline, oldest first.
     package func overdue(limit: Int) async throws -> [TaskID] {
         try await pool.execute(OverdueTasks(limit: limit))
@@ -80,30 +90,52 @@ struct CountInFlight: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
 }
 
-/// Hops from one (role, tenant) to the next in the dispatch index, so that a backlog of 200,000 costs what one costs.
+/// Hops from one (role, tenant) to the next in an index, so that a backlog of 200,000 costs what one costs.
+///
+/// - Parameter condition: what belongs to the index besides being queued.
+private func countQueued(where condition: String) -> String {
+    """
+    WITH RECURSIVE pairs AS (
+        (SELECT role, tenant_id FROM tasks t WHERE t.state = 'queued' AND
+    """ + condition + """
+             ORDER BY role, tenant_id LIMIT 1)
+            UNION ALL
+            SELECT next.role, next.tenant_id FROM pairs p CROSS JOIN LATERAL (
+                SELECT role, tenant_id FROM tasks t
+                WHERE (t.role, t.tenant_id) > (p.role, p.tenant_id) AND t.state = 'queued' AND
+        """ + condition + """
+                     ORDER BY t.role, t.tenant_id LIMIT 1
+                ) next
+            )
+            SELECT p.role, p.tenant_id, due.count FROM pairs p CROSS JOIN LATERAL (
+                SELECT count(*) AS count FROM (
+                    SELECT 1 FROM tasks t
+                    WHERE t.role = p.role AND t.tenant_id = p.tenant_id AND t.run_at <= clock_timestamp()
+                        AND t.state = 'queued' AND
+            """ + condition + """
+                     LIMIT $1
+                ) sample
+            ) due WHERE due.count > 0
+            """
+}
+
 struct CountQueued: PostgresStatement {
     let max: Int
 
     static let isReadOnly = true
-    static let sql = """
-        WITH RECURSIVE pairs AS (
-            (SELECT role, tenant_id FROM tasks WHERE state = 'queued' ORDER BY role, tenant_id LIMIT 1)
-            UNION ALL
-            SELECT next.role, next.tenant_id FROM pairs p CROSS JOIN LATERAL (
-                SELECT role, tenant_id FROM tasks t
-                WHERE t.state = 'queued' AND (t.role, t.tenant_id) > (p.role, p.tenant_id)
-                ORDER BY t.role, t.tenant_id LIMIT 1
-            ) next
-        )
-        SELECT p.role, p.tenant_id, due.count FROM pairs p CROSS JOIN LATERAL (
-            SELECT count(*) AS count FROM (
-                SELECT 1 FROM tasks t
-                WHERE t.state = 'queued' AND t.role = p.role AND t.tenant_id = p.tenant_id
-                    AND t.run_at <= clock_timestamp()
-                LIMIT $1
-            ) sample
-        ) due WHERE due.count > 0
-        """
+    static let sql = countQueued(where: " t.held_label IS NULL ")
+
+    func bind(to bindings: inout PostgresBindings) { bindings.int(max) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
+}
+
+/// Those that a limit on a label holds back.
+struct CountHeld: PostgresStatement {
+    let max: Int
+
+    static let isReadOnly = true
+    static let sql = countQueued(where: " t.held_label IS NOT NULL ")
 
     func bind(to bindings: inout PostgresBindings) { bindings.int(max) }
 

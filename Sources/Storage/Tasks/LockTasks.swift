@@ -38,7 +38,8 @@ struct TakeQueued: PostgresStatement {
             , t.input, t.draft FROM unnest($1::text[], $2::text[], $3::int8[]) AS g(role, tenant_id, count)
             CROSS JOIN LATERAL (
                 SELECT * FROM tasks q
-                WHERE q.state = 'queued' AND q.role = g.role AND q.tenant_id = g.tenant_id AND q.run_at <= $4
+                WHERE q.state = 'queued' AND q.held_label IS NULL AND q.role = g.role AND q.tenant_id = g.tenant_id
+                    AND q.run_at <= $4
                 ORDER BY q.priority DESC, q.run_at, q.id
                 LIMIT g.count FOR UPDATE SKIP LOCKED
             ) t

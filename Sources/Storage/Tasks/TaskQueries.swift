@@ -109,7 +109,7 @@ struct CountAhead: PostgresStatement {
     static let sql = """
         SELECT count(*) FROM (
             SELECT 1 FROM tasks
-            WHERE state = 'queued' AND role = $1 AND tenant_id = $2
+            WHERE state = 'queued' AND held_label IS NULL AND role = $1 AND tenant_id = $2
                 AND (priority > $3 OR (priority = $3 AND (run_at, id) < ($4, $5)))
             LIMIT 1000
         ) ahead

@@ -43,10 +43,12 @@ enum TaskRow {
             agent: agent, role: try row.name(41), attempt: try row.int(42), promptVersion: try row.intOrNil(43))
     }
 
-    private static func labels(_ row: borrowing PostgresRow) throws(PostgresError) -> [String: String] {
-        let bytes = try row.json(8)
+    static func labels(
+        _ row: borrowing PostgresRow, column: Int = 8
+    ) throws(PostgresError) -> [String: String] {
+        let bytes = try row.json(column)
         if bytes.count == 2 { return [:] }
-        let json = try row.parsedJSON(8)
+        let json = try row.parsedJSON(column)
         return Dictionary((json.fields ?? []).map { ($0.name, $0.value.string ?? "") }) { first, _ in first }
     }
 

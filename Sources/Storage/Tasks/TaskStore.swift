@@ -26,6 +26,21 @@ package struct TaskFilter: Sendable {
     }
 }
 
+/// What was made of tasks whose labels are limited.
+package struct LimitedTaking<Result: Sendable>: Sendable {
+    package let result: Result
+    /// Where tasks were held back, to be asked for again when others end.
+    package let held: Set<DispatchHint.Count>
+    /// Where there may be more to take at once.
+    package let unfinished: Set<DispatchHint.Count>
+
+    package init(result: Result, held: Set<DispatchHint.Count> = [], unfinished: Set<DispatchHint.Count> = []) {
+        self.result = result
+        self.held = held
+        self.unfinished = unfinished
+    }
+}
+
 /// The tasks, their histories and their idempotency keys.
 package final class TaskStore: Sendable {
     /// Batches of admissions at a time: the next is inserted while one is audited and committed.
@@ -132,6 +147,29 @@ package final class TaskStore: Sendable {
             try Self.finish(decision.changes, in: tx)
             return decision.result
         }
+    }
+
+    /// As `take`, for tenants that limit how many tasks with one label are at work: never takes one too many.
+    package func take<Result: Sendable>(
+        _ grants: [(key: DispatchHint.Count, count: Int)], within limits: LabelLimits, now: Date,
+        decide: @escaping @Sendable ([QueuedTask]) -> (changes: [TaskChange], result: Result)
+    ) async throws -> LimitedTaking<Result> {
+        try await pool.transaction { tx in
+            var taking = LimitedTake(grants, limits: limits, now: now)
+            let decision = decide(try taking.run(in: tx))
+            try Self.finish(decision.changes, in: tx)
+            return LimitedTaking(result: decision.result, held: taking.held, unfinished: taking.unfinished)
+        }
+    }
+
+    /// How many tasks with each of these labels are at work.
+    package func running(_ labels: [TaskLabel], of tenant: TenantID) async throws -> [TaskLabel: Int] {
+        if labels.isEmpty { return [:] }
+        var counts = Dictionary(labels.map { ($0, 0) }) { first, _ in first }
+        for row in try await pool.execute(CountLabelled(labels: labels.map { (tenant, $0) })) {
+            counts[labels[row.place]] = row.count
+        }
+        return counts
     }
 
     package func find(_ id: TaskID, tenant: TenantID) async throws -> TaskDocument? {

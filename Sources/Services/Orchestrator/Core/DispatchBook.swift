@@ -34,10 +34,13 @@ package struct DispatchBook: Sendable {
         /// Queued and due, each counted up to `queuedMax` only.
         package let queued: [Key: Int]
         package let queuedMax: Int
+        /// Held back by limits on labels: they are asked for again whenever a task of the tenant ends.
+        package let held: [Key: Int]
 
-        package init(inFlight: [Key: Int], queued: [Key: Int], queuedMax: Int = .max) {
+        package init(inFlight: [Key: Int], queued: [Key: Int], queuedMax: Int = .max, held: [Key: Int] = [:]) {
             self.inFlight = inFlight
             self.queued = queued
+            self.held = held
             self.queuedMax = queuedMax
         }
     }
@@ -54,6 +57,8 @@ package struct DispatchBook: Sendable {
     private var lastServed: [AgentRole: TenantID] = [:]
     private var inFlightByTenant: [TenantID: Int] = [:]
     private var inFlightByRole: [AgentRole: Int] = [:]
+    /// For which roles tasks of a tenant are held back by its limits on labels.
+    private var held: [TenantID: Set<AgentRole>] = [:]
 
     package init(limits: Limits) {
         self.limits = limits
@@ -64,6 +69,7 @@ package struct DispatchBook: Sendable {
         roles = [:]
         inFlightByTenant = [:]
         inFlightByRole = [:]
+        held = [:]
         for (key, count) in snapshot.inFlight {
             roles[key.role, default: [:]][key.tenant, default: Account()].inFlight = count
             shift(key, count)
@@ -71,6 +77,11 @@ package struct DispatchBook: Sendable {
         for (key, count) in snapshot.queued {
             let isCut = count >= snapshot.queuedMax
             roles[key.role, default: [:]][key.tenant, default: Account()].queued = isCut ? Self.uncounted : count
+        }
+        // Asked for once now, in case a limit was raised.
+        for (key, count) in snapshot.held {
+            queued(key, count)
+            holdBack([key])
         }
     }
 
@@ -94,8 +105,18 @@ package struct DispatchBook: Sendable {
         roles[key.role, default: [:]][key.tenant, default: Account()].queued += count
     }
 
-    /// Slots came free.
+    /// Tasks were held back by limits on labels; that they were queued is known to `settle`.
+    package mutating func holdBack(_ keys: Set<Key>) {
+        for key in keys { held[key.tenant, default: []].insert(key.role) }
+    }
+
+    /// Slots came free: perhaps for a label whose tasks are held back, whatever their role.
     package mutating func freed(_ key: Key, _ count: Int) {
+        giveBack(key, count)
+        for role in held[key.tenant] ?? [] { queued(Key(role: role, tenant: key.tenant), count) }
+    }
+
+    private mutating func giveBack(_ key: Key, _ count: Int) {
         guard var account = roles[key.role]?[key.tenant] else { return }
         let count = min(count, account.inFlight)
         account.inFlight -= count
@@ -118,9 +139,12 @@ package struct DispatchBook: Sendable {
     }
 
     /// Fewer tasks than granted were there to take: the rest was not queued after all.
-    package mutating func settle(_ grant: Grant, taken: Int) {
+    ///
+    /// - Parameter isWhole: false when there may be more behind what was looked at.
+    package mutating func settle(_ grant: Grant, taken: Int, isWhole: Bool = true) {
         guard taken < grant.count else { return }
-        freed(grant.key, grant.count - taken)
+        giveBack(grant.key, grant.count - taken)
+        guard isWhole else { return queued(grant.key, grant.count - taken) }
         guard var account = roles[grant.key.role]?[grant.key.tenant] else { return }
         account.queued = 0
         keep(account, grant.key)

@@ -10,6 +10,19 @@ package struct Explanation: Sendable, Equatable {
     /// What could be done; nil when there is nothing to do.
     package let next: String?
 
+    /// A label of which no more tasks may be at work.
+    package struct FullLabel: Sendable {
+        package let label: TaskLabel
+        package let running: Int
+        package let limit: Int
+
+        package init(label: TaskLabel, running: Int, limit: Int) {
+            self.label = label
+            self.running = running
+            self.limit = limit
+        }
+    }
+
     /// What is known besides the task itself.
     package struct Facts: Sendable {
         package let now: Date
@@ -24,10 +37,12 @@ package struct Explanation: Sendable, Equatable {
         package let queue: (pending: Int, held: Int)?
         /// The session it waits for; nil when the peer hub has not opened it yet.
         package let review: Review?
+        package let fullLabel: FullLabel?
 
         package init(
             now: Date, slots: [AgentRole: Int], ahead: Int, aheadMax: Int, holder: AgentID?,
-            queue: (pending: Int, held: Int)?, review: Review? = nil
+            queue: (pending: Int, held: Int)?, review: Review? = nil,
+            fullLabel: FullLabel? = nil
         ) {
             self.now = now
             self.slots = slots
@@ -36,6 +51,7 @@ package struct Explanation: Sendable, Equatable {
             self.holder = holder
             self.queue = queue
             self.review = review
+            self.fullLabel = fullLabel
         }
     }
 
@@ -74,6 +90,13 @@ package struct Explanation: Sendable, Equatable {
         if runAt > facts.now {
             return Explanation(
                 summary: "It waits until \(Timestamp.text(runAt)) for its next attempt.", details: details, next: nil
+            )
+        }
+        if let full = facts.fullLabel {
+            return Explanation(
+                summary: "It waits for the label \(full.label): \(full.running) of \(full.limit) running.",
+                details: details,
+                next: "It starts when one of them ends, or when an admin raises the limit: golden limits set."
             )
         }
         if slots == 0 {

@@ -185,7 +185,7 @@ struct Work: Sendable {
         let dispatcher = Dispatcher(
             limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
             reviews: requester, hub: hub, bus: bus, agents: agents, instruments: instruments, tokens: tokens,
-            recent: recent, logger: logger
+            recent: recent, labelLimits: { rateLimits.table.labelLimits }, logger: logger
         )
         let reports = ReportApplier(
             bus: bus, tasks: stores.tasks, recent: recent, decider: decider, dispatcher: dispatcher,
@@ -207,7 +207,8 @@ struct Work: Sendable {
             budgetDefault: configuration.taskBudgetTokens)
         api = TaskAPI(
             store: stores.tasks, submitter: submitter, judge: judge, tokens: tokens, hub: hub, agents: agents,
-            agentStore: stores.agents, bus: bus, reviews: stores.reviews, workflows: decider.workflows
+            agentStore: stores.agents, bus: bus, reviews: stores.reviews, workflows: decider.workflows,
+            limits: rateLimits
         )
         services =
             [publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, requester, decisions]

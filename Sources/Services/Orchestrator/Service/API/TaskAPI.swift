@@ -23,6 +23,7 @@ struct TaskAPI: Sendable {
     let bus: MessageBus
     let reviews: ReviewStore
     let workflows: WorkflowCatalogue
+    let limits: RateLimits
 
     func submit(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
@@ -179,7 +180,11 @@ struct TaskAPI: Sendable {
 
     private func facts(about task: TaskRecord) async throws -> Explanation.Facts {
         var ahead = 0
-        if case .queued(let runAt) = task.phase { ahead = try await store.countAhead(of: task, runAt: runAt) }
+        var full: Explanation.FullLabel?
+        if case .queued(let runAt) = task.phase {
+            ahead = try await store.countAhead(of: task, runAt: runAt)
+            full = try await fullLabel(of: task)
+        }
         var queue: (pending: Int, held: Int)?
         if task.state.occupiesAgent {
             // The bus may be away; the explanation then does without the queue's numbers.
@@ -190,7 +195,8 @@ struct TaskAPI: Sendable {
         let now = Date()
         return Explanation.Facts(
             now: now, slots: agents.slots(at: now), ahead: ahead, aheadMax: 1000,
-            holder: agents.holder(of: task.id, at: now), queue: queue, review: try await review(of: task)
+            holder: agents.holder(of: task.id, at: now), queue: queue, review: try await review(of: task),
+            fullLabel: full
         )
     }
 
@@ -200,6 +206,19 @@ struct TaskAPI: Sendable {
         else { return nil }
         let votes = try await reviews.votes(in: [id])[id] ?? []
         return Explanation.Review(session: session, votes: votes.map(\.cast))
+    }
+
+    /// The first of the task's labels of which as many as may be are at work.
+    private func fullLabel(of task: TaskRecord) async throws -> Explanation.FullLabel? {
+        let limits = limits.table.labelLimits
+        let limited = limits.limited(task.labels, of: task.tenant)
+        let running = try await store.running(limited, of: task.tenant)
+        for label in limited {
+            let limit = limits.limits(of: task.tenant)[label] ?? .max
+            let count = running[label] ?? 0
+            if count >= limit { return Explanation.FullLabel(label: label, running: count, limit: limit) }
+        }
+        return nil
     }
 
     func listAgents(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {

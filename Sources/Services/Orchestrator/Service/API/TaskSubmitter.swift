@@ -76,7 +76,7 @@ struct TaskSubmitter: Sendable {
         let now = Date()
         let task = try await newTask(attempt, isHeld: isHeld, now: now)
         let queue = DispatchHint.Count(role: task.role, tenant: task.tenant)
-        let startsAtOnce = dispatcher.startsAtOnce(queue)
+        let startsAtOnce = dispatcher.startsAtOnce(queue, labels: task.labels)
         let (admission, outcome) = try admission(
             task, attempt, startsAtOnce: startsAtOnce, isHeld: isHeld, now: now
         )

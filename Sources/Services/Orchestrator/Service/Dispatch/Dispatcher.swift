@@ -14,6 +14,8 @@ final class Dispatcher: Sendable {
     static let idlePoll: Duration = .milliseconds(250)
     /// A task that is queued right after others were handed out waits for company, at most that long.
     static let pace = Pace(interval: .milliseconds(5))
+    /// Tasks that are let go at once when a limit on a label is gone.
+    static let releasedMax = 10_000
 
     private struct State {
         var book: DispatchBook
@@ -35,12 +37,15 @@ final class Dispatcher: Sendable {
     private let instruments: Instruments
     private let tokens: TokenSettler
     private let recent: RecentTasks
+    private let labelLimits: @Sendable () -> LabelLimits
     private let logger: Logger
 
+    /// - Parameter labelLimits: those in force, asked for at every decision.
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
         publisher: EffectPublisher, reviews: ReviewRequester, hub: EventHub, bus: MessageBus, agents: AgentDirectory,
-        instruments: Instruments, tokens: TokenSettler, recent: RecentTasks, logger: Logger
+        instruments: Instruments, tokens: TokenSettler, recent: RecentTasks,
+        labelLimits: @escaping @Sendable () -> LabelLimits, logger: Logger
     ) {
         self.tasks = tasks
         self.counts = counts
@@ -53,13 +58,22 @@ final class Dispatcher: Sendable {
         self.instruments = instruments
         self.tokens = tokens
         self.recent = recent
+        self.labelLimits = labelLimits
         self.logger = logger
         state = Mutex(State(book: DispatchBook(limits: limits)))
     }
 
     /// True when a new task may be handed out in the transaction that accepts it. Only the leading replica may say so.
-    func startsAtOnce(_ key: DispatchHint.Count) -> Bool {
-        state.withLock { $0.isLeading && $0.book.admit(key) }
+    ///
+    /// A task with a label that is limited waits for a transaction that counts what is at work.
+    func startsAtOnce(_ key: DispatchHint.Count, labels: [String: String]) -> Bool {
+        let isLimited = !labels.isEmpty && !labelLimits().limited(labels, of: key.tenant).isEmpty
+        return state.withLock { state in
+            guard state.isLeading else { return false }
+            guard isLimited else { return state.book.admit(key) }
+            state.book.queued(key, 1)
+            return false
+        }
     }
 
     /// A task that was to start at once was not accepted after all.
@@ -137,12 +151,14 @@ final class Dispatcher: Sendable {
 
     private func resync() async throws {
         try await decider.prompts.refresh()
+        let held = try await stillHeld()
         let snapshot = DispatchBook.Snapshot(
             inFlight: try await counts.inFlight(), queued: try await counts.queued(),
-            queuedMax: ReconciliationStore.queuedCountMax
+            queuedMax: ReconciliationStore.queuedCountMax, held: held
         )
         instruments.show(
-            active: snapshot.inFlight.values.reduce(0, +), queued: snapshot.queued.values.reduce(0, +)
+            active: snapshot.inFlight.values.reduce(0, +),
+            queued: snapshot.queued.values.reduce(0, +) + held.values.reduce(0, +)
         )
         let slots = agents.slots()
         state.withLock { state in
@@ -178,18 +194,41 @@ final class Dispatcher: Sendable {
     /// One round; false when nothing could be handed out.
     private func dispatch() async throws -> Bool {
         let grants = state.withLock { $0.book.plan() }
-        if grants.isEmpty { return false }
-        let outcome: Outcome
+        let limits = labelLimits()
+        if limits.isEmpty { return try await handOut(grants) { try await take(grants) } }
+        let limited = grants.filter { !limits.limits(of: $0.key.tenant).isEmpty }
+        let open = grants.filter { limits.limits(of: $0.key.tenant).isEmpty }
+        // Apart, so that nobody waits for those who count labels.
+        let first: Bool
         do {
-            outcome = try await take(grants)
+            first = try await handOut(open) { try await take(open) }
         } catch {
-            state.withLock { state in for grant in grants { state.book.freed(grant.key, grant.count) } }
+            withdraw(limited)
             throw error
         }
-        settle(grants, outcome)
-        carryOut(outcome)
-        try await meetUnread(outcome)
-        return !outcome.changes.isEmpty
+        let second = try await handOut(limited) { try await take(limited, within: limits) }
+        return first || second
+    }
+
+    private func handOut(
+        _ grants: [DispatchBook.Grant], _ take: () async throws -> LimitedTaking<Outcome>
+    ) async throws -> Bool {
+        if grants.isEmpty { return false }
+        let taken: LimitedTaking<Outcome>
+        do {
+            taken = try await take()
+        } catch {
+            withdraw(grants)
+            throw error
+        }
+        settle(grants, taken)
+        carryOut(taken.result)
+        try await meetUnread(taken.result)
+        return !taken.result.changes.isEmpty || !taken.unfinished.isEmpty
+    }
+
+    private func withdraw(_ grants: [DispatchBook.Grant]) {
+        state.withLock { state in for grant in grants { state.book.freed(grant.key, grant.count) } }
     }
 
     /// Tasks whose workflows this replica had not met are queued again, now that it has.
@@ -203,22 +242,52 @@ final class Dispatcher: Sendable {
         note(DispatchHint(queued: queued, freed: [:]))
     }
 
-    private func take(_ grants: [DispatchBook.Grant]) async throws -> Outcome {
+    private func take(_ grants: [DispatchBook.Grant]) async throws -> LimitedTaking<Outcome> {
         let now = Date()
-        return try await tasks.take(grants.map { ($0.key, $0.count) }, now: now) { [decider] queued in
-            var outcome = Outcome()
-            for queued in queued { decider.dispatch(queued, now: now, into: &outcome) }
+        let outcome = try await tasks.take(grants.map { ($0.key, $0.count) }, now: now) { [decider] queued in
+            let outcome = Self.outcome(of: queued, decider, now: now)
+            return (outcome.changes, outcome)
+        }
+        return LimitedTaking(result: outcome)
+    }
+
+    private func take(
+        _ grants: [DispatchBook.Grant], within limits: LabelLimits
+    ) async throws -> LimitedTaking<Outcome> {
+        let now = Date()
+        return try await tasks.take(
+            grants.map { ($0.key, $0.count) }, within: limits, now: now
+        ) { [decider] queued in
+            let outcome = Self.outcome(of: queued, decider, now: now)
             return (outcome.changes, outcome)
         }
     }
 
-    private func settle(_ grants: [DispatchBook.Grant], _ outcome: Outcome) {
+    private static func outcome(of queued: [QueuedTask], _ decider: Decider, now: Date) -> Outcome {
+        var outcome = Outcome()
+        for queued in queued { decider.dispatch(queued, now: now, into: &outcome) }
+        return outcome
+    }
+
+    private func settle(_ grants: [DispatchBook.Grant], _ taking: LimitedTaking<Outcome>) {
         var taken: [DispatchHint.Count: Int] = [:]
-        for change in outcome.changes {
+        for change in taking.result.changes {
             taken[DispatchHint.Count(role: change.task.role, tenant: change.task.tenant), default: 0] += 1
         }
         state.withLock { state in
-            for grant in grants { state.book.settle(grant, taken: taken[grant.key] ?? 0) }
+            state.book.holdBack(taking.held)
+            for grant in grants {
+                state.book.settle(
+                    grant, taken: taken[grant.key] ?? 0, isWhole: !taking.unfinished.contains(grant.key))
+            }
         }
+    }
+
+    /// What limits on labels hold back, after what no limit holds back any more was let go.
+    private func stillHeld() async throws -> [DispatchHint.Count: Int] {
+        let held = try await counts.held()
+        if held.isEmpty { return held }
+        let released = try await counts.releaseUnlimited(labelLimits(), limit: Self.releasedMax)
+        return released > 0 ? try await counts.held() : held
     }
 }

@@ -76,6 +76,8 @@ extension RateLimitAPI {
 
     private static let tenantNames = "^(\\*|[A-Za-z0-9][A-Za-z0-9_-]{0,62})$"
 
+    private static let labels = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}=[\\s\\S]{0,200}$"
+
     private static let rules = Schema.object([
         .optional(
             "roles", section(RateLimitRules.limitRange, "^(\(Role.allCases.map(\.rawValue).joined(separator: "|")))$"),
@@ -96,6 +98,19 @@ extension RateLimitAPI {
         .optional(
             "closed", .nullable(.array(of: .text(), max: RateLimitRules.entriesMax)),
             "Operations and permissions that are refused with 503 while requests cannot be counted."
+        ),
+        .optional(
+            "concurrency",
+            .nullable(
+                .map(
+                    of: .nullable(
+                        .map(
+                            of: .nullable(.integer(RateLimitRules.concurrencyRange)), names: labels,
+                            max: RateLimitRules.labelsMax)),
+                    names: tenantNames, max: RateLimitRules.entriesMax
+                )),
+            "How many tasks of a tenant with that label, name=value, may be at work at once; * is each tenant without "
+                + "an entry."
         ),
     ])
 

@@ -20,8 +20,12 @@ struct RateLimitRules: Sendable, Equatable {
     static let limitRange: ClosedRange<Int> = 1...60_000_000
     static let periodRange: ClosedRange<Int> = 1...86_400
     static let tokensRange: ClosedRange<Int> = 1...1_000_000_000
+    /// 0 holds all tasks of a label back.
+    static let concurrencyRange: ClosedRange<Int> = 0...1_000_000
     /// Entries of one section.
     static let entriesMax = 1000
+    /// Labels of one tenant.
+    static let labelsMax = 100
 
     /// Each caller's requests; `anonymous` is each address.
     var roles: [String: Rule]
@@ -33,6 +37,8 @@ struct RateLimitRules: Sendable, Equatable {
     var tokens: [String: Rule]
     /// Operations and permissions that are refused while requests cannot be counted.
     var closed: [String]
+    /// How many tasks of a tenant with that label, `name=value`, may be at work at once.
+    var concurrency: [String: [TaskLabel: Int]] = [:]
 
     /// Logins have counts of their own, so that people behind one address do not shut each other out: an office signs
     /// in within a minute, and a guesser is stopped long before by the lock that five failures of one user set.
@@ -74,6 +80,7 @@ extension RateLimitRules {
         try Self.read("tenants", over: &tenants, in: &body, Self.limitRange, isName: Self.isTenant)
         try Self.read("routes", over: &routes, in: &body, Self.limitRange) { (1...80).contains($0.utf8.count) }
         try Self.read("tokens", over: &tokens, in: &body, Self.tokensRange, isName: Self.isTenant)
+        try readConcurrency(in: &body)
         if let closed = try body.optionalStrings("closed") {
             guard closed.count <= Self.entriesMax else {
                 throw body.error("closed", "must not have more than \(Self.entriesMax) entries")
@@ -81,6 +88,36 @@ extension RateLimitRules {
             self.closed = closed
         }
         try body.refuseUnknown()
+    }
+
+    private mutating func readConcurrency(in body: inout JSONReader) throws(JSONError) {
+        let section = "concurrency"
+        guard let json = body.optional(section) else { return }
+        guard let tenants = json.fields, tenants.count <= Self.entriesMax else {
+            throw body.error(section, "must be an object of at most \(Self.entriesMax) entries")
+        }
+        for tenant in tenants {
+            let path = "\(section).\(tenant.name)"
+            guard Self.isTenant(tenant.name) else { throw body.error(path, "is not known here") }
+            if tenant.value.kind == .null { continue }
+            guard let labels = tenant.value.fields, labels.count <= Self.labelsMax else {
+                throw body.error(path, "must be an object of at most \(Self.labelsMax) labels")
+            }
+            var limits: [TaskLabel: Int] = [:]
+            for field in labels {
+                guard let label = TaskLabel(field.name) else {
+                    throw body.error("\(path).\(field.name)", "must be a label as tasks have them: name=value")
+                }
+                if field.value.kind == .null { continue }
+                guard let limit = field.value.int, Self.concurrencyRange.contains(limit) else {
+                    throw body.error(
+                        "\(path).\(field.name)",
+                        "must be \(Self.concurrencyRange.lowerBound) to \(Self.concurrencyRange.upperBound)")
+                }
+                limits[label] = limit
+            }
+            concurrency[tenant.name] = limits
+        }
     }
 
     private static func isTenant(_ name: String) -> Bool { name == everyTenant || TenantID(name) != nil }
@@ -127,6 +164,19 @@ extension RateLimitRules {
             Self.write("routes", routes, Self.builtIn.routes, to: &writer)
             Self.write("tokens", tokens, Self.builtIn.tokens, to: &writer)
             writer.field("closed", closed)
+            writer.field("concurrency", object: { writeConcurrency(to: &$0) })
+        }
+    }
+
+    private func writeConcurrency(to writer: inout JSONWriter) {
+        for (tenant, limits) in concurrency.sorted(by: { $0.key < $1.key }) {
+            writer.field(
+                tenant,
+                object: { writer in
+                    for (label, limit) in limits.sorted(by: { $0.key < $1.key }) {
+                        writer.field(label.description, limit)
+                    }
+                })
         }
     }
 

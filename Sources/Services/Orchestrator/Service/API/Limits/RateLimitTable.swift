@@ -2,6 +2,7 @@ internal import Contracts
 internal import Coordination
 internal import FoundationEssentials
 internal import HTTPEdge
+internal import Storage
 internal import Synchronization
 
 /// One version of the limits, ready to be asked. Immutable: a change replaces the whole.
@@ -13,6 +14,8 @@ final class RateLimitTable: Sendable {
     let changedAt: Date?
     /// Whether tokens are limited at all.
     let countsTokens: Bool
+    /// How many tasks with one label may be at work.
+    let labelLimits: LabelLimits
 
     private let roles: [String: RatePolicy]
     private let tenants: [String: RatePolicy]
@@ -52,6 +55,15 @@ final class RateLimitTable: Sendable {
         tokens = try Self.policies(rules.tokens) { _ in Self.tokenPolicy }
         closed = Set(rules.closed)
         countsTokens = !rules.tokens.isEmpty
+        labelLimits = Self.labelLimits(rules.concurrency)
+    }
+
+    private static func labelLimits(_ rules: [String: [TaskLabel: Int]]) -> LabelLimits {
+        var tenants: [TenantID: [TaskLabel: Int]] = [:]
+        for (name, limits) in rules {
+            if let tenant = TenantID(name) { tenants[tenant] = limits }
+        }
+        return LabelLimits(tenants: tenants, others: rules[RateLimitRules.everyTenant] ?? [:])
     }
 
     private static func policies(
