@@ -28,6 +28,44 @@ CREATE INDEX tasks_dispatch ON tasks (role, tenant_id, priority DESC, run_at, id
 CREATE INDEX tasks_held ON tasks (role, tenant_id, held_label, priority DESC, run_at, id)
     WHERE state = 'queued' AND held_label IS NOT NULL;
 
+-- Whose tokens are refused before they expire. The tables of users and keys write it themselves, so that it does not
+-- matter who disables or revokes.
+CREATE TABLE token_revocations (
+    tenant_id text NOT NULL,
+    subject text NOT NULL,
+    valid_after timestamptz,
+    changed_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, subject)
+);
+COMMENT ON TABLE token_revocations IS 'Whose tokens count no more: read by every replica, every two seconds.';
+COMMENT ON COLUMN token_revocations.subject IS 'The sub of the tokens.';
+COMMENT ON COLUMN token_revocations.valid_after IS 'Tokens issued after it count; null: none.';
+CREATE INDEX token_revocations_recent ON token_revocations (changed_at);
+
+CREATE FUNCTION revoke_tokens() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+    who text := CASE TG_TABLE_NAME WHEN 'users' THEN to_jsonb(NEW) ->> 'name' ELSE 'key:' || (to_jsonb(NEW) ->> 'id') END;
+    since timestamptz := NULL;
+BEGIN
+    -- Let in again: what was issued before they were disabled stays refused.
+    IF TG_TABLE_NAME = 'users' AND (to_jsonb(NEW) ->> 'disabled_at') IS NULL THEN
+        since := (to_jsonb(OLD) ->> 'disabled_at')::timestamptz;
+    END IF;
+    INSERT INTO token_revocations (tenant_id, subject, valid_after, changed_at)
+    VALUES (NEW.tenant_id, who, since, clock_timestamp())
+    ON CONFLICT (tenant_id, subject) DO UPDATE SET valid_after = since, changed_at = excluded.changed_at;
+    RETURN NULL;
+END
+$body$;
+CREATE TRIGGER users_revoke_tokens AFTER UPDATE OF disabled_at ON users
+    FOR EACH ROW WHEN (OLD.disabled_at IS DISTINCT FROM NEW.disabled_at) EXECUTE FUNCTION revoke_tokens();
+CREATE TRIGGER api_keys_revoke_tokens AFTER UPDATE OF revoked_at ON api_keys
+    FOR EACH ROW WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL) EXECUTE FUNCTION revoke_tokens();
+INSERT INTO token_revocations (tenant_id, subject, valid_after, changed_at)
+SELECT tenant_id, name, NULL::timestamptz, clock_timestamp() FROM users WHERE disabled_at IS NOT NULL
+UNION ALL
+SELECT tenant_id, 'key:' || id, NULL, clock_timestamp() FROM api_keys WHERE revoked_at IS NOT NULL;
+
 INSERT INTO schema_migrations (version, name) VALUES (13, 'limits_and_revocations');
 END
 $migration$;

@@ -68,6 +68,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static let breakers = Subject("control.breaker")
     /// Tells every replica that the rate limits were set anew.
     package static let rateLimits = Subject("control.rate-limits")
+    /// Tells every replica that somebody's tokens count no more.
+    package static let revocations = Subject("control.revocations")
     /// Asks all agents to announce themselves now.
     package static let announceNow = Subject("control.announce")
     /// Agents' announcements.

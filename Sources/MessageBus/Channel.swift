@@ -86,3 +86,7 @@ extension Channel where Message == BreakerNotice {
 extension Channel where Message == RateLimitNotice {
     package static var rateLimits: Channel { Channel(.rateLimits) }
 }
+
+extension Channel where Message == RevocationNotice {
+    package static var revocations: Channel { Channel(.revocations) }
+}

@@ -90,6 +90,7 @@ import Testing
             "breaker notice", #"{"v":1,"name":"external_api","version":1760000000000}"#,
             { try BreakerNotice(json: $0).json }
         ),
+        ("revocation notice", #"{"v":1}"#, { try RevocationNotice(json: $0).json }),
         ("rate limit notice", #"{"v":1,"version":3}"#, { try RateLimitNotice(json: $0).json }),
         (
             "cancel notice", #"{"v":1,"task_id":"\#(task)","attempt":1,"reason":"r"}"#,

@@ -130,6 +130,23 @@ import Testing
         }
     }
 
+    @Test func `a stream shows nothing more once its caller's token is revoked`() async throws {
+        let source = Source()
+        let isRevoked = Mutex(false)
+        let route = route(source, access: .require(.taskRead))
+        try await TestEdge.run(
+            routes: [route], adjust: { edge in edge.isRevoked = { _ in isRevoked.withLock { $0 } } }
+        ) { server in
+            let connection = try await open(server, headers: "Authorization: Bearer \(Mint.hs256())\r\n")
+            source.release(1)
+            _ = try await blocking { try connection.read(until: "{\"n\":1}\n\n") }
+            isRevoked.withLock { $0 = true }
+            source.release(2)
+            let rest = try await blocking { try connection.readToEnd() }
+            #expect(rest.contains("retry: 1000\n\n") && !rest.contains("id: 2"), "\(rest)")
+        }
+    }
+
     @Test func `a source that fails ends the stream without its last chunk`() async throws {
         struct Broken: Error {}
         let route = Route(

@@ -62,7 +62,9 @@ final class SharedKeys: Sendable {
         #expect(issued.expiresInSeconds == 900)
         let verifier = try await verifier(two, at: start)
         let verified = try await verifier.verify(token: issued.token)
-        #expect(verified == VerifiedToken(principal: ada, expiresAt: start + 900))
+        #expect(verified == VerifiedToken(principal: ada, expiresAt: start + 900, issuedAt: verified.issuedAt))
+        let age = try #require(verified.issuedAt).timeIntervalSince(start)
+        #expect((0..<0.01).contains(age))
         #expect(try await verifier.verify(token: Mint.hs256()).principal.subject == "ada")
         #expect(shared.all.count == 1)
     }

@@ -30,6 +30,28 @@ import Testing
         }
     }
 
+    @Test func `a revoked token is refused though it was good a moment ago, and only its holder's`() async throws {
+        let revocations = TokenRevocations()
+        let configuration = TokenConfiguration(secrets: [TestEdge.secret])
+        let verifier = try await TokenVerifier(configuration, revocations: revocations, logger: Self.logger)
+        let ada = TokenRevocations.Holder(tenant: TenantID(literal: "acme"), subject: "ada")
+        let token = Mint.hs256()
+        #expect(await refusal(of: token, by: verifier) == nil)
+        let strangers = [
+            TokenRevocations.Holder(tenant: TenantID(literal: "beta"), subject: "ada"),
+            TokenRevocations.Holder(tenant: ada.tenant, subject: "bob"),
+        ]
+        revocations.adopt(Dictionary(uniqueKeysWithValues: strangers.map { ($0, TokenRevocations.Standing.refused) }))
+        #expect(await refusal(of: token, by: verifier) == nil)
+        revocations.adopt([ada: .refused])
+        #expect(await refusal(of: token, by: verifier) == .tokenRevoked)
+        // Let in again: what was issued before stays refused, what is issued after counts.
+        revocations.adopt([ada: .issuedAfter(Date().addingTimeInterval(60))])
+        #expect(await refusal(of: token, by: verifier) == .tokenRevoked)
+        revocations.adopt([ada: .issuedAfter(Date().addingTimeInterval(-60))])
+        #expect(await refusal(of: token, by: verifier) == nil)
+    }
+
     @Test func `a good token names its principal`() async throws {
         let token = try await verifier().verify(authorization: "Bearer " + Mint.hs256())
         #expect(token.principal.subject == "ada")

@@ -26,10 +26,22 @@ import Testing
             #expect(task.status == 202 && task["tenant"] == "acme")
             #expect(try await self.login(stack, "ada", Self.password, tenant: "beta").status == 401)
             #expect(try await stack.post("/users/ada/disable", "{}", token: admin).status == 200)
+            // The token has not expired, and counts no more: here at once, elsewhere within seconds.
+            let dead = try await stack.get("/tasks", token: token)
+            #expect(dead.status == 401 && dead["code"] == "token_revoked", "\(dead.body)")
+            try await eventually(within: .seconds(5)) {
+                try await stack.get("/tasks", replica: 1, token: token).status == 401
+            }
             let refused = try await self.login(stack, "ada", Self.password)
             #expect(refused.status == 401 && refused["code"] == "login_failed", "\(refused.body)")
             #expect(try await stack.post("/users/ada/enable", "{}", token: admin).status == 200)
-            #expect(try await self.login(stack, "ada", Self.password).status == 200)
+            let again = try #require(try await self.login(stack, "ada", Self.password)["access_token"])
+            for replica in 0..<2 {
+                try await eventually(within: .seconds(5)) {
+                    try await stack.get("/tasks", replica: replica, token: again).status == 200
+                }
+                #expect(try await stack.get("/tasks", replica: replica, token: token).status == 401)
+            }
             let other = try await stack.token(role: "admin", tenant: "beta")
             #expect(try await stack.post("/users/ada/disable", "{}", token: other).status == 404)
             #expect(try await stack.get("/users", token: other).body.contains("ada") == false)
@@ -38,6 +50,32 @@ import Testing
             #expect(try await self.login(stack, "ada", Self.password).status == 401)
             #expect(try await self.login(stack, "ada", generated).status == 200)
             try await expectNoSecrets(stack, [Self.password, generated, token])
+        }
+    }
+
+    @Test func `who is disabled with psql is refused within seconds too, and replicas that start later know`()
+        async throws
+    {
+        try await OrchestratorUnderTest.run(
+            environment: Self.environment,
+            before: { stack in
+                try await stack.postgres.sql(
+                    "INSERT INTO users (tenant_id, name, role, password_hash, password_changed_at, created_by, "
+                        + "created_at, disabled_at) VALUES ('acme', 'gone', 'developer', '$scrypt$x', now(), 'me', now(), "
+                        + "NULL), ('acme', 'stays', 'developer', '$scrypt$x', now(), 'me', now(), NULL); "
+                        + "UPDATE users SET disabled_at = now() WHERE name = 'gone'",
+                    database: stack.database)
+            }
+        ) { stack in
+            let gone = try await stack.token(subject: "gone")
+            try await eventually(within: .seconds(5)) { try await stack.get("/tasks", token: gone).status == 401 }
+            let stays = try await stack.token(subject: "stays")
+            #expect(try await stack.get("/tasks", token: stays).status == 200)
+            let namesake = try await stack.token(tenant: "beta", subject: "gone")
+            #expect(try await stack.get("/tasks", token: namesake).status == 200)
+            try await stack.postgres.sql(
+                "UPDATE users SET disabled_at = now() WHERE name = 'stays'", database: stack.database)
+            try await eventually(within: .seconds(5)) { try await stack.get("/tasks", token: stays).status == 401 }
         }
     }
 
@@ -104,6 +142,11 @@ import Testing
             #expect(try await stack.post("/api-keys/\(id)/revoke", "{}", token: other).status == 404)
             #expect(try await stack.post("/api-keys/\(id)/revoke", "{}", token: admin)["state"] == "revoked")
             #expect(try await exchange(stack, key, replica: 1).status == 401)
+            #expect(try await stack.get("/tasks", token: token)["code"] == "token_revoked")
+            try await eventually(within: .seconds(5)) {
+                try await stack.get("/tasks", replica: 1, token: token).status == 401
+            }
+            #expect(try await stack.get("/tasks", replica: 1, token: admin).status == 200)
             let expiring = try await stack.post(
                 "/api-keys", #"{"label":"x","role":"agent","expires_in_seconds":59}"#, token: admin)
             #expect(expiring.status == 422)

@@ -26,6 +26,7 @@ import Testing
             "budget_reservations", "budget_transactions", "dlq_messages", "audit_log", "peer_review_sessions",
             "peer_votes", "escalations", "agent_prompts", "learning_governance", "learning_patterns", "users",
             "api_keys", "signing_keys", "login_attempts", "webhooks", "webhook_deliveries", "rate_limits",
+            "token_revocations",
         ]
         for table in tables { #expect(text.contains("column \(table)."), "\(table)") }
     }

@@ -27,6 +27,10 @@ DROP INDEX tasks_held;
 DROP INDEX tasks_dispatch;
 ALTER TABLE tasks DROP COLUMN held_label;
 CREATE INDEX tasks_dispatch ON tasks (role, tenant_id, priority DESC, run_at, id) WHERE state = 'queued';
+DROP TRIGGER users_revoke_tokens ON users;
+DROP TRIGGER api_keys_revoke_tokens ON api_keys;
+DROP FUNCTION revoke_tokens();
+DROP TABLE token_revocations;
 DELETE FROM schema_migrations WHERE version = 13;
 END
 $migration$;

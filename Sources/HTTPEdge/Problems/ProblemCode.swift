@@ -24,6 +24,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     case tokenIssuer = "token_issuer"
     case tokenAudience = "token_audience"
     case tokenExpired = "token_expired"
+    case tokenRevoked = "token_revoked"
     case tokenNotYetValid = "token_not_yet_valid"
     case loginFailed = "login_failed"
     // 402: the tenant's money.
@@ -58,7 +59,8 @@ package enum ProblemCode: String, Sendable, CaseIterable {
             .invalidQuery, .invalidCursor, .invalidHeader:
             .badRequest
         case .unauthenticated, .tokenMalformed, .tokenTooLarge, .tokenAlgorithm, .tokenUnknownKey, .tokenSignature,
-            .tokenClaims, .tokenIssuer, .tokenAudience, .tokenExpired, .tokenNotYetValid, .loginFailed:
+            .tokenClaims, .tokenIssuer, .tokenAudience, .tokenExpired, .tokenRevoked, .tokenNotYetValid,
+            .loginFailed:
             .unauthorized
         case .budgetExhausted, .budgetBlocked: HTTPResponse.Status(code: 402, reasonPhrase: "Payment Required")
         case .forbidden, .selfApproval: .forbidden
@@ -96,6 +98,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .tokenAlgorithm, .tokenUnknownKey, .tokenSignature: "The token's signature is not trusted"
         case .tokenClaims, .tokenIssuer, .tokenAudience: "The token is not for this API"
         case .tokenExpired: "The token has expired"
+        case .tokenRevoked: "The token was revoked"
         case .tokenNotYetValid: "The token is not valid yet"
         case .loginFailed: "The login is not accepted"
         case .budgetExhausted: "The budget is used up"

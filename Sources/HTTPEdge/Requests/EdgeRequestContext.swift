@@ -18,6 +18,7 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     package internal(set) var pathParameters: [String: String] = [:]
     let answer = AnswerHeaders()
     var limiter: RateLimiter?
+    var isTokenRevoked: @Sendable (VerifiedToken) -> Bool = { _ in false }
     package internal(set) var drain = Self.noDrain
 
     // Stand here until the responder, which alone makes contexts of use, puts in the request's own.

@@ -6,6 +6,8 @@ package import Hummingbird
 package struct EdgeConfiguration: Sendable {
     /// Who makes a request; throws a 401 problem. `TokenVerifier` usually.
     package var authenticate: @Sendable (Request) async throws -> VerifiedToken
+    /// Whether a token that was good when its request came counts no more: for answers that go on.
+    package var isRevoked: @Sendable (VerifiedToken) -> Bool = { _ in false }
     package var rateLimiter: RateLimiter?
     package var metrics: EdgeMetrics
     package var limits = HeadLimits()
@@ -23,6 +25,7 @@ package struct EdgeConfiguration: Sendable {
             guard let verifier else { throw Problem(.unauthenticated, "This server knows no tokens.") }
             return try await verifier.verify(authorization: request.headers[.authorization])
         }
+        if let revocations = verifier?.revocations { isRevoked = { revocations.covers($0) } }
     }
 
     func problem(for error: any Error) -> Problem? {

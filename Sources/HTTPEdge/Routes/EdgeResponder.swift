@@ -60,6 +60,7 @@ package struct EdgeResponder: HTTPResponder {
         let parent = request.headers[.traceparent].flatMap { TraceContext(traceparent: $0) }
         context.trace = parent?.child() ?? TraceContext()
         context.limiter = configuration.rateLimiter
+        context.isTokenRevoked = configuration.isRevoked
         context.drain = configuration.drain
     }
 

@@ -39,7 +39,8 @@ package struct EventPage: Sendable {
 /// An answer that goes on: events as they happen, a comment when nothing does.
 ///
 /// The stream ends after the last page, when the client goes away, when the caller's token expires or `lifetimeMax`
-/// has passed, and when the server drains; unless it was the last page, it says when to come back.
+/// has passed, and when the server drains; unless it was the last page, it says when to come back. A token that was
+/// revoked gets no further page.
 package struct EventStream: Sendable {
     package static let contentType = "text/event-stream"
     /// How long clients are told to wait before they connect again.
@@ -97,6 +98,9 @@ package struct EventStream: Sendable {
             try await writer.write(ByteBuffer(string: ": stream\n\n"))
             while let signal = try await group.next() {
                 switch signal {
+                case .page where isRevoked(context), .heartbeat where isRevoked(context), .comeBack:
+                    try await writer.write(ByteBuffer(string: "retry: \(Self.retryMilliseconds)\n\n"))
+                    return
                 case .page(let page):
                     try await writer.write(ByteBuffer(string: page.events.map(\.text).joined()))
                     if page.isLast { return }
@@ -106,13 +110,14 @@ package struct EventStream: Sendable {
                 case .heartbeat:
                     try await writer.write(ByteBuffer(string: ": heartbeat\n\n"))
                     group.addTask { try await beat() }
-                case .comeBack:
-                    try await writer.write(ByteBuffer(string: "retry: \(Self.retryMilliseconds)\n\n"))
-                    return
                 case .gone: return
                 }
             }
         }
+    }
+
+    private func isRevoked(_ context: EdgeRequestContext) -> Bool {
+        context.token.map(context.isTokenRevoked) ?? false
     }
 
     private func beat() async throws -> Signal {

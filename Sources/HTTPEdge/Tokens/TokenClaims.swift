@@ -5,6 +5,7 @@ internal import FoundationEssentials
 struct TokenClaims {
     let principal: Principal
     let expiresAt: Date
+    let issuedAt: Date?
 
     /// - Throws: a problem that names the claim which is missing or wrong.
     init(_ json: JSON, _ configuration: TokenConfiguration, now: Date) throws(Problem) {
@@ -32,6 +33,7 @@ struct TokenClaims {
         }
         principal = Principal(subject: subject, role: role, tenant: try claims.name("tenant"))
         expiresAt = expires
+        self.issuedAt = issuedAt
         checks = Checks(
             issuer: issuer == configuration.issuer, audience: audiences.contains(configuration.audience),
             expired: now >= expires.addingTimeInterval(configuration.leeway),

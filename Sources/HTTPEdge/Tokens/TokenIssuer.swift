@@ -49,7 +49,8 @@ package struct TokenIssuer: Sendable {
             writer.field("sub", principal.subject)
             writer.field("role", principal.role.rawValue)
             writer.field("tenant", principal.tenant.text)
-            writer.field("iat", seconds)
+            // To the millisecond, so that a token issued after its holder was let in again is told from those before.
+            writer.field("iat", (now.timeIntervalSince1970 * 1000).rounded(.up) / 1000)
             writer.field("exp", seconds + Int(lifetime))
             writer.field("jti", Hexadecimal.text(UInt64.random(in: .min ... .max)))
         }

@@ -10,10 +10,13 @@ package struct VerifiedToken: Sendable, Equatable {
     package let principal: Principal
     /// The token's `exp`; long answers end here.
     package let expiresAt: Date
+    /// The token's `iat`; nil when it does not say.
+    package let issuedAt: Date?
 
-    package init(principal: Principal, expiresAt: Date) {
+    package init(principal: Principal, expiresAt: Date, issuedAt: Date? = nil) {
         self.principal = principal
         self.expiresAt = expiresAt
+        self.issuedAt = issuedAt
     }
 }
 
@@ -24,6 +27,7 @@ package struct VerifiedToken: Sendable, Equatable {
 package final class TokenVerifier: Sendable {
     private let configuration: TokenConfiguration
     private let issued: SigningKeyring?
+    let revocations: TokenRevocations?
     private let cache: TokenCache
     private let now: @Sendable () -> Date
     private let logger: Logger
@@ -35,15 +39,18 @@ package final class TokenVerifier: Sendable {
     }
 
     /// Reads the keys.
-    /// - Parameter issued: the installation's own keys, accepted beside the configured ones.
+    /// - Parameters:
+    ///   - issued: the installation's own keys, accepted beside the configured ones.
+    ///   - revocations: whose tokens are refused though they have not expired.
     /// - Throws: `EdgeError` when a secret is weak, the key file is bad, or there is no key at all.
     package init(
-        _ configuration: TokenConfiguration, issued: SigningKeyring? = nil, logger: Logger,
-        now: @escaping @Sendable () -> Date = { Date() }
+        _ configuration: TokenConfiguration, issued: SigningKeyring? = nil,
+        revocations: TokenRevocations? = nil, logger: Logger, now: @escaping @Sendable () -> Date = { Date() }
     ) async throws(EdgeError) {
         try configuration.validate()
         self.configuration = configuration
         self.issued = issued
+        self.revocations = revocations
         self.now = now
         self.logger = logger
         cache = TokenCache(max: configuration.cacheMax)
@@ -71,12 +78,20 @@ package final class TokenVerifier: Sendable {
         }
         let key = SHA256.hash(data: bytes)
         let now = now()
-        if let known = cache.find(key, now: now) { return known }
+        let verified = if let known = cache.find(key, now: now) { known } else { try await verify(bytes, key, now) }
+        if let revocations, revocations.covers(verified) {
+            throw Problem(.tokenRevoked, "The user was disabled or the key revoked after the token was issued.")
+        }
+        return verified
+    }
+
+    private func verify(_ bytes: [UInt8], _ key: SHA256Digest, _ now: Date) async throws(Problem) -> VerifiedToken {
         let unverified = try UnverifiedToken(bytes)
         try verifySignature(unverified, by: try await keys(for: unverified, now: now))
         let claims = try TokenClaims(unverified.claims, configuration, now: now)
         try claims.require()
-        let verified = VerifiedToken(principal: claims.principal, expiresAt: claims.expiresAt)
+        let verified = VerifiedToken(
+            principal: claims.principal, expiresAt: claims.expiresAt, issuedAt: claims.issuedAt)
         let trusted = min(claims.expiresAt + configuration.leeway, now + configuration.trustInterval)
         cache.insert(TokenCache.Entry(token: verified, validUntil: trusted), for: key)
         return verified

@@ -29,7 +29,7 @@ package struct Orchestrator: Sendable {
         let wire = try await NATSConnection.connect(configuration.bus.connection, logger: logger)
         let bus = MessageBus(connection: wire, configuration: configuration.bus.streams, logger: logger)
         let redis = RedisConnection(configuration.redis, logger: logger)
-        let accounts = Accounts(configuration, pool: stores.pool, registry: registry, logger: logger)
+        let accounts = Accounts(configuration, pool: stores.pool, bus: bus, registry: registry, logger: logger)
         let work = try Work(configuration, stores: stores, bus: bus, redis: redis, registry: registry, logger: logger)
         let breakers = try Breakers(redis: redis, bus: bus, census: work.census, metrics: registry, logger: logger)
         let webhooks = Webhooks(
@@ -64,7 +64,8 @@ package struct Orchestrator: Sendable {
         webhooks: Webhooks, stores: Stores, bus: MessageBus, redis: RedisConnection, registry: MetricsRegistry,
         logger: Logger
     ) async throws -> (configuration: EdgeConfiguration, routes: [Route]) {
-        let verifier = try await TokenVerifier(configuration.tokens, issued: accounts.keyring, logger: logger)
+        let verifier = try await TokenVerifier(
+            configuration.tokens, issued: accounts.keyring, revocations: accounts.revocations, logger: logger)
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
             record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text

@@ -20,6 +20,7 @@ struct AccountAPI: Sendable {
     let keys: APIKeyStore
     let hasher: PasswordHasher
     let keyring: SigningKeyring
+    let revocations: RevocationKeeper
 
     // MARK: Users
 
@@ -97,6 +98,7 @@ struct AccountAPI: Sendable {
         guard User.isName(name), try await users.setDisabled(disabledAt, name: name, tenant: tenant),
             let user = try await users.find(name, tenant: tenant)
         else { throw Problem.notFound("user") }
+        try await revocations.changed()
         return .json(AccountView.user(user))
     }
 
@@ -159,6 +161,7 @@ struct AccountAPI: Sendable {
         let revoked = try await keys.revoke(
             context.path("id"), tenant: principal.tenant, by: principal.subject, now: Date())
         guard let revoked else { throw Problem.notFound("API key") }
+        try await revocations.changed()
         return .json(AccountView.key(revoked))
     }
 

@@ -1,6 +1,7 @@
 internal import Bootstrap
 internal import HTTPEdge
 internal import Logging
+internal import MessageBus
 internal import Postgres
 internal import ServiceLifecycle
 internal import Storage
@@ -11,6 +12,8 @@ struct Accounts: Sendable {
 
     /// The installation's own keys, for the verifier of tokens.
     let keyring: SigningKeyring
+    /// Whose tokens count no more, for the same.
+    let revocations: TokenRevocations
     /// Where the edge reports what is to be audited.
     let recorder: AuditRecorder
     let routes: [Route]
@@ -19,7 +22,8 @@ struct Accounts: Sendable {
     private let audit: AuditStore
 
     init(
-        _ configuration: OrchestratorConfiguration, pool: PostgresPool, registry: MetricsRegistry, logger: Logger
+        _ configuration: OrchestratorConfiguration, pool: PostgresPool, bus: MessageBus, registry: MetricsRegistry,
+        logger: Logger
     ) {
         let signing = SigningKeyStore(pool: pool)
         let keyring = SigningKeyring(
@@ -27,6 +31,8 @@ struct Accounts: Sendable {
             extend: { try await signing.extend(now: $0, $1) }
         )
         self.keyring = keyring
+        let keeper = RevocationKeeper(store: TokenRevocationStore(pool: pool), bus: bus, logger: logger)
+        revocations = keeper.revocations
         audit = AuditStore(pool: pool)
         recorder = AuditRecorder(store: audit, registry: registry, logger: logger)
         let users = UserStore(pool: pool)
@@ -38,9 +44,10 @@ struct Accounts: Sendable {
         let auth = AuthAPI(
             users: users, keys: keys, hasher: hasher, issuer: issuer, keyring: keyring, logger: logger
         )
-        let accounts = AccountAPI(users: users, keys: keys, hasher: hasher, keyring: keyring)
+        let accounts = AccountAPI(
+            users: users, keys: keys, hasher: hasher, keyring: keyring, revocations: keeper)
         routes = auth.routes + accounts.routes + AuditAPI(store: audit).routes
-        services = [recorder, SigningKeyKeeper(keyring: keyring, logger: logger)]
+        services = [recorder, SigningKeyKeeper(keyring: keyring, logger: logger), keeper.service]
     }
 
     /// Writes what was submitted; before the connections are closed.
