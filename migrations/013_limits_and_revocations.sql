@@ -66,6 +66,12 @@ SELECT tenant_id, name, NULL::timestamptz, clock_timestamp() FROM users WHERE di
 UNION ALL
 SELECT tenant_id, 'key:' || id, NULL, clock_timestamp() FROM api_keys WHERE revoked_at IS NOT NULL;
 
+-- Each tenant's receivers are guarded and parked apart.
+DROP INDEX webhook_deliveries_open;
+CREATE INDEX webhook_deliveries_open ON webhook_deliveries (tenant_id, host, state, due_at)
+    WHERE state IN ('pending', 'parked');
+COMMENT ON COLUMN webhook_deliveries.host IS 'Host and port: with the tenant, what its circuit breaker is named after.';
+
 INSERT INTO schema_migrations (version, name) VALUES (13, 'limits_and_revocations');
 END
 $migration$;

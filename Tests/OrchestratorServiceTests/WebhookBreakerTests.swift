@@ -17,7 +17,7 @@ import Testing
     {
         try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
             try await WebhookReceiver.run { receiver in
-                let name = "webhook:127.0.0.1:\(receiver.port)"
+                let name = "webhook:acme:127.0.0.1:\(receiver.port)"
                 let operator_ = try await stack.token(role: "operator")
                 _ = try await stack.subscribe(receiver.url)
                 _ = try await stack.submit()
@@ -45,7 +45,7 @@ import Testing
             try await WebhookReceiver.run { _ in
                 .status(503)
             } _: { receiver in
-                let name = "webhook:127.0.0.1:\(receiver.port)"
+                let name = "webhook:acme:127.0.0.1:\(receiver.port)"
                 let hook = try await stack.subscribe(receiver.url)
                 for number in 0..<60 { _ = try await stack.submit(replica: number % 2) }
                 try await eventually { try await Self.state(name, stack) == "open" }
@@ -63,6 +63,25 @@ import Testing
                     let id = try #require(delivery["id"]?.string)
                     #expect(delivery["attempts"]?.int == attempts[id], "\(delivery)")
                 }
+            }
+        }
+    }
+
+    @Test func `a tenant's dead receiver parks nothing of another tenant's on the same host`() async throws {
+        try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
+            try await WebhookReceiver.run { received in
+                .status(received.path == "/dead" ? 503 : 200)
+            } _: { receiver in
+                let host = "127.0.0.1:\(receiver.port)"
+                _ = try await stack.subscribe("http://\(host)/dead")
+                _ = try await stack.subscribe("http://\(host)/alive", tenant: "beta")
+                for _ in 0..<60 { _ = try await stack.submit() }
+                try await eventually { try await Self.state("webhook:acme:\(host)", stack) == "open" }
+                try await eventually { try await stack.deliveries("&state=parked").count > 10 }
+                for _ in 0..<20 { _ = try await stack.submit(tenant: "beta") }
+                try await stack.waitForDeliveries(20, "delivered", tenant: "beta")
+                #expect(try await Self.state("webhook:beta:\(host)", stack) == "closed")
+                #expect(try await stack.deliveries(tenant: "beta").allSatisfy { $0["attempts"]?.int == 1 })
             }
         }
     }

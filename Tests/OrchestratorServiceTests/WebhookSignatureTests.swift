@@ -72,10 +72,15 @@ import Testing
         #expect(RetryAfter.seconds(text, now: Date()) == nil)
     }
 
-    @Test func `hosts with long names get a breaker's name of their own`() {
+    @Test func `hosts with long names get a breaker's name of their own`() throws {
         let long = String(repeating: "a", count: 60) + "." + String(repeating: "b", count: 60) + ".example"
-        #expect(ReceiverBreakers.name("example.com") == "webhook:example.com")
-        #expect(ReceiverBreakers.name(long).utf8.count <= 128)
-        #expect(ReceiverBreakers.name(long) != ReceiverBreakers.name("c" + long))
+        func name(_ host: String, _ tenant: String = "acme") throws -> String {
+            ReceiverBreakers.name(DeliveryTarget(tenant: try #require(TenantID(tenant)), host: host))
+        }
+        #expect(try name("example.com") == "webhook:acme:example.com")
+        let tenant = String(repeating: "t", count: 63)
+        #expect(try name(long, tenant).utf8.count <= 128)
+        #expect(try name(long) != name("c" + long))
+        #expect(try name(long) != name(long, "beta"))
     }
 }

@@ -31,6 +31,9 @@ DROP TRIGGER users_revoke_tokens ON users;
 DROP TRIGGER api_keys_revoke_tokens ON api_keys;
 DROP FUNCTION revoke_tokens();
 DROP TABLE token_revocations;
+DROP INDEX webhook_deliveries_open;
+CREATE INDEX webhook_deliveries_open ON webhook_deliveries (host, state, due_at) WHERE state IN ('pending', 'parked');
+COMMENT ON COLUMN webhook_deliveries.host IS 'Host and port: what its circuit breaker is named after.';
 DELETE FROM schema_migrations WHERE version = 13;
 END
 $migration$;

@@ -102,7 +102,7 @@ package struct LeasedDelivery: Sendable {
     package let sequence: Int
     package let kind: String
     package let url: String
-    package let host: String
+    package let target: DeliveryTarget
     /// Counts from 1.
     package let attempt: Int
     /// Nil when the history was purged.
@@ -112,10 +112,25 @@ package struct LeasedDelivery: Sendable {
     package let receiver: Receiver?
 }
 
-/// What waits for one host.
-package struct HostBacklog: Sendable, Equatable {
+/// Where deliveries of one tenant go: what is taken, guarded and parked together, so that no tenant's receiver holds up
+/// another's, though both lie on one host.
+package struct DeliveryTarget: Sendable, Hashable, CustomStringConvertible {
+    package let tenant: TenantID
+    /// With the port when it is not the scheme's own.
     package let host: String
-    /// Pending and due, counted to `HostBacklog.countMax`.
+
+    package init(tenant: TenantID, host: String) {
+        self.tenant = tenant
+        self.host = host
+    }
+
+    package var description: String { "\(tenant):\(host)" }
+}
+
+/// What waits for one target.
+package struct TargetBacklog: Sendable, Equatable {
+    package let target: DeliveryTarget
+    /// Pending and due, counted to `TargetBacklog.countMax`.
     package let due: Int
     package let hasParked: Bool
     /// How long the oldest of them has been due.
@@ -124,14 +139,14 @@ package struct HostBacklog: Sendable, Equatable {
     package static let countMax = 1000
 }
 
-/// How many deliveries to take for a host, of which state.
+/// How many deliveries to take for a target, of which state.
 package struct DeliveryGrant: Sendable {
-    package let host: String
+    package let target: DeliveryTarget
     package let state: WebhookDelivery.State
     package let count: Int
 
-    package init(host: String, state: WebhookDelivery.State, count: Int) {
-        self.host = host
+    package init(target: DeliveryTarget, state: WebhookDelivery.State, count: Int) {
+        self.target = target
         self.state = state
         self.count = count
     }

@@ -12,9 +12,9 @@ package struct DeliveryStore: Sendable {
 
     // MARK: Delivering
 
-    /// Hosts for which something is due or parked, in order, from behind `host` on.
-    package func backlog(after host: String, limit: Int) async throws -> [HostBacklog] {
-        try await pool.execute(ListBacklog(after: host, limit: limit))
+    /// Targets for which something is due or parked, in order, from behind `target` on.
+    package func backlog(after target: DeliveryTarget?, limit: Int) async throws -> [TargetBacklog] {
+        try await pool.execute(ListBacklog(after: target, limit: limit))
     }
 
     /// Takes due deliveries for one attempt each; what another replica takes at the same time is passed over. Who does
@@ -33,19 +33,19 @@ package struct DeliveryStore: Sendable {
         return try await !pool.execute(statement).isEmpty
     }
 
-    /// Gives a delivery back that was not attempted, to wait for its host's circuit breaker.
+    /// Gives a delivery back that was not attempted, to wait for its target's circuit breaker.
     package func park(_ delivery: LeasedDelivery) async throws {
         try await pool.execute(ParkDelivery(delivery: delivery))
     }
 
-    /// Parks what is due for a host; answers how many.
-    package func park(host: String, limit: Int) async throws -> Int {
-        try await pool.execute(ParkHost(host: host, limit: limit)).count
+    /// Parks what is due for a target; answers how many.
+    package func park(_ target: DeliveryTarget, limit: Int) async throws -> Int {
+        try await pool.execute(ParkTarget(target: target, limit: limit)).count
     }
 
-    /// Ends the parking of a host's deliveries; answers how many.
-    package func release(host: String, limit: Int) async throws -> Int {
-        try await pool.execute(ReleaseHost(host: host, limit: limit)).count
+    /// Ends the parking of a target's deliveries; answers how many.
+    package func release(_ target: DeliveryTarget, limit: Int) async throws -> Int {
+        try await pool.execute(ReleaseTarget(target: target, limit: limit)).count
     }
 
     /// Removes deliveries that ended before `time`; answers how many.

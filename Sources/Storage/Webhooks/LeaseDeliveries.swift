@@ -2,54 +2,61 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Walks the hosts that have something open, jumping from one to the next in the index.
+/// Walks the targets that have something open, jumping from one to the next in the index.
 struct ListBacklog: PostgresStatement {
-    let after: String
+    /// Nil begins with the first.
+    let after: DeliveryTarget?
     let limit: Int
 
     static let isReadOnly = true
     static let sql = """
-        WITH RECURSIVE hosts AS (
+        WITH RECURSIVE targets AS (
             (
-                SELECT host FROM webhook_deliveries WHERE state IN ('pending', 'parked') AND host > $1
-                ORDER BY host LIMIT 1
+                SELECT tenant_id, host FROM webhook_deliveries
+                WHERE state IN ('pending', 'parked') AND (tenant_id, host) > ($1, $2)
+                ORDER BY tenant_id, host LIMIT 1
             )
             UNION ALL
-            SELECT (
-                SELECT d.host FROM webhook_deliveries d WHERE d.state IN ('pending', 'parked') AND d.host > h.host
-                ORDER BY d.host LIMIT 1
-            ) FROM hosts h WHERE h.host IS NOT NULL
+            SELECT next.tenant_id, next.host FROM targets t CROSS JOIN LATERAL (
+                SELECT d.tenant_id, d.host FROM webhook_deliveries d
+                WHERE d.state IN ('pending', 'parked') AND (d.tenant_id, d.host) > (t.tenant_id, t.host)
+                ORDER BY d.tenant_id, d.host LIMIT 1
+            ) next
         )
-        SELECT h.host, p.count, k.due_at IS NOT NULL,
+        SELECT t.tenant_id, t.host, p.count, k.due_at IS NOT NULL,
             extract(epoch FROM statement_timestamp() - least(p.oldest, k.due_at, statement_timestamp()))::float8
-        FROM (SELECT host FROM hosts WHERE host IS NOT NULL LIMIT $2) h
+        FROM (SELECT tenant_id, host FROM targets LIMIT $3) t
         CROSS JOIN LATERAL (
             SELECT count(*), min(due_at) AS oldest FROM (
                 SELECT due_at FROM webhook_deliveries d
-                WHERE d.host = h.host AND d.state = 'pending' AND d.due_at <= statement_timestamp()
-                ORDER BY due_at LIMIT $3
+                WHERE d.tenant_id = t.tenant_id AND d.host = t.host AND d.state = 'pending'
+                    AND d.due_at <= statement_timestamp()
+                ORDER BY due_at LIMIT $4
             ) due
         ) p
         LEFT JOIN LATERAL (
-            SELECT due_at FROM webhook_deliveries d WHERE d.host = h.host AND d.state = 'parked'
+            SELECT due_at FROM webhook_deliveries d
+            WHERE d.tenant_id = t.tenant_id AND d.host = t.host AND d.state = 'parked'
             ORDER BY due_at LIMIT 1
         ) k ON true
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.text(after)
+        bindings.text(after?.tenant.text ?? "")
+        bindings.text(after?.host ?? "")
         bindings.int(limit)
-        bindings.int(HostBacklog.countMax)
+        bindings.int(TargetBacklog.countMax)
     }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> HostBacklog {
-        HostBacklog(
-            host: try row.text(0), due: try row.int(1), hasParked: try row.bool(2), oldestSeconds: try row.double(3)
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TargetBacklog {
+        TargetBacklog(
+            target: DeliveryTarget(tenant: try row.name(0), host: try row.text(1)), due: try row.int(2),
+            hasParked: try row.bool(3), oldestSeconds: try row.double(4)
         )
     }
 }
 
-/// Takes due deliveries, oldest first for each host, and reads all that is needed to send them.
+/// Takes due deliveries, oldest first for each target, and reads all that is needed to send them.
 struct LeaseDeliveries: PostgresStatement {
     /// A completed task's output goes with its last event up to this size.
     static let outputBytesMax = 65_536
@@ -60,11 +67,11 @@ struct LeaseDeliveries: PostgresStatement {
 
     static let sql = """
         WITH due AS MATERIALIZED (
-            SELECT p.id FROM unnest($1::text[], $2::text[], $3::int8[]) AS g(host, state, count)
+            SELECT p.id FROM unnest($1::text[], $2::text[], $3::int8[], $7::text[]) AS g(host, state, count, tenant_id)
             CROSS JOIN LATERAL (
                 SELECT id FROM webhook_deliveries q
-                WHERE q.host = g.host AND q.state = g.state AND q.state IN ('pending', 'parked')
-                    AND q.due_at <= statement_timestamp()
+                WHERE q.tenant_id = g.tenant_id AND q.host = g.host AND q.state = g.state
+                    AND q.state IN ('pending', 'parked') AND q.due_at <= statement_timestamp()
                 ORDER BY q.due_at LIMIT g.count FOR UPDATE SKIP LOCKED
             ) p
         ), leased AS (
@@ -87,19 +94,22 @@ struct LeaseDeliveries: PostgresStatement {
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.texts(grants.map(\.host))
+        bindings.texts(grants.map(\.target.host))
         bindings.texts(grants.map(\.state.rawValue))
         bindings.ints(grants.map(\.count))
         bindings.uuid(lease)
         bindings.int(Int(time.components.seconds) * 1000)
         bindings.int(Self.outputBytesMax)
+        bindings.texts(grants.map(\.target.tenant.text))
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> LeasedDelivery {
-        LeasedDelivery(
-            id: try row.uuid(0), lease: try row.uuid(21), tenant: try row.name(1), webhook: try row.uuidOrNil(2),
+        let tenant: TenantID = try row.name(1)
+        return LeasedDelivery(
+            id: try row.uuid(0), lease: try row.uuid(21), tenant: tenant, webhook: try row.uuidOrNil(2),
             task: TaskID(try row.uuid(3)), sequence: try row.int(4), kind: try row.text(5), url: try row.text(6),
-            host: try row.text(7), attempt: try row.int(8), event: try event(row), taskFacts: try task(row),
+            target: DeliveryTarget(tenant: tenant, host: try row.text(7)), attempt: try row.int(8),
+            event: try event(row), taskFacts: try task(row),
             receiver: try receiver(row)
         )
     }
@@ -174,40 +184,42 @@ struct ParkDelivery: PostgresStatement {
 }
 
 /// What is under way is not due, and stays as it is.
-struct ParkHost: PostgresStatement {
-    let host: String
+struct ParkTarget: PostgresStatement {
+    let target: DeliveryTarget
     let limit: Int
 
     static let sql = """
         UPDATE webhook_deliveries SET state = 'parked', lease = NULL WHERE id IN (
             SELECT id FROM webhook_deliveries
-            WHERE host = $1 AND state = 'pending' AND due_at <= statement_timestamp()
+            WHERE tenant_id = $3 AND host = $1 AND state = 'pending' AND due_at <= statement_timestamp()
             ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
         ) RETURNING id
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.text(host)
+        bindings.text(target.host)
         bindings.int(limit)
+        bindings.text(target.tenant.text)
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
 }
 
-struct ReleaseHost: PostgresStatement {
-    let host: String
+struct ReleaseTarget: PostgresStatement {
+    let target: DeliveryTarget
     let limit: Int
 
     static let sql = """
         UPDATE webhook_deliveries SET state = 'pending' WHERE id IN (
-            SELECT id FROM webhook_deliveries WHERE host = $1 AND state = 'parked'
+            SELECT id FROM webhook_deliveries WHERE tenant_id = $3 AND host = $1 AND state = 'parked'
             ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
         ) RETURNING id
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.text(host)
+        bindings.text(target.host)
         bindings.int(limit)
+        bindings.text(target.tenant.text)
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }

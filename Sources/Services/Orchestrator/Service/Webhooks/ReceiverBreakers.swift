@@ -2,9 +2,10 @@ internal import Contracts
 internal import Coordination
 internal import Crypto
 internal import Logging
+internal import Storage
 internal import Synchronization
 
-/// The circuit breakers of webhooks' receivers, one for each host, `webhook:<host>`.
+/// The circuit breakers of webhooks' receivers, one for each host of each tenant, `webhook:<tenant>:<host>`.
 ///
 /// Tenants name hosts, so their number is bounded here: the longest unused one that is closed makes room for a new one.
 final class ReceiverBreakers: Sendable {
@@ -22,8 +23,8 @@ final class ReceiverBreakers: Sendable {
     }
 
     /// Nil when there is room for no other: its calls go unguarded, bounded by their number and time alone.
-    func breaker(of host: String) -> CircuitBreaker? {
-        let name = Self.name(host)
+    func breaker(of target: DeliveryTarget) -> CircuitBreaker? {
+        let name = Self.name(target)
         guard makeRoom(for: name) else { return nil }
         do throws(CoordinationError) {
             return try registry.breaker(name)
@@ -46,13 +47,13 @@ final class ReceiverBreakers: Sendable {
     }
 
     /// Hosts too long for a breaker's name are told apart by a hash.
-    static func name(_ host: String) -> String {
-        let whole = prefix + host
+    static func name(_ target: DeliveryTarget) -> String {
+        let whole = "\(prefix)\(target)"
         if whole.utf8.count <= BreakerRegistry.nameBytesMax { return whole }
-        let hash = SHA256.hash(data: Array(host.utf8)).prefix(8).map { byte in
+        let hash = SHA256.hash(data: Array(target.host.utf8)).prefix(8).map { byte in
             let digits = String(byte, radix: 16)
             return digits.count < 2 ? "0" + digits : digits
         }
-        return prefix + host.suffix(80) + "-" + hash.joined()
+        return "\(prefix)\(target.tenant):\(target.host.suffix(36))-\(hash.joined())"
     }
 }

@@ -146,7 +146,7 @@ struct WebhookAttempt: Sendable {
     private static func metadata(_ delivery: LeasedDelivery) -> Logger.Metadata {
         [
             "tenant": "\(delivery.tenant)", "delivery": "\(delivery.id)", "task": "\(delivery.task)",
-            "host": "\(delivery.host)", "attempt": "\(delivery.attempt)",
+            "host": "\(delivery.target.host)", "attempt": "\(delivery.attempt)",
         ]
     }
 }

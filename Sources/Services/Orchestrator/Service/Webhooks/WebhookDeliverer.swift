@@ -5,8 +5,8 @@ internal import Logging
 internal import ServiceLifecycle
 internal import Storage
 
-/// Sends what waits: takes due deliveries host by host, as many as there are slots, and parks those of hosts whose
-/// circuit breaker is open until its probes have found them well again.
+/// Sends what waits: takes due deliveries target by target, as many as there are slots, and parks those of targets
+/// whose circuit breaker is open until its probes have found them well again.
 ///
 /// Any number of replicas may do so at once; each delivery is taken by one of them.
 struct WebhookDeliverer: Service {
@@ -14,9 +14,9 @@ struct WebhookDeliverer: Service {
     static let interval: Duration = .milliseconds(250)
     static let busyInterval: Duration = .milliseconds(25)
     static let retryInterval: Duration = .seconds(1)
-    /// Hosts looked at in one pass; the next goes on behind them.
-    static let hostsMax = 256
-    /// Deliveries of one host that one pass parks or releases.
+    /// Targets looked at in one pass; the next goes on behind them.
+    static let targetsMax = 256
+    /// Deliveries of one target that one pass parks or releases.
     static let parkMax = 500
     /// Beyond an attempt's time: for names to resolve and the result to be written.
     static let leaseMargin: Duration = .seconds(15)
@@ -55,7 +55,7 @@ struct WebhookDeliverer: Service {
     }
 
     private func carryOut(_ job: Job) async {
-        defer { slots.giveBack(1, of: job.delivery.host) }
+        defer { slots.giveBack(1, of: job.delivery.target) }
         do {
             try await attempt.run(job.delivery, breaker: job.breaker, ticket: job.ticket)
         } catch is CancellationError {
@@ -71,15 +71,15 @@ struct WebhookDeliverer: Service {
     // MARK: Taking
 
     private func takeAll(_ jobs: AsyncStream<Job>.Continuation) async throws {
-        var place = ""
+        var place: DeliveryTarget?
         var oldest: Double = 0
         while true {
             var rest = Self.interval
             do {
-                let backlog = try await deliveries.backlog(after: place, limit: Self.hostsMax)
-                oldest = max(place.isEmpty ? 0 : oldest, backlog.map(\.oldestSeconds).max() ?? 0)
-                let isLast = backlog.count < Self.hostsMax
-                place = isLast ? "" : backlog.last?.host ?? ""
+                let backlog = try await deliveries.backlog(after: place, limit: Self.targetsMax)
+                oldest = max(place == nil ? 0 : oldest, backlog.map(\.oldestSeconds).max() ?? 0)
+                let isLast = backlog.count < Self.targetsMax
+                place = isLast ? nil : backlog.last?.target
                 if try await take(backlog, jobs) > 0 || !isLast { rest = Self.busyInterval }
                 metrics.show(oldestSeconds: oldest, underWay: slots.underWay)
                 try await attempt.sender.clients.sweep()
@@ -94,58 +94,60 @@ struct WebhookDeliverer: Service {
     }
 
     /// How much was done.
-    private func take(_ backlog: [HostBacklog], _ jobs: AsyncStream<Job>.Continuation) async throws -> Int {
+    private func take(_ backlog: [TargetBacklog], _ jobs: AsyncStream<Job>.Continuation) async throws -> Int {
         var done = 0
         var grants: [DeliveryGrant] = []
-        var open: [String: CircuitBreaker] = [:]
+        var open: [DeliveryTarget: CircuitBreaker] = [:]
         let share = max(1, (DeliverySlots.max - slots.underWay) / max(1, backlog.filter { $0.due > 0 }.count))
-        for host in backlog where host.due > 0 || host.hasParked {
-            let breaker = breakers.breaker(of: host.host)
+        for waiting in backlog where waiting.due > 0 || waiting.hasParked {
+            let target = waiting.target
+            let breaker = breakers.breaker(of: target)
             if let breaker, breaker.status.state != .closed {
-                done += try await keep(host, breaker, jobs)
+                done += try await keep(waiting, breaker, jobs)
                 continue
             }
-            if host.hasParked { done += try await release(host.host) }
-            let count = host.due > 0 ? slots.take(min(host.due, share), for: host.host) : 0
-            if count > 0 { grants.append(DeliveryGrant(host: host.host, state: .pending, count: count)) }
-            open[host.host] = breaker
+            if waiting.hasParked { done += try await release(target) }
+            let count = waiting.due > 0 ? slots.take(min(waiting.due, share), for: target) : 0
+            if count > 0 { grants.append(DeliveryGrant(target: target, state: .pending, count: count)) }
+            open[target] = breaker
         }
         let leased = try await lease(grants)
         for delivery in leased {
-            jobs.yield(Job(delivery: delivery, breaker: open[delivery.host], ticket: nil))
+            jobs.yield(Job(delivery: delivery, breaker: open[delivery.target], ticket: nil))
         }
         return done + leased.count
     }
 
     /// Slots that found no delivery are given back.
     private func lease(_ grants: [DeliveryGrant]) async throws -> [LeasedDelivery] {
-        var spare = Dictionary(grants.map { ($0.host, $0.count) }) { $0 + $1 }
-        defer { for (host, count) in spare where count > 0 { slots.giveBack(count, of: host) } }
+        var spare = Dictionary(grants.map { ($0.target, $0.count) }) { $0 + $1 }
+        defer { for (target, count) in spare where count > 0 { slots.giveBack(count, of: target) } }
         let leased = try await deliveries.lease(grants, for: attempt.sender.timeout + Self.leaseMargin)
-        for delivery in leased { spare[delivery.host, default: 0] -= 1 }
+        for delivery in leased { spare[delivery.target, default: 0] -= 1 }
         return leased
     }
 
-    private func release(_ host: String) async throws -> Int {
-        let count = try await deliveries.release(host: host, limit: Self.parkMax)
+    private func release(_ target: DeliveryTarget) async throws -> Int {
+        let count = try await deliveries.release(target, limit: Self.parkMax)
         metrics.count(.released, count)
         return count
     }
 
-    /// A host whose breaker is not closed: what is due is parked, and goes one by one as the breaker asks for probes.
+    /// A target whose breaker is not closed: what is due is parked, and goes one by one as the breaker asks for probes.
     private func keep(
-        _ host: HostBacklog, _ breaker: CircuitBreaker, _ jobs: AsyncStream<Job>.Continuation
+        _ waiting: TargetBacklog, _ breaker: CircuitBreaker, _ jobs: AsyncStream<Job>.Continuation
     ) async throws -> Int {
-        let parked = host.due > 0 ? try await deliveries.park(host: host.host, limit: Self.parkMax) : 0
+        let target = waiting.target
+        let parked = waiting.due > 0 ? try await deliveries.park(target, limit: Self.parkMax) : 0
         metrics.count(.parked, parked)
         for _ in 1...Self.probesMax {
-            guard slots.take(1, for: host.host) == 1 else { break }
+            guard slots.take(1, for: target) == 1 else { break }
             guard case .admitted(let ticket) = await breaker.admit() else {
-                slots.giveBack(1, of: host.host)
+                slots.giveBack(1, of: target)
                 break
             }
             do {
-                let probe = try await lease([DeliveryGrant(host: host.host, state: .parked, count: 1)])
+                let probe = try await lease([DeliveryGrant(target: target, state: .parked, count: 1)])
                 guard let delivery = probe.first else {
                     breaker.finish(ticket, .ignored)
                     break
