@@ -69,6 +69,7 @@ static void end_what_is_left(const struct sandbox *sandbox) {
     kill_the_rest(sandbox);
     while (wait4(-1, NULL, 0, NULL) > 0 || errno == EINTR) continue;
     if (errno != ECHILD) fail("wait", "wait4");
+    sandbox->shared->program_group = 0;  // its number may be somebody else's from now on
 }
 
 static void report_layers(const struct sandbox *sandbox) {
@@ -121,6 +122,7 @@ noreturn void run_init(struct sandbox *sandbox) {
     struct options *options = &sandbox->options;
     // kill(-1) below means everyone inside only to the first process of a pid namespace.
     if (options->restricted == NULL && getpid() != 1) fail_with(ESRCH, "namespace", "pid");
+    sandbox->shared->init = getpid();
     const char *place = options->restricted != NULL ? "box" : "/box";
     int box = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (box < 0) fail("artifacts", "/box");
@@ -129,7 +131,7 @@ noreturn void run_init(struct sandbox *sandbox) {
     int status = 0;
     if (options->compile_words > 0) {
         // The words share one array, so the first command's end is marked in a copy of it.
-        static char *first[1 << 10];
+        static char *first[COMPILE_WORDS_MAX + 1];
         for (uint64_t i = 0; i < options->compile_words; i++) first[i] = command[i];
         command += options->compile_words;
         status = run_step(sandbox, first, true);

@@ -35,6 +35,7 @@ enum {
     ENVIRONMENT_MAX = 128,
     CGROUPS_MAX = 8,
     ARTIFACTS_MAX = 32,
+    COMPILE_WORDS_MAX = 255,
     FILTER_MAX = 4096,  // instructions: the kernel's own bound
     FEED_FD = 3,        // where a warm program finds its feed
     READY_FD = 4,       // and where it says that it is ready
@@ -82,6 +83,7 @@ struct sandbox {
 
 // Memory that the launcher shares with its init, never with the program: the exec unmaps it.
 struct shared {
+    volatile pid_t init;           // restricted tier: whose death is the program's
     volatile pid_t program_group;  // restricted tier: whom the launcher kills when the init is gone
     volatile bool started;
 };

@@ -89,12 +89,15 @@ static void join_v1_groups(pid_t child) {
 
 static void map_identity(pid_t child) {
     char path[64], text[64];
-    snprintf(text, sizeof text, "%d %llu 1", INSIDE_UID, (unsigned long long)sandbox.options.slot_uid);
+    // Whoever is not root can give away no gid but its own, which need not have its uid's number.
+    unsigned long long uid = sandbox.options.slot_uid, gid = geteuid() == 0 ? uid : getegid();
     snprintf(path, sizeof path, "/proc/%d/setgroups", child);
     write_text("map", path, "deny");
     snprintf(path, sizeof path, "/proc/%d/gid_map", child);
+    snprintf(text, sizeof text, "%d %llu 1", INSIDE_UID, gid);
     write_text("map", path, text);
     snprintf(path, sizeof path, "/proc/%d/uid_map", child);
+    snprintf(text, sizeof text, "%d %llu 1", INSIDE_UID, uid);
     write_text("map", path, text);
 }
 

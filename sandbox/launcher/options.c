@@ -73,7 +73,7 @@ static bool take_number(struct options *o, const char *name, const char *text) {
         {"--fsize", &o->fsize, 0, 1ULL << 40},
         {"--nproc", &o->nproc, 1, 1 << 20},
         {"--address-space", &o->address_space, 1 << 20, 1ULL << 46},
-        {"--compile-words", &o->compile_words, 1, 1 << 10},
+        {"--compile-words", &o->compile_words, 1, COMPILE_WORDS_MAX},
         {"--artifacts-count", &o->artifacts_count_max, 0, 1 << 16},
         {"--artifacts-bytes", &o->artifacts_bytes_max, 0, 1ULL << 40},
     };

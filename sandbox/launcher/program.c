@@ -65,6 +65,7 @@ noreturn void become_program(const struct sandbox *sandbox, char **command, bool
     if (options->restricted != NULL) {
         sandbox->shared->program_group = getpid();
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) fail("exec", "PR_SET_PDEATHSIG");
+        if (getppid() != sandbox->shared->init) _exit(EXIT_NOT_RUN);  // it died before the line above
     }
     hand_over_descriptors(options, compile, failed_fd);
     offer_to_memory_killer(options);

@@ -21,9 +21,7 @@ import time
 
 SANDBOX = pathlib.Path(__file__).resolve().parent.parent
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
-SLOTS = 61000  # the first slot's uid on the host
-KIND_OF_STATUS = {"code": "ok", "signal": "signal"}
-MiB = 1 << 20
+SLOTS, MiB = 61000, 1 << 20  # the first slot's uid on the host
 
 
 def launcher():
@@ -266,7 +264,7 @@ class Sandbox:
             env=self.launcher_env,
             close_fds=True,
             user=self.user,
-            group=self.user,
+            group=None if self.user is None else self.user + 1,
             extra_groups=None if self.user is None else [],
             pass_fds=[
                 ends["status"],
@@ -399,6 +397,5 @@ if __name__ == "__main__":
         ).run()
     sys.stdout.buffer.write(result.stdout)
     sys.stderr.buffer.write(result.stderr)
-    for words in result.records:
-        print(words, file=sys.stderr)
+    print(*result.records, sep="\n", file=sys.stderr)
     print(result.status, f"{result.seconds * 1000:.1f} ms", file=sys.stderr)
