@@ -19,10 +19,6 @@ import Testing
         #expect(!shown.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x202E || $0.value == 0x2028 })
     }
 
-    @Test func `lines of others stay lines, and nothing else in them moves the cursor`() {
-        #expect(Table.printableLines("a\n\nb\r\nc\rd\u{9B}2J") == ["a", "", "b", "c\u{FFFD}d\u{FFFD}2J"])
-    }
-
     @Test func `JSON for programs is the same value without what controls a terminal`() throws {
         let texts = ["\u{7F}\u{85}\u{9B}2J\u{202E}\u{2066}\u{FEFF}\u{2028}\u{E0001}", "Grüße, 世界 🎉"]
         let json = JSONWriter.array { for text in texts { $0.element(text) } }

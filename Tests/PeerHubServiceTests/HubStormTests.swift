@@ -111,14 +111,14 @@ import Testing
             let choice = ["approve", "approve", "approve", "conditional", "reject", "abstain"].randomElement()!
             let honest = Ballot(item: item, agent: "\(item.role)-1", choice: choice)
             ballots += Array(repeating: honest, count: Int.random(in: 1...2))
-            let other = items.randomElement()?.reply.flatMap { Subject.session(of: $0.text) }
+            let other = try #require(items.randomElement()?.reply.flatMap { Subject.session(of: $0.text) })
             switch Int.random(in: 0..<7) {
             case 0: ballots.append(Ballot(item: item, agent: "eve", choice: "reject", token: "guess"))
             case 1: ballots.append(Ballot(item: item, agent: "author-1", choice: "reject"))
             case 2: ballots.append(Ballot(item: item, agent: "author-2", choice: "reject"))
             case 3: ballots.append(Ballot(item: item, agent: "eve", choice: "reject", artifact: otherHash))
-            case 4 where item.reply?.text != other.map { Subject.reviewResponse($0).text }:
-                // A replayed lease: good, but of another session.
+            // A replayed lease: good, but of another session.
+            case 4 where Subject.reviewResponse(other) != item.reply:
                 ballots.append(Ballot(item: item, agent: "eve", choice: "reject", session: other))
             case 5: ballots.append(Ballot(item: item, agent: "nobody-knows-me", choice: "reject", token: "guess"))
             default: break
@@ -174,9 +174,10 @@ private struct Recount {
 
     var score: String {
         let hundredThousandths = Int((share(choices, [.approve: 1, .conditional: 0.5]) * 100_000).rounded())
-        let text = "\(hundredThousandths / 100_000).\(String("\(100_000 + hundredThousandths % 100_000)".dropFirst()))"
-        let trimmed = text.reversed().drop { $0 == "0" }.reversed()
-        return trimmed.last == "." ? String(trimmed.dropLast()) : String(trimmed)
+        let fraction = String("\(100_000 + hundredThousandths % 100_000)".dropFirst())
+        var text = "\(hundredThousandths / 100_000).\(fraction)"
+        while text.last == "0" { text.removeLast() }
+        return text.last == "." ? String(text.dropLast()) : text
     }
 
     /// Whether every way the missing seats could still vote ends the same.

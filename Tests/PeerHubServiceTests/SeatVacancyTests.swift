@@ -2,6 +2,7 @@ import Contracts
 import Foundation
 import MessageBus
 import Storage
+import TestSupport
 import Testing
 
 /// A seat stays empty only as long as nobody else could fill it.

@@ -9,8 +9,10 @@ struct ReviewsCommand: AsyncParsableCommand {
             EXAMPLES:
               golden reviews list --status escalated
               golden reviews show 0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f60
+              golden reviews impact 0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f60
             """,
-        subcommands: [ReviewsListCommand.self, ReviewsShowCommand.self], defaultSubcommand: ReviewsListCommand.self
+        subcommands: [ReviewsListCommand.self, ReviewsShowCommand.self, ReviewsImpactCommand.self],
+        defaultSubcommand: ReviewsListCommand.self
     )
 
     static func style(_ status: String) -> Console.Style? {

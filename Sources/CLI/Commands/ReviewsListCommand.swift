@@ -39,7 +39,7 @@ struct ReviewsListCommand: AsyncParsableCommand {
         let answer = try await APIClient.with(try connection.endpoint(environment)) { client in
             try await client.get("/reviews\(query)").json
         }
-        if output.isJSON { return console.print(answer) }
+        if output.isJSON { return console.print(answer.text) }
         var reader = try JSONReader(answer)
         let reviews = try reader.optionalArray("reviews") ?? []
         guard !reviews.isEmpty else { return console.note("No reviews.") }

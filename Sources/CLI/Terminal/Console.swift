@@ -17,6 +17,7 @@ final class Console: Sendable {
 
     /// One line of the result.
     func print(_ line: String) {
+        let line = Self.inert(line)
         status.withLock { shown in
             Self.erase(shown)
             FileHandles.standardOutput.write(line + "\n")
@@ -26,6 +27,7 @@ final class Console: Sendable {
 
     /// One line beside the result: hints, notes, errors.
     func note(_ line: String) {
+        let line = Self.inert(line)
         status.withLock { shown in
             Self.erase(shown)
             FileHandles.standardError.write(line + "\n")
@@ -55,6 +57,33 @@ final class Console: Sendable {
     /// A step of something longer: the status line on a terminal, a line of its own elsewhere.
     func step(_ words: String) {
         if isInteractive { showStatus("… \(words)") } else { note(words) }
+    }
+
+    /// What could control a terminal and is beyond ASCII, written as JSON's escapes: others' words come in JSON as well,
+    /// which stays the same value. ASCII's own controls stand escaped in JSON already, and `Table.printable` takes them
+    /// from everything else.
+    static func inert(_ line: String) -> String {
+        guard line.unicodeScalars.contains(where: isHazard) else { return line }
+        var inert = ""
+        for scalar in line.unicodeScalars {
+            guard isHazard(scalar) else {
+                inert.unicodeScalars.append(scalar)
+                continue
+            }
+            for unit in String(scalar).utf16 {
+                let digits = String(unit, radix: 16)
+                inert += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            }
+        }
+        return inert
+    }
+
+    private static func isHazard(_ scalar: Unicode.Scalar) -> Bool {
+        guard scalar.value >= 0x7F else { return false }
+        return switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
     }
 
     func styled(_ text: String, _ style: Style) -> String { hasColour ? style.rawValue + text + "\u{1B}[0m" : text }

@@ -1,5 +1,3 @@
-internal import Contracts
-
 /// Rows for people: columns as wide as their widest cell, two spaces between, nothing after the last.
 struct Table {
     struct Cell: ExpressibleByStringLiteral {
@@ -52,7 +50,7 @@ struct Table {
         text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }.map { printable(String($0)) }
     }
 
-    static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator: true
         default: false
@@ -63,30 +61,5 @@ struct Table {
 extension Console {
     func print(_ table: Table) {
         for line in table.lines({ styled($0, $1) }) { print(line) }
-    }
-
-    /// JSON for programs, the same value in the same form: what could control a terminal is escaped, which JSON knows in
-    /// strings, and there alone can it stand.
-    func print(_ json: JSON) { print(Self.inert(json.text)) }
-
-    static func inert(_ json: String) -> String {
-        guard json.unicodeScalars.contains(where: isHazard) else { return json }
-        var text = ""
-        for scalar in json.unicodeScalars {
-            guard isHazard(scalar) else {
-                text.unicodeScalars.append(scalar)
-                continue
-            }
-            for unit in String(scalar).utf16 {
-                let digits = String(unit, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }
-        }
-        return text
-    }
-
-    /// White space of JSON's own stays.
-    private static func isHazard(_ scalar: Unicode.Scalar) -> Bool {
-        Table.isControl(scalar) && scalar != "\n" && scalar != "\r" && scalar != "\t"
     }
 }

@@ -123,7 +123,7 @@ final class DecisionPublisher: Service {
                 for session in batch {
                     group.addTask { await self.publish(session, votes[session.id] ?? []) }
                 }
-                return await group.reduce(into: []) { if let id = $1 { $0.append(id) } }
+                return await group.reduce(into: [ReviewID]()) { if let id = $1 { $0.append(id) } }
             }
             try await store.markPublished(published)
         } catch {

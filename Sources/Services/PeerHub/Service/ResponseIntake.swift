@@ -49,14 +49,14 @@ final class ResponseIntake: Service {
 
     private func count(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
         let agents = try await store.agents(Set(batch.map(\.message.agent.text)))
-        let read = batch.map { read($0, agents) }
-        let ballots = read.compactMap { $0 }
+        let readings = batch.map { read($0, agents) }
+        let ballots = readings.compactMap { $0 }
         var outcomes = zip(ballots, try await store.count(ballots)).makeIterator()
         var settlements = [Settlement](repeating: .acknowledge, count: batch.count)
         var tally = RefusalTally()
         var vacated: [(index: Int, vacancy: SeatVacancies.Vacancy)] = []
         var unknownAgents = 0
-        for (index, received) in batch.enumerated() where read[index] != nil {
+        for (index, received) in batch.enumerated() where readings[index] != nil {
             guard let (ballot, outcome) = outcomes.next() else { break }
             if case .refused(.unknownAgent, _) = outcome, received.deliveryCount < Self.unknownAgentTries,
                 unknownAgents < Self.unknownAgentsMax
