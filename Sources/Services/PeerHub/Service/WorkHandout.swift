@@ -67,7 +67,8 @@ struct WorkHandout: Sendable {
         let item = WorkItem(
             task: assignment.work, tenant: session.tenant, workflow: Self.workflow, stage: "review", kind: "review",
             role: role, attempt: attempt, leaseToken: SeatLease.token(for: assignment, attempt: attempt),
-            deadline: session.deadline, prompt: prompt?.content, promptVersion: prompt?.version, input: input, reply: .reviewResponse(session.id), exclusion: exclusion
+            deadline: session.deadline, prompt: prompt?.content, promptVersion: prompt?.version, input: input,
+            reply: .reviewResponse(session.id), exclusion: exclusion
         )
         _ = try await bus.publish(
             item, on: .work(role), id: "\(item.task).\(attempt)\(suffix)", traceparent: session.traceparent,
