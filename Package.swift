@@ -44,6 +44,7 @@ let package = Package(
         // 2. Decisions: pure, no I/O.
         .target(name: "OrchestratorCore", dependencies: ["Contracts"], path: "Sources/Services/Orchestrator/Core"),
         .target(name: "AgentWorkerCore", dependencies: ["Contracts"], path: "Sources/Services/AgentWorker/Core"),
+        .target(name: "DLQWorkerCore", dependencies: ["Contracts"], path: "Sources/Services/DLQWorker/Core"),
         .target(name: "PeerHubCore", dependencies: ["Contracts"], path: "Sources/Services/PeerHub/Core"),
         .target(name: "SupervisorCore", dependencies: ["Contracts"], path: "Sources/Services/Supervisor/Core"),
 
@@ -112,6 +113,15 @@ let package = Package(
             path: "Sources/Services/Supervisor/Service"
         ),
 
+        .target(
+            name: "DLQWorkerService",
+            dependencies: [
+                "DLQWorkerCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap", "NATS",
+                "Postgres", "Redis", httpClient, nio, nioHTTP1, lifecycle, log,
+            ],
+            path: "Sources/Services/DLQWorker/Service"
+        ),
+
         // 6. Executables: read configuration, build, run.
         .executableTarget(
             name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments, log],
@@ -124,6 +134,10 @@ let package = Package(
         .executableTarget(
             name: "supervisor", dependencies: ["SupervisorService", "Bootstrap", arguments, log],
             path: "Sources/Services/Supervisor/Main"
+        ),
+        .executableTarget(
+            name: "dlq-worker", dependencies: ["DLQWorkerService", "Bootstrap", arguments, log],
+            path: "Sources/Services/DLQWorker/Main"
         ),
         .executableTarget(
             name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments, log],
@@ -195,6 +209,15 @@ let package = Package(
             ]
         ),
         .testTarget(name: "OrchestratorCoreTests", dependencies: ["OrchestratorCore", "Contracts"]),
+        .testTarget(name: "DLQWorkerCoreTests", dependencies: ["DLQWorkerCore", "Contracts"]),
+        .testTarget(
+            name: "DLQWorkerServiceTests",
+            dependencies: [
+                "DLQWorkerService", "Contracts", "MessageBus", "NATS", "Storage", "Postgres", "Bootstrap",
+                "TestSupport",
+                lifecycle, log,
+            ]
+        ),
         .testTarget(name: "PeerHubCoreTests", dependencies: ["PeerHubCore", "Contracts"]),
         .testTarget(name: "SupervisorCoreTests", dependencies: ["SupervisorCore", "Contracts"]),
         .testTarget(

@@ -77,6 +77,28 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     /// Where a message goes that `subject`'s consumer gave up on.
     package static func deadLetter(_ subject: String) -> Subject { Subject("dlq.\(subject)") }
 
+    /// What a dead letter's subject says about where the message was meant to go; nil for every other subject.
+    package static func original(ofDeadLetter text: String) -> String? {
+        text.hasPrefix("dlq.") ? String(text.dropFirst(4)) : nil
+    }
+
+    /// Whether messages on this subject belong to one attempt at a task.
+    package static func carriesAttempt(_ text: String) -> Bool {
+        text.hasPrefix("work.") || text.hasPrefix("results.")
+    }
+
+    /// Whether messages on this subject are work for agents.
+    package static func isWork(_ text: String) -> Bool { text.hasPrefix("work.") }
+
+    /// Subjects, with `*` for ids, whose consumers stand any message twice.
+    package static let fencedFamilies = [
+        "prc.*.request", "prc.*.response", "prc.*.decision", "supervisor.escalation", "supervisor.resolution.*",
+        "sandbox.execute", "sandbox.result.*",
+    ]
+
+    /// What dead letters may never wait on: nobody else would hear of these.
+    package static let escalationsPrefix = "supervisor.escalation"
+
     /// Patterns that subscriptions, streams and consumers listen on.
     package enum Pattern {
         package static let allWork = "work.>"

@@ -3,7 +3,7 @@ internal import Logging
 internal import NATS
 
 /// One `consume` call at work: pull, read, hand over, settle.
-struct BatchConsumer<Message: WireMessage>: Sendable {
+struct BatchConsumer<Message: BusPayload>: Sendable {
     let bus: MessageBus
     let pull: PullConsumer
     let batchMax: Int

@@ -55,6 +55,7 @@ extension BusError {
     /// Names of the server's `err_code`s, as listed in its `errors.json`.
     enum ServerCode {
         static let consumerNotFound = 10014
+        static let messageNotFound = 10037
         static let insufficientResources = 10023
         static let storageExceeded = 10047
         static let messageNotFound = 10037

@@ -129,10 +129,21 @@ package enum BusTopology {
         ackPendingMax: 8192, waitingMax: 512
     )
 
+    /// All dlq-workers share it: letters to file.
+    package static let deadLetterFiler = Consumer(
+        stream: .deadLetters, name: "dlq-worker", filter: nil, ackWait: ackWait, ackPendingMax: 2048, waitingMax: 64
+    )
+
+    /// All dlq-workers share it: what consumers that are not ours have given up on.
+    package static let advisoryFiler = Consumer(
+        stream: .advisories, name: "dlq-worker-advisories", filter: nil, ackWait: ackWait, ackPendingMax: 1024,
+        waitingMax: 64
+    )
+
     /// The consumers that exist from the start; `work(_:)` ones come with their role.
     package static let consumers: [Consumer] = [
         orchestratorResults, orchestratorDecisions, hubRequests, hubResponses, hubCancels, supervisorEscalations,
-        supervisorAnalyses, orchestratorResolutions,
+        supervisorAnalyses, orchestratorResolutions, deadLetterFiler, advisoryFiler,
     ]
 
     private static func stream(

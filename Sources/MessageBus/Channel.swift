@@ -3,7 +3,7 @@ package import Contracts
 /// Where one type of message travels: its subject, or a pattern of subjects, and nothing else decides the type.
 ///
 /// A channel with a concrete subject can be published on; one with a pattern can be subscribed to or consumed.
-package struct Channel<Message: WireMessage>: Sendable {
+package struct Channel<Message: BusPayload>: Sendable {
     /// A subject or a pattern with wildcards.
     package let subject: String
 
@@ -64,6 +64,13 @@ extension Channel where Message == ReviewCancellation {
 extension Channel where Message == TaskEventBatch {
     package static func events(_ tenant: TenantID) -> Channel { Channel(.events(tenant)) }
     package static var allEvents: Channel { Channel(pattern: Subject.Pattern.allEvents) }
+}
+
+extension Channel where Message == RawPayload {
+    package static var allDeadLetters: Channel { Channel(pattern: Subject.Pattern.allDeadLetters) }
+    /// Every message about a review, whatever it is.
+    package static var allReviewMessages: Channel { Channel(pattern: Subject.Pattern.allReviews) }
+    package static var deliveriesExhausted: Channel { Channel(pattern: Subject.Pattern.deliveriesExhausted) }
 }
 
 extension Channel where Message == CancelNotice {

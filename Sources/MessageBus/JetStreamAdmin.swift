@@ -43,6 +43,16 @@ struct JetStreamAdmin: Sendable {
         return try await call("STREAM.MSG.GET.\(stream.rawValue)", body)
     }
 
+    /// The answer to `STREAM.MSG.GET`; nil when the stream or the message does not exist.
+    func message(_ stream: String, sequence: UInt64) async throws(BusError) -> JSON? {
+        try await call("STREAM.MSG.GET.\(stream)", JSONWriter.object { $0.field("seq", Int(clamping: sequence)) })
+    }
+
+    /// Forgets everything before the number.
+    func purge(_ stream: BusTopology.StreamName, before sequence: Int) async throws(BusError) {
+        _ = try await must("STREAM.PURGE.\(stream.rawValue)", JSONWriter.object { $0.field("seq", sequence) })
+    }
+
     private func must(_ verb: String, _ body: JSON) async throws(BusError) -> JSON {
         guard let answer = try await call(verb, body) else {
             throw BusError(.topologyMissing, "\(verb) found nothing to work on.")

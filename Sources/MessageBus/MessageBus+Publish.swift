@@ -5,7 +5,7 @@ extension MessageBus {
     /// Publishes to the stream that captures the channel's subject and waits until it is stored.
     ///
     /// - Parameter id: what JetStream deduplicates by for two minutes. Retries must use the same one.
-    package func publish<Message>(
+    package func publish<Message: WireMessage>(
         _ message: Message, on channel: Channel<Message>, id: String?, traceparent: String? = nil,
         tenant: TenantID? = nil, timeout: Duration? = nil
     ) async throws(BusError) -> StreamAck {
@@ -25,7 +25,7 @@ extension MessageBus {
     }
 
     /// Core NATS: fire and forget, buffered for a moment while reconnecting.
-    package func send<Message>(
+    package func send<Message: WireMessage>(
         _ message: Message, on channel: Channel<Message>, headers: [String: String] = [:]
     ) throws(BusError) {
         try sendRaw(channel.subject, payload: Array(message.json.bytes), headers: headers)

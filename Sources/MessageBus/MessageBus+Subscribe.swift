@@ -5,7 +5,7 @@ package import NATS
 extension MessageBus {
     /// Core NATS: every message of the channel from now on, to every subscriber. What cannot be read is counted,
     /// logged and passed over. A subscriber slower than `bufferCount` messages loses the overflow.
-    package func subscribe<Message>(
+    package func subscribe<Message: WireMessage>(
         _ channel: Channel<Message>, bufferCount: Int = 1024
     ) throws(BusError) -> MessageSequence<Message> {
         MessageSequence(

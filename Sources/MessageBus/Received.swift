@@ -3,7 +3,7 @@ package import FoundationEssentials
 internal import NATS
 
 /// A message as a consumer hands it out, with what the wire knows about it.
-package struct Received<Message: WireMessage>: Sendable {
+package struct Received<Message: BusPayload>: Sendable {
     package let message: Message
     let delivery: Delivery
 
@@ -16,6 +16,7 @@ package struct Received<Message: WireMessage>: Sendable {
     package var deliveryCount: Int { Int(clamping: delivery.deliveryCount) }
     /// When the stream stored it.
     package var storedAt: Date { delivery.storedAt }
+    package var headers: [String: String] { delivery.message.headers }
     package var messageID: String? { delivery.message.headers[MessageHeader.messageID] }
     package var traceparent: String? { delivery.message.headers[MessageHeader.traceparent] }
     package var tenant: TenantID? { delivery.message.headers[MessageHeader.tenant].flatMap { TenantID($0) } }
@@ -34,9 +35,9 @@ extension Delivery {
     var storedAt: Date { Date(timeIntervalSince1970: Double(timestampNanoseconds) / 1e9) }
 
     /// The message itself, read as `Message`, or why it cannot be.
-    func decode<Message: WireMessage>(_: Message.Type) -> Result<Received<Message>, JSONError> {
+    func decode<Message: BusPayload>(_: Message.Type) -> Result<Received<Message>, JSONError> {
         do throws(JSONError) {
-            return .success(Received(message: try Message(json: JSON(parsing: message.payload)), delivery: self))
+            return .success(Received(message: try Message(payload: message.payload), delivery: self))
         } catch {
             return .failure(error)
         }

@@ -13,6 +13,7 @@ import Testing
         ("Services/AgentWorker/Core", ["Contracts"]),
         ("Services/PeerHub/Core", ["Contracts"]),
         ("Services/Supervisor/Core", ["Contracts"]),
+        ("Services/DLQWorker/Core", ["Contracts"]),
         ("Drivers/Threads", ["CLinux", "Glibc"]),
         ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Redis", ["CHiredis", "COpenSSL", "DriverThreads", "Glibc", "Logging"]),
@@ -61,6 +62,15 @@ import Testing
             ]
         ),
         ("Services/Supervisor/Main", ["SupervisorService", "Bootstrap", "ArgumentParser", "Logging"]),
+        (
+            "Services/DLQWorker/Service",
+            [
+                "DLQWorkerCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap", "NATS",
+                "Postgres", "Redis", "AsyncHTTPClient", "Foundation", "NIOCore", "NIOHTTP1", "Logging",
+                "ServiceLifecycle",
+            ]
+        ),
+        ("Services/DLQWorker/Main", ["DLQWorkerService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/PeerHub/Main", ["PeerHubService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),

@@ -36,7 +36,8 @@ struct Doctor: Sendable {
         ]
         if geteuid() == 0 { findings.append(account()) }
         findings += [
-            sibling("orchestrator"), sibling("peer-hub"), sibling("supervisor"), sibling("agent-worker"), migrations(),
+            sibling("orchestrator"), sibling("peer-hub"), sibling("supervisor"), sibling("dlq-worker"),
+            sibling("agent-worker"), migrations(),
         ]
         findings += [dataFolder(), diskSpace(), port(), strays()]
         var python = program("python3", package: "python3")

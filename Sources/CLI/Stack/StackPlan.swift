@@ -83,6 +83,16 @@ struct StackPlan: Sendable {
         )
     }
 
+    /// One dlq-worker, like the peer hub.
+    func dlqWorker() throws(CLIError) -> ProcessSpec {
+        var environment = try orchestratorEnvironment(index: 0)
+        environment["GOLDEN_HTTP_PORT"] = "0"
+        return ProcessSpec(
+            name: "dlq-worker", executable: try Sibling.path("dlq-worker", environment: caller), arguments: ["serve"],
+            environment: environment, stopWithin: .seconds(35), probe: .alive(.milliseconds(300))
+        )
+    }
+
     /// The echo agent for `developer`, unless a command was given for that role, and one agent for each command.
     func agents() throws(CLIError) -> [ProcessSpec] {
         let program = try Sibling.path("agent-worker", environment: caller)

@@ -10,7 +10,7 @@ extension Supervisor {
     func batches() throws(CLIError) -> [Batch] {
         var orchestrators: [ProcessSpec] = []
         for index in 0..<plan.options.orchestrators { orchestrators.append(try plan.orchestrator(index)) }
-        let agents = try [plan.peerHub(), plan.supervisor()] + plan.agents()
+        let services = try [plan.peerHub(), plan.supervisor(), plan.dlqWorker()] + plan.agents()
         return [
             try stores(),
             Batch(
@@ -24,7 +24,7 @@ extension Supervisor {
                     await step("starting the orchestrator")
                 }, late: orchestrators
             ),
-            Batch(meanwhile: { await step("starting the peer hub, the supervisor and the agents") }, late: agents),
+            Batch(meanwhile: { await step("starting the other services and the agents") }, late: services),
         ]
     }
 

@@ -5,6 +5,7 @@ package enum Permission: String, Sendable, CaseIterable {
     case taskCancel = "task.cancel"
     case taskApprove = "task.approve"
     case agentRead = "agent.read"
+    case dlqRead = "dlq.read"
     case dlqReplay = "dlq.replay"
     case budgetUse = "budget.use"
     case budgetRead = "budget.read"

@@ -26,7 +26,7 @@ package enum Role: String, Sendable, CaseIterable {
         case .operator:
             [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead,
-                .dlqReplay, .breakerRead, .breakerReset, .auditRead, .limitsRead,
+                .dlqRead, .dlqReplay, .breakerRead, .breakerReset, .auditRead, .limitsRead,
                 .webhookRead, .webhookManage,
                 .learningRead, .learningPropose,
                 .reviewRead, .reviewVote,

@@ -26,4 +26,7 @@ package enum MessageHeader {
     package static let originalID = "Golden-Original-Id"
     /// On a replayed message: the dead letter's id.
     package static let replayOf = "Golden-Replay-Of"
+
+    /// Whether a header tells of a message's death, or is the server's: those are not sent again.
+    package static func isStory(_ name: String) -> Bool { name.hasPrefix("Golden-") || name.hasPrefix("Nats-") }
 }

@@ -1,13 +1,29 @@
 package import FoundationEssentials
 
+/// What a consumer can read off the bus.
+package protocol BusPayload: Sendable {
+    init(payload: [UInt8]) throws(JSONError)
+}
+
+/// Bytes as they came, whatever they are.
+package struct RawPayload: BusPayload {
+    package let bytes: [UInt8]
+
+    package init(payload: [UInt8]) {
+        bytes = payload
+    }
+}
+
 /// A message on the bus: one JSON object with `"v": 1`; readers ignore fields they do not know.
-package protocol WireMessage: Sendable {
+package protocol WireMessage: BusPayload {
     init(json: JSON) throws(JSONError)
     /// Writes every field but the version.
     func write(to writer: inout JSONWriter)
 }
 
 extension WireMessage {
+    package init(payload: [UInt8]) throws(JSONError) { try self.init(json: JSON(parsing: payload)) }
+
     /// The message as it goes over the wire.
     package var json: JSON {
         JSONWriter.object { writer in

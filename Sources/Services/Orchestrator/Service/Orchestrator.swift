@@ -90,12 +90,12 @@ package struct Orchestrator: Sendable {
             title: "Golden", version: Version.current,
             schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas + RateLimitAPI.schemas
                 + Webhooks.schemas + GovernanceAPI.schemas + ReviewAPI.schemas + WorkflowAPI.schemas
-                + EscalationAPI.schemas
+                + EscalationAPI.schemas + DeadLetterAPI.schemas
         )
         var routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
             + webhooks.routes + GovernanceAPI(store: stores.governance).routes + work.workflows.routes
-            + work.escalations.routes + health.routes
+            + work.escalations.routes + work.deadLetters.routes + health.routes
             + ReviewAPI(store: stores.reviews, tasks: stores.tasks, bus: bus).routes
         let operations = Set(routes.map(\.operation.id) + RateLimitAPI.operationIDs)
         try configuration.rateLimits.checkRoutes(operations)
@@ -119,6 +119,7 @@ struct Stores: Sendable {
     let taskReviews: TaskReviewStore
     let workflows: WorkflowStore
     let escalations: EscalationStore
+    let deadLetters: DeadLetterStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -140,6 +141,7 @@ struct Stores: Sendable {
         taskReviews = TaskReviewStore(pool: pool)
         workflows = WorkflowStore(pool: pool)
         escalations = EscalationStore(pool: pool)
+        deadLetters = DeadLetterStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.
@@ -161,6 +163,7 @@ struct Work: Sendable {
     let api: TaskAPI
     let workflows: WorkflowAPI
     let escalations: EscalationAPI
+    let deadLetters: DeadLetterAPI
     let services: [any Service]
 
     init(
@@ -206,6 +209,7 @@ struct Work: Sendable {
         let submitter = TaskSubmitter(
             tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
             budgetDefault: configuration.taskBudgetTokens)
+        deadLetters = DeadLetterAPI(store: stores.deadLetters, tasks: stores.tasks, submitter: submitter)
         api = TaskAPI(
             store: stores.tasks, submitter: submitter, judge: judge, tokens: tokens, hub: hub, agents: agents,
             agentStore: stores.agents, bus: bus, reviews: stores.reviews, workflows: decider.workflows,

@@ -1,0 +1,90 @@
+internal import Bootstrap
+internal import Contracts
+internal import DLQWorkerCore
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import ServiceLifecycle
+internal import Storage
+
+/// Files what our own consumers gave up on. A letter is acknowledged once it is in Postgres; one that comes again
+/// changes nothing.
+final class LetterIntake: Service {
+    static let batchMax = 128
+
+    private let bus: MessageBus
+    private let store: DeadLetterStore
+    private let instruments: DLQInstruments
+    private let logger: Logger
+
+    init(bus: MessageBus, store: DeadLetterStore, instruments: DLQInstruments, logger: Logger) {
+        self.bus = bus
+        self.store = store
+        self.instruments = instruments
+        self.logger = logger
+    }
+
+    func run() async throws {
+        try await runUntilShutdown {
+            try await self.bus.consume(.allDeadLetters, as: BusTopology.deadLetterFiler, batchMax: Self.batchMax) {
+                try await self.file($0)
+            }
+        }
+    }
+
+    private func file(_ batch: [Received<RawPayload>]) async throws -> [Settlement] {
+        let letters = batch.map(Self.letter)
+        let new = Set(try await store.file(letters))
+        for letter in letters where new.contains(letter.messageID) {
+            instruments.filed(letter)
+            logger.warning(
+                "filed a dead letter",
+                metadata: [
+                    "subject": "\(letter.subject)", "reason": "\(letter.reason)", "error": "\(letter.error ?? "")",
+                    "tenant": "\(letter.tenant?.text ?? "-")", "task_id": "\(letter.task?.description ?? "-")",
+                ]
+            )
+        }
+        return batch.map { _ in .acknowledge }
+    }
+
+    static func letter(_ received: Received<RawPayload>) -> FiledLetter {
+        let headers = received.headers
+        let subject = Subject.original(ofDeadLetter: received.subject) ?? received.subject
+        let error = headers[MessageHeader.error]
+        return FiledLetter(
+            // Whoever published without an id is told apart by the stream's number.
+            messageID: received.messageID ?? "dlq:DLQ:\(received.sequence)", subject: subject,
+            family: DeadLetterCause.family(of: subject), fingerprint: DeadLetterCause.fingerprint(of: error ?? ""),
+            payload: received.message.bytes, headers: Storable.headers(headers), tenant: received.tenant,
+            task: DeadLetterCause.task(in: subject) ?? ReplayRules.task(in: received.message.bytes),
+            reason: Storable.text(headers[MessageHeader.reason] ?? "unknown"), error: error.map(Storable.text),
+            errorCount: headers[MessageHeader.attempts].flatMap { Int($0) } ?? 1,
+            stream: headers[MessageHeader.stream].map(Storable.text),
+            streamSequence: headers[MessageHeader.sequence].flatMap { Int($0) },
+            consumer: headers[MessageHeader.consumer].map(Storable.text),
+            firstSeen: headers[MessageHeader.firstSeen].flatMap(Timestamp.date) ?? received.storedAt,
+            lastSeen: headers[MessageHeader.lastSeen].flatMap(Timestamp.date) ?? received.storedAt
+        )
+    }
+}
+
+/// What strangers wrote, made fit for a text column: without NUL, and bounded.
+enum Storable {
+    static let textBytesMax = 4096
+    static let headersMax = 64
+
+    static func text(_ text: String) -> String {
+        let clean = text.contains("\0") ? text.replacing("\0", with: "�") : text
+        return clean.utf8.count <= textBytesMax
+            ? clean : String(decoding: clean.utf8.prefix(textBytesMax), as: UTF8.self)
+    }
+
+    static func headers(_ headers: [String: String]) -> [String: String] {
+        var kept: [String: String] = [:]
+        for (name, value) in headers.sorted(by: { $0.key < $1.key }).prefix(headersMax) {
+            kept[text(name)] = text(value)
+        }
+        return kept
+    }
+}

@@ -1,0 +1,221 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import HTTPEdge
+internal import HTTPTypes
+internal import Hummingbird
+internal import Storage
+
+/// Asking for replays and following them. A replay is a row that a dlq-worker carries out, so that it survives both.
+extension DeadLetterAPI {
+    static let rateRange = 1...100_000
+    static let rateDefault = 1000
+    static let reasonMax = 500
+    static let sampleMax = 10
+    static let replaysMax = 100
+    /// An edited message, with room for JSON's escapes.
+    static let replayBytesMax = 6 << 20
+    /// How long the replay of one letter is waited for.
+    static let oneTimeout: Duration = .seconds(3)
+    static let pollInterval: Duration = .milliseconds(100)
+
+    // MARK: One letter
+
+    func replayOne(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        let letter = try await find(context).letter
+        guard letter.resolution == nil else { throw Self.resolvedBefore }
+        var payload: String?
+        var reason: String?
+        if let json = try await request.readOptionalJSON(limit: Self.replayBytesMax) {
+            var body = try JSONReader(json)
+            payload = try Self.payload(&body)
+            reason = try Self.reason(&body)
+            try body.refuseUnknown()
+        }
+        if let response = try await submitAnew(letter, principal, context) { return response }
+        let replay = try await begin(
+            DeadLetterFilter(ids: [letter.id]), payload: payload, rate: 1, reason: reason, principal)
+        // A worker looks four times a second; who does not want to wait follows the replay.
+        let ended = try await follow(replay, tenant: principal.tenant, until: .now + Self.oneTimeout)
+        return .json(
+            DeadLetterView.replay(ended),
+            status: ended.state == .done ? .ok : .accepted, headers: [.location: "/dlq/replays/\(replay.id)"]
+        )
+    }
+
+    /// What was edited must be a message of this build's form; whether its consumer takes it, the consumer says.
+    private static func payload(_ body: inout JSONReader) throws(JSONError) -> String? {
+        guard let payload = body.optional("payload") else { return nil }
+        var message = try JSONReader(payload, path: "payload")
+        try message.requireVersion()
+        return payload.text
+    }
+
+    private static func reason(_ body: inout JSONReader) throws(JSONError) -> String? {
+        guard let reason = try body.optionalString("reason") else { return nil }
+        guard (1...reasonMax).contains(reason.unicodeScalars.count) else {
+            throw body.error("reason", "must be 1 to \(reasonMax) characters")
+        }
+        return reason
+    }
+
+    /// A task that has ended is not revived: its work becomes a new task, once, that names the old one. Nil when the
+    /// letter is no work, or its task goes on.
+    private func submitAnew(
+        _ letter: DeadLetter, _ principal: Principal, _ context: EdgeRequestContext
+    ) async throws -> Response? {
+        guard let id = letter.task, Subject.isWork(letter.originalSubject),
+            let old = try await tasks.find(id, tenant: principal.tenant), old.task.state.isTerminal
+        else { return nil }
+        try context.require(.taskCreate)
+        var labels = old.task.labels
+        if labels.count < TaskSubmission.labelsMax { labels["replay_of"] = id.description }
+        let submission = TaskSubmission(
+            name: old.task.name, workflow: old.task.workflow, project: old.task.project, role: old.task.role,
+            priority: old.task.priority, labels: labels, budgetTokens: old.task.budgetTokens,
+            callback: old.task.callback, input: old.input
+        )
+        let result = try await submitter.submit(
+            submission, body: JSONWriter.object { $0.field("replay_of", letter.id.description) },
+            key: "replay:\(letter.id)", principal: principal, traceparent: context.trace.traceparent
+        )
+        switch result {
+        case .accepted(let stored), .replayed(let stored):
+            _ = try await store.resolve(
+                letter.id, tenant: principal.tenant, by: principal.subject, notes: "submitted anew: \(stored.location)")
+            return .json(
+                stored.body, status: HTTPResponse.Status(code: stored.status), headers: [.location: stored.location])
+        case .keyReused: throw Self.resolvedBefore
+        }
+    }
+
+    // MARK: Many letters
+
+    func replayMany(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
+        var body = try JSONReader(try await request.readJSON(limit: Self.bodyBytesMax))
+        let filter = try DeadLetterFilter(from: &body)
+        let isEverything = try body.optionalBool("everything") ?? false
+        let isDryRun = try body.optionalBool("dry_run") ?? false
+        let rate = try body.optionalInt("rate") ?? Self.rateDefault
+        let reason = try Self.reason(&body)
+        try body.refuseUnknown()
+        guard Self.rateRange.contains(rate) else {
+            throw body.error("rate", "must be from \(Self.rateRange.lowerBound) to \(Self.rateRange.upperBound)")
+        }
+        guard isEverything != !filter.isEverything else {
+            throw body.error(
+                "everything",
+                isEverything
+                    ? "stands alone: leave the conditions out" : "must be true when no condition is given")
+        }
+        if isDryRun { return try await rehearse(filter, tenant: principal.tenant) }
+        let replay = try await begin(filter, payload: nil, rate: rate, reason: reason, principal)
+        return .json(
+            DeadLetterView.replay(replay), status: .accepted, headers: [.location: "/dlq/replays/\(replay.id)"])
+    }
+
+    /// How many letters are meant, and the first of them. Nothing is sent.
+    private func rehearse(_ filter: DeadLetterFilter, tenant: TenantID) async throws -> Response {
+        let count = try await store.count(filter, tenant: tenant)
+        let sample = try await store.list(
+            DeadLetterPage(tenant: tenant, filter: filter, isResolved: false, limit: Self.sampleMax))
+        return .json(
+            JSONWriter.object { writer in
+                writer.field("dry_run", true)
+                writer.field("total", count)
+                writer.field("sample", array: { for letter in sample { $0.element(DeadLetterView.summary(letter)) } })
+            }
+        )
+    }
+
+    private func begin(
+        _ filter: DeadLetterFilter, payload: String?, rate: Int, reason: String?, _ principal: Principal
+    ) async throws -> Replay {
+        var random = SystemRandomNumberGenerator()
+        let id = ReplayID(TaskID(at: Date(), random: (random.next(), random.next())).uuid)
+        return try await store.begin(
+            ReplayRequest(
+                id: id, tenant: principal.tenant, filter: filter, payload: payload, rate: rate,
+                requestedBy: principal.subject, reason: reason)
+        )
+    }
+
+    // MARK: Following
+
+    func listReplays(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let query = try QueryReader(request)
+        try query.refuseUnknown()
+        let replays = try await store.replays(
+            tenant: try context.requirePrincipal().tenant, limit: Self.replaysMax)
+        return .json(
+            JSONWriter.object { writer in
+                writer.field("replays", array: { for replay in replays { $0.element(DeadLetterView.replay(replay)) } })
+            }
+        )
+    }
+
+    func showReplay(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let query = try QueryReader(request)
+        try query.refuseUnknown()
+        return .json(DeadLetterView.replay(try await findReplay(context)))
+    }
+
+    /// The replay as it stands, or its progress as it is made: one event for each change, the last when it is over.
+    func followReplay(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let query = try QueryReader(request)
+        try query.refuseUnknown()
+        let replay = try await findReplay(context)
+        guard request.prefersEventStream else { return .json(DeadLetterView.replay(replay)) }
+        let store = store
+        let stream = EventStream { last in
+            while true {
+                guard let now = try await store.replay(replay.id, tenant: replay.tenant) else {
+                    return EventPage(events: [], isLast: true)
+                }
+                if now.version > last {
+                    let event = ServerSentEvent(
+                        id: now.version, name: now.state == .running ? "progress" : now.state.rawValue,
+                        data: DeadLetterView.replay(now).text)
+                    return EventPage(events: [event], isLast: now.state != .running)
+                }
+                try await Task.sleep(for: Self.pollInterval)
+            }
+        }
+        return stream.response(to: request, context, after: try request.lastEventID() ?? 0)
+    }
+
+    func stop(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let replay = try await findReplay(context)
+        guard let stopped = try await store.stop(replay.id, tenant: replay.tenant) else {
+            throw Problem(.conflict, "The replay is not running. Nothing was changed.")
+        }
+        return .json(DeadLetterView.replay(stopped))
+    }
+
+    func resume(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let replay = try await findReplay(context)
+        guard let resumed = try await store.resume(replay.id, tenant: replay.tenant) else {
+            throw Problem(.conflict, "The replay is not stopped. Nothing was changed.")
+        }
+        return .json(DeadLetterView.replay(resumed))
+    }
+
+    private func findReplay(_ context: EdgeRequestContext) async throws -> Replay {
+        guard let id = ReplayID(context.path("id")),
+            let found = try await store.replay(id, tenant: try context.requirePrincipal().tenant)
+        else { throw Problem.notFound("replay") }
+        return found
+    }
+
+    private func follow(
+        _ replay: Replay, tenant: TenantID, until deadline: ContinuousClock.Instant
+    ) async throws -> Replay {
+        var latest = replay
+        while latest.state == .running, .now < deadline {
+            try await Task.sleep(for: Self.pollInterval)
+            latest = try await store.replay(replay.id, tenant: tenant) ?? latest
+        }
+        return latest
+    }
+}

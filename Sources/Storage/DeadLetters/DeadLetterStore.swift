@@ -1,0 +1,179 @@
+package import Contracts
+package import FoundationEssentials
+package import Postgres
+
+/// Which letters a listing shows.
+package struct DeadLetterPage: Sendable {
+    package let tenant: TenantID
+    package var filter: DeadLetterFilter
+    /// Both when nil.
+    package var isResolved: Bool?
+    /// Only letters before this one in the list.
+    package var after: (at: Date, id: DeadLetterID)?
+    package var limit: Int
+
+    package init(
+        tenant: TenantID, filter: DeadLetterFilter = DeadLetterFilter(), isResolved: Bool? = nil,
+        after: (at: Date, id: DeadLetterID)? = nil, limit: Int
+    ) {
+        self.tenant = tenant
+        self.filter = filter
+        self.isResolved = isResolved
+        self.after = after
+        self.limit = limit
+    }
+}
+
+package struct DeadLetterCount: Sendable, Equatable {
+    package let unresolved: Int
+    /// Those on subjects that may not wait.
+    package let critical: Int
+
+    package init(unresolved: Int, critical: Int) {
+        self.unresolved = unresolved
+        self.critical = critical
+    }
+}
+
+/// The dead letters and their replays.
+package final class DeadLetterStore: Sendable {
+    /// After this a worker that says nothing has lost its replay. Less than the window in which the bus knows a message
+    /// id again, so that what was sent and not noted is not stored twice.
+    package static let leaseSeconds: Double = 30
+    package static let groupsMax = 200
+
+    private let pool: PostgresPool
+
+    package init(pool: PostgresPool) {
+        self.pool = pool
+    }
+
+    // MARK: Filing
+
+    /// Files letters; answers the message ids of those that are new.
+    package func file(_ letters: [FiledLetter]) async throws -> [String] {
+        guard !letters.isEmpty else { return [] }
+        return try await pool.execute(FileDeadLetters(letters: letters))
+    }
+
+    // MARK: Looking
+
+    package func list(_ page: DeadLetterPage) async throws -> [DeadLetter] {
+        try await pool.execute(ListDeadLetters(page: page))
+    }
+
+    package func find(_ id: DeadLetterID, tenant: TenantID) async throws -> DeadLetterDocument? {
+        try await pool.execute(FindDeadLetter(id: id, tenant: tenant)).first
+    }
+
+    package func groups(_ filter: DeadLetterFilter, tenant: TenantID) async throws -> [DeadLetterGroup] {
+        try await pool.execute(GroupDeadLetters(filter: filter, tenant: tenant, limit: Self.groupsMax))
+    }
+
+    package func count(_ filter: DeadLetterFilter, tenant: TenantID) async throws -> Int {
+        try await pool.execute(CountMatches(filter: filter, tenant: tenant)).first ?? 0
+    }
+
+    /// Of the whole installation.
+    package func count(criticalPrefix: String) async throws -> DeadLetterCount {
+        try await pool.execute(CountDeadLetters(criticalPrefix: criticalPrefix)).first
+            ?? DeadLetterCount(unresolved: 0, critical: 0)
+    }
+
+    // MARK: Closing
+
+    /// False when it was resolved before, or is not there.
+    package func resolve(_ id: DeadLetterID, tenant: TenantID, by: String, notes: String) async throws -> Bool {
+        try await pool.execute(ResolveDeadLetter(id: id, tenant: tenant, by: by, notes: notes)).first ?? false
+    }
+
+    /// Takes letters out of the table that were resolved long ago, once `archive` has kept them.
+    package func retire(
+        olderThan age: Duration, limit: Int, archive: @escaping @Sendable ([DeadLetterDocument]) throws -> Void
+    ) async throws -> Int {
+        try await pool.transaction { tx in
+            let old = try tx.execute(TakeOldLetters(olderThanSeconds: Double(age.components.seconds), limit: limit))
+            if !old.isEmpty { try archive(old) }
+            return old.count
+        }
+    }
+
+    // MARK: Replaying
+
+    package func begin(_ request: ReplayRequest) async throws -> Replay {
+        guard let replay = try await pool.execute(BeginReplay(request: request)).first else {
+            throw StoreError(.guardFailed, "A replay could not be stored. Nothing was replayed.")
+        }
+        return replay
+    }
+
+    package func replay(_ id: ReplayID, tenant: TenantID) async throws -> Replay? {
+        try await pool.execute(FindReplay(id: id, tenant: tenant)).first
+    }
+
+    package func replays(tenant: TenantID, limit: Int) async throws -> [Replay] {
+        try await pool.execute(ListReplays(tenant: tenant, limit: limit))
+    }
+
+    /// Nil when it is not running.
+    package func stop(_ id: ReplayID, tenant: TenantID) async throws -> Replay? {
+        try await pool.execute(TurnReplay(id: id, tenant: tenant, from: .running, to: .stopped)).first
+    }
+
+    /// Nil when it is not stopped.
+    package func resume(_ id: ReplayID, tenant: TenantID) async throws -> Replay? {
+        try await pool.execute(TurnReplay(id: id, tenant: tenant, from: .stopped, to: .running)).first
+    }
+
+    /// The running replay that has waited longest, for one worker.
+    package func claim() async throws -> ClaimedReplay? {
+        try await pool.execute(ClaimReplay(leaseSeconds: Self.leaseSeconds)).first
+    }
+
+    package func next(of replay: Replay, limit: Int) async throws -> [LetterInHand] {
+        try await pool.execute(NextLetters(replay: replay, limit: limit))
+    }
+
+    package func tasks(_ ids: Set<TaskID>) async throws -> [TaskID: LetterTask] {
+        guard !ids.isEmpty else { return [:] }
+        let found = try await pool.execute(FindLetterTasks(ids: Array(ids)))
+        return Dictionary(found.map { ($0.id, $0) }) { first, _ in first }
+    }
+
+    /// Writes down what became of a batch and how far the replay has come, in one transaction.
+    ///
+    /// - Returns: the replay as it stands; nil when the worker has lost it, and then only the letters are settled.
+    package func advance(
+        _ claim: ClaimedReplay, past last: LetterInHand?, fates: [LetterFate], isDone: Bool
+    ) async throws -> Replay? {
+        let sent = fates.count { $0.outcome == .replayed }
+        let advance = AdvanceReplay(
+            claim: claim, last: last, replayed: sent, skipped: fates.count - sent, isDone: isDone,
+            leaseSeconds: Self.leaseSeconds
+        )
+        return try await pool.transaction { tx in
+            if !fates.isEmpty {
+                _ = try tx.execute(
+                    SettleLetters(fates: fates, by: claim.replay.requestedBy, replay: claim.replay.id))
+            }
+            return try tx.finish(advance).first
+        }
+    }
+
+    /// Takes letters that a policy answers by itself; each of them once, whatever becomes of the taker.
+    package func takeAnswerable(
+        reasons: [String], families: [String], olderThan age: Duration, limit: Int
+    ) async throws -> [LetterInHand] {
+        try await pool.execute(
+            TakeAnswerable(
+                reasons: reasons, families: families, minAgeSeconds: Double(age.components.seconds), limit: limit))
+    }
+
+    package func settle(_ fates: [LetterFate], by: String) async throws {
+        guard !fates.isEmpty else { return }
+        try await pool.execute(SettleLetters(fates: fates, by: by, replay: nil))
+    }
+
+    /// Throws unless the tables are there.
+    package func checkSchema() async throws { _ = try await count(criticalPrefix: ".") }
+}

@@ -1,0 +1,209 @@
+import Contracts
+import Foundation
+import MessageBus
+import Postgres
+import Storage
+import Testing
+
+@Suite(.serialized) struct `Dead letters` {
+    static let hostile: [[UInt8]] = [
+        [], [0], [0xFF, 0xFE, 0x00, 0x41], Array("{\"v\":1}".utf8), Array("'; DROP TABLE tasks; --".utf8),
+        Array(repeating: 0x41, count: 1 << 20), Array("\u{202E}\u{0}\n".utf8),
+    ]
+
+    @Test func `any bytes are filed once, exactly, with their story`() async throws {
+        try await WorkerUnderTest.run { test in
+            let workers = [try await test.worker(), try await test.worker()]
+            for (index, bytes) in Self.hostile.enumerated() {
+                for _ in 1...2 { try await test.bury(bytes, subject: "results.developer.x", id: "letter-\(index)") }
+            }
+            let found = try await test.letters(Self.hostile.count)
+            #expect(found.count == Self.hostile.count)
+            var payloads: Set<[UInt8]> = []
+            for letter in found {
+                let document = try #require(try await test.store.find(letter.id, tenant: WorkerUnderTest.tenant))
+                payloads.insert(document.payload)
+                #expect(letter.reason == "undecodable" && letter.error == "bad" && letter.errorCount == 5)
+                #expect(document.headers.text.contains(#""kept":"yes""#) || document.headers.text.contains("kept"))
+            }
+            #expect(payloads == Set(Self.hostile))
+            for worker in workers { await worker.stop() }
+        }
+    }
+
+    @Test func `ten thousand letters of twelve causes are twelve lines`() async throws {
+        try await WorkerUnderTest.run { test in
+            let letters = (0..<10_000).map { number in
+                FiledLetter(
+                    messageID: "m\(number)", subject: "results.developer.\(UUID())", family: "results.developer.*",
+                    fingerprint: "cause \(number % 12)", payload: Array("{}".utf8), headers: [:],
+                    tenant: WorkerUnderTest.tenant, task: nil, reason: "undecodable", error: "cause \(number % 12)",
+                    errorCount: 1, stream: nil, streamSequence: nil, consumer: nil, firstSeen: nil, lastSeen: nil)
+            }
+            for start in stride(from: 0, to: letters.count, by: 1000) {
+                _ = try await test.store.file(Array(letters[start..<(start + 1000)]))
+            }
+            let groups = try await test.store.groups(DeadLetterFilter(), tenant: WorkerUnderTest.tenant)
+            #expect(groups.count == 12)
+            #expect(groups.reduce(0) { $0 + $1.count } == 10_000)
+            let one = try await test.store.count(
+                DeadLetterFilter(cause: groups[0].cause), tenant: WorkerUnderTest.tenant)
+            #expect(one == groups[0].count)
+        }
+    }
+
+    @Test func `a replay sends each letter again once, without the story of its death`() async throws {
+        try await WorkerUnderTest.run { test in
+            let worker = try await test.worker()
+            let heard = try test.bus.subscribeRaw(Channel<RawPayload>.replayProbe, bufferCount: 64)
+            for number in 1...5 {
+                try await test.bury(Array("{\"n\":\(number)}".utf8), subject: "prc.x.probe", id: "p\(number)")
+            }
+            _ = try await test.letters(5)
+            let ended = try await test.end(of: test.begin(DeadLetterFilter(subject: "prc.>")))
+            #expect(ended.state == .done && ended.replayed == 5 && ended.skipped == 0)
+            var bodies: Set<String> = []
+            for await message in heard {
+                bodies.insert(String(decoding: message.payload, as: UTF8.self))
+                #expect(message.headers[MessageHeader.replayOf] != nil)
+                #expect(message.headers[MessageHeader.reason] == nil && message.headers["kept"] == "yes")
+                if bodies.count == 5 { break }
+            }
+            #expect(bodies.count == 5)
+            #expect(try await test.letters(5, isResolved: true).allSatisfy { $0.replayCount == 1 })
+            let again = try await test.end(of: test.begin(DeadLetterFilter(subject: "prc.>")))
+            #expect(again.total == 0 && again.replayed == 0)
+            await worker.stop()
+        }
+    }
+
+    @Test func `a replay that was stopped goes on where it was, with another worker`() async throws {
+        try await WorkerUnderTest.run { test in
+            var worker = try await test.worker()
+            let letters = (0..<400).map { number in
+                FiledLetter(
+                    messageID: "m\(number)", subject: "prc.x.probe", family: "prc.x.probe", fingerprint: "f",
+                    payload: Array("{}".utf8), headers: [:], tenant: WorkerUnderTest.tenant, task: nil, reason: "r",
+                    error: nil, errorCount: 1, stream: nil, streamSequence: nil, consumer: nil, firstSeen: nil,
+                    lastSeen: nil)
+            }
+            _ = try await test.store.file(letters)
+            let replay = try await test.begin(DeadLetterFilter(reason: "r"), rate: 50)
+            // One batch is a second's worth.
+            var now = replay
+            while now.replayed == 0 {
+                now = try #require(try await test.store.replay(replay.id, tenant: replay.tenant))
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            _ = try #require(try await test.store.stop(replay.id, tenant: replay.tenant))
+            await worker.kill()
+            let stopped = try await test.end(of: replay)
+            #expect(stopped.state == .stopped && stopped.replayed < 400)
+            worker = try await test.worker()
+            _ = try #require(try await test.store.resume(replay.id, tenant: replay.tenant))
+            try await test.pool.execute(HurryReplay(id: replay.id))
+            let ended = try await test.end(of: replay)
+            #expect(ended.state == .done)
+            #expect(try await test.letters(400, isResolved: true).allSatisfy { $0.replayCount == 1 })
+            await worker.stop()
+        }
+    }
+
+    @Test func `letters of an unknown task stay for people, what no stream takes too`() async throws {
+        try await WorkerUnderTest.run { test in
+            let worker = try await test.worker()
+            try await test.bury(Array("{}".utf8), subject: "results.developer.\(UUID())", id: "a")
+            try await test.bury(Array("{}".utf8), subject: "nowhere.at.all", id: "b")
+            _ = try await test.letters(2)
+            let ended = try await test.end(of: test.begin(DeadLetterFilter()))
+            #expect(ended.replayed == 0 && ended.skipped == 2)
+            let left = try await test.letters(2, isResolved: false)
+            var stories: [String] = []
+            for letter in left {
+                let document = try #require(try await test.store.find(letter.id, tenant: WorkerUnderTest.tenant))
+                stories.append(document.history.text)
+            }
+            #expect(stories.contains { $0.contains("unknown_task") })
+            #expect(stories.contains { $0.contains("not_deliverable") })
+            await worker.stop()
+        }
+    }
+
+    @Test func `a transient cause is answered once by itself`() async throws {
+        try await WorkerUnderTest.run { test in
+            let worker = try await test.worker(["GOLDEN_DLQ_ANSWER_SECONDS": "1"])
+            let session = UUID()
+            try await test.bury(
+                Array("{\"v\":1}".utf8), subject: "prc.\(session.uuidString.lowercased()).request", id: "a",
+                reason: "deliveries_exhausted")
+            let resolved = try await test.letters(1, isResolved: true)
+            #expect(resolved[0].resolution?.by == "policy:retry-once" && resolved[0].replayCount == 1)
+            await worker.stop()
+        }
+    }
+
+    @Test func `what a stranger's consumer gave up on is filed with its bytes`() async throws {
+        try await WorkerUnderTest.run { test in
+            let worker = try await test.worker()
+            let ack = try await test.bus.publishRaw(
+                subject: Subject(stored: "prc.x.probe"), payload: Array("lost".utf8), id: "lost")
+            let advisory = """
+                {"type":"io.nats.jetstream.advisory.v1.max_deliver","stream":"PRC","consumer":"stranger",
+                 "stream_seq":\(ack.sequence),"deliveries":3}
+                """
+            for _ in 1...2 {
+                _ = try await test.bus.publishRaw(
+                    subject: Subject(stored: "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.PRC.stranger"),
+                    payload: Array(advisory.utf8), id: nil)
+            }
+            let letter = try await test.letters(1)[0]
+            let document = try #require(try await test.store.find(letter.id, tenant: WorkerUnderTest.tenant))
+            #expect(document.payload == Array("lost".utf8))
+            #expect(letter.originalSubject == "prc.x.probe" && letter.consumer == "stranger" && letter.errorCount == 3)
+            await worker.stop()
+        }
+    }
+
+    @Test func `resolved letters are archived before they go`() async throws {
+        try await WorkerUnderTest.run { test in
+            let folder = FileManager.default.temporaryDirectory.appending(path: "golden-dlq-\(UUID())")
+            defer { do { try FileManager.default.removeItem(at: folder) } catch { Issue.record(error) } }
+            try await test.pool.execute(PlantOldLetter())
+            let worker = try await test.worker([
+                "GOLDEN_DLQ_ARCHIVE": folder.path(percentEncoded: false), "GOLDEN_DLQ_KEEP_DAYS": "1",
+            ])
+            var lines = ""
+            for _ in 0..<200 where lines.isEmpty {
+                try await Task.sleep(for: .milliseconds(50))
+                guard FileManager.default.fileExists(atPath: folder.path(percentEncoded: false)) else { continue }
+                let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+                if let file = files.first { lines = try String(contentsOf: file, encoding: .utf8) }
+            }
+            #expect(lines.contains(#""original_subject":"work.old""#))
+            #expect(try await test.store.list(DeadLetterPage(tenant: WorkerUnderTest.tenant, limit: 5)).isEmpty)
+            await worker.stop()
+        }
+    }
+}
+
+extension Channel where Message == RawPayload {
+    static var replayProbe: Channel { .allReviewMessages }
+}
+
+/// Lets a replay go as fast as it can, and as if its last worker's lease were over.
+private struct HurryReplay: PostgresStatement {
+    let id: ReplayID
+
+    static let sql = "UPDATE dlq_replays SET rate = 100000, leased_until = NULL WHERE id = $1"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuid(id.uuid) }
+}
+
+private struct PlantOldLetter: PostgresStatement {
+    static let sql = """
+        INSERT INTO dlq_messages (message_id, original_subject, data, tenant_id, reason, resolved, resolved_at)
+        VALUES ('old', 'work.old', '{}', 'acme', 'r', true, clock_timestamp() - interval '2 days')
+        """
+
+    func bind(to bindings: inout PostgresBindings) {}
+}
