@@ -60,7 +60,7 @@ final class SupervisorUnderTest: Sendable {
     private let connection: NATSConnection
     private let port = Mutex(0)
 
-    private static let turnstile = Turnstile(admits: 6)
+    private static let turnstile = Turnstile(admits: 4)
 
     /// Starts the stores, an orchestrator and `supervisors` supervisors, runs `body`, and takes everything down again.
     static func run(
