@@ -58,7 +58,6 @@ extension BusError {
         static let messageNotFound = 10037
         static let insufficientResources = 10023
         static let storageExceeded = 10047
-        static let messageNotFound = 10037
         static let messageTooLarge = 10054
         static let streamNotFound = 10059
         static let storeFailed = 10077

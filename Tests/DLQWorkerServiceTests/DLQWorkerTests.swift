@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import MessageBus
+import NATS
 import Postgres
 import Storage
 import Testing

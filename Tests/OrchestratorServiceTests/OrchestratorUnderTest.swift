@@ -267,7 +267,7 @@ extension OrchestratorUnderTest {
             do {
                 _ = try await bus.publish(report, on: channel, id: nil)
                 return
-            } catch is BusError {
+            } catch {
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
