@@ -43,7 +43,8 @@ struct HandBackTests {
                     return batch.map { _ in .acknowledge }
                 }
             }) {
-                while before.union(rest.entries).count < total { _ = await rest.wait(for: rest.entries.count + 1) }
+                var seen = rest.entries
+                while before.union(seen).count < total { seen = await rest.wait(for: seen.count + 1) }
             }
             // What nobody hands back comes after the acknowledgement's deadline of 30 s.
             #expect(start.duration(to: .now) < .seconds(10))
