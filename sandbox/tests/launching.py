@@ -1,6 +1,6 @@
 """Drives sandbox-launcher as the executor does, for tests, probes and measurements. Python's own library alone.
 
-It follows sandbox/README.md to the letter and knows nothing else of the launcher.
+It follows sandbox/README.md and knows nothing else of the launcher.
 """
 
 import atexit
