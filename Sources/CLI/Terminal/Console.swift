@@ -59,9 +59,9 @@ final class Console: Sendable {
         if isInteractive { showStatus("… \(words)") } else { note(words) }
     }
 
-    /// What could control a terminal and is beyond ASCII, written as JSON's escapes: others' words come in JSON as well,
-    /// which stays the same value. ASCII's own controls stand escaped in JSON already, and `Table.printable` takes them
-    /// from everything else.
+    /// What could control a terminal and is beyond ASCII, written as JSON's escapes: others' words come in JSON, too,
+    /// which stays the same value. ASCII's own controls stand escaped in JSON already, and `Table.printable` takes
+    /// them from everything else.
     static func inert(_ line: String) -> String {
         guard line.unicodeScalars.contains(where: isHazard) else { return line }
         var inert = ""

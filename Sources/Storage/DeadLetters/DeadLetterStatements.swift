@@ -143,7 +143,8 @@ struct GroupDeadLetters: PostgresStatement {
     static let isReadOnly = true
     static let sql =
         """
-        SELECT m.cause, min(m.subject_family), min(m.reason), min(m.error), count(*), min(m.created_at), max(m.created_at)
+        SELECT m.cause, min(m.subject_family), min(m.reason), min(m.error), count(*), min(m.created_at),
+            max(m.created_at)
         FROM dlq_messages m WHERE NOT m.resolved AND
         """ + " " + LetterMatch.condition + """
              GROUP BY m.cause ORDER BY count(*) DESC, m.cause LIMIT $10

@@ -119,7 +119,8 @@ struct TurnReplay: PostgresStatement {
 
     static let sql =
         """
-        UPDATE dlq_replays r SET state = $4, version = r.version + 1, updated_at = clock_timestamp(), leased_until = NULL
+        UPDATE dlq_replays r SET
+            state = $4, version = r.version + 1, updated_at = clock_timestamp(), leased_until = NULL
         WHERE r.id = $1 AND r.tenant_id = $2 AND r.state = $3 RETURNING
         """ + " " + ReplayRow.columns
 
@@ -169,7 +170,8 @@ struct NextLetters: PostgresStatement {
     static let isReadOnly = true
     static let sql =
         """
-        SELECT m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers::json, m.task_id, m.replay_count
+        SELECT m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers::json, m.task_id,
+            m.replay_count
         FROM dlq_messages m, dlq_replays r
         WHERE r.id = $10 AND NOT m.resolved AND m.created_at <= r.created_at
             AND (r.after_id IS NULL OR (m.created_at, m.id) > (r.after_created_at, r.after_id)) AND

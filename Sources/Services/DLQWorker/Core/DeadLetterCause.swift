@@ -54,7 +54,7 @@ package enum DeadLetterCause {
         return String(decoding: text.utf8.prefix(fingerprintBytesMax), as: UTF8.self)
     }
 
-    /// A word with each run of digits as one `#`; letters stay, so that `v2` and `v3` are alike and `E` and `F` are not.
+    /// A word with each run of digits as one `#`; letters stay, so that `v2` and `v3` are alike, `E` and `F` are not.
     private static func number(_ word: String) -> String {
         var text = ""
         for character in word {

@@ -38,6 +38,9 @@ package struct DLQWorker: Sendable {
         let bus = MessageBus(connection: wire, configuration: configuration.bus.streams, logger: logger)
         let instruments = DLQInstruments(registry)
         let sender = LetterSender(bus: bus, store: store, logger: logger)
+        // Before anything else uses event loops: the server says how many there are.
+        let server = Self.server(
+            configuration, bus: bus, store: store, registry: registry, logger: logger, onListening: onListening)
         let sinks = try Sinks(configuration, bus: bus, logger: logger)
         services = [
             Running("postgres", run: pool.run, stop: { await pool.shutdown(within: $0) }),
@@ -54,8 +57,7 @@ package struct DLQWorker: Sendable {
                 logger: logger),
             LetterRetention(
                 bus: bus, store: store, age: configuration.keep, folder: configuration.archive, logger: logger),
-            Self.server(
-                configuration, bus: bus, store: store, registry: registry, logger: logger, onListening: onListening),
+            server,
         ]
     }
 

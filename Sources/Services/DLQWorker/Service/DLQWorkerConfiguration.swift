@@ -7,7 +7,8 @@ package import Redis
 /// Everything a dlq-worker is told from outside, read once.
 ///
 /// Keys besides those of `BusSettings`: `GOLDEN_POSTGRES_URL`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
-/// `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_POOL_SIZE`, `GOLDEN_DLQ_ALERTMANAGER` (base URL), `GOLDEN_DLQ_WEBHOOK` (URL, secret), `GOLDEN_DLQ_WARNING`, `GOLDEN_DLQ_CRITICAL`, `GOLDEN_DLQ_ARCHIVE` (folder),
+/// `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_POOL_SIZE`, `GOLDEN_DLQ_ALERTMANAGER` (base URL),
+/// `GOLDEN_DLQ_WEBHOOK` (URL, secret), `GOLDEN_DLQ_WARNING`, `GOLDEN_DLQ_CRITICAL`, `GOLDEN_DLQ_ARCHIVE` (folder),
 /// `GOLDEN_DLQ_KEEP_DAYS`, `GOLDEN_DLQ_ANSWER_SECONDS`. Each may be given as `<KEY>_FILE` instead.
 package struct DLQWorkerConfiguration: Sendable {
     package var postgres: PostgresConfiguration
