@@ -47,6 +47,8 @@ let package = Package(
         .target(name: "DLQWorkerCore", dependencies: ["Contracts"], path: "Sources/Services/DLQWorker/Core"),
         .target(name: "PeerHubCore", dependencies: ["Contracts"], path: "Sources/Services/PeerHub/Core"),
         .target(name: "SupervisorCore", dependencies: ["Contracts"], path: "Sources/Services/Supervisor/Core"),
+        .target(
+            name: "SandboxExecutorCore", dependencies: ["Contracts"], path: "Sources/Services/SandboxExecutor/Core"),
 
         // 3. Wires: C libraries, then Swift drivers that know nothing of tasks.
         .systemLibrary(name: "CNATS", path: "Sources/CLibraries/CNATS"),
@@ -55,6 +57,7 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", path: "Sources/CLibraries/CLibPQ", pkgConfig: "libpq"),
         .systemLibrary(name: "CLinux", path: "Sources/CLibraries/CLinux"),
         .target(name: "DriverThreads", dependencies: ["CLinux"], path: "Sources/Drivers/Threads"),
+        .target(name: "Processes", dependencies: ["CLinux"], path: "Sources/Drivers/Processes"),
         .target(name: "NATS", dependencies: ["CNATS", "DriverThreads", log], path: "Sources/Drivers/NATS"),
         .target(
             name: "Redis", dependencies: ["CHiredis", "COpenSSL", "DriverThreads", log], path: "Sources/Drivers/Redis"),
@@ -77,7 +80,8 @@ let package = Package(
         .target(
             name: "OrchestratorService",
             dependencies: [
-                "OrchestratorCore", "PeerHubCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge",
+                "OrchestratorCore", "PeerHubCore", "SandboxExecutorCore", "Contracts", "MessageBus", "Storage",
+                "Coordination", "HTTPEdge",
                 "Bootstrap",
                 "NATS", "Postgres", "Redis", crypto, hummingbird, httpClient, httpTypes, nio, nioHTTP1, nioPosix,
                 nioSSL,
@@ -122,6 +126,15 @@ let package = Package(
             path: "Sources/Services/DLQWorker/Service"
         ),
 
+        .target(
+            name: "SandboxExecutorService",
+            dependencies: [
+                "SandboxExecutorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
+                "Processes", "DriverThreads", "NATS", "Postgres", "Redis", crypto, lifecycle, log,
+            ],
+            path: "Sources/Services/SandboxExecutor/Service"
+        ),
+
         // 6. Executables: read configuration, build, run.
         .executableTarget(
             name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments, log],
@@ -138,6 +151,10 @@ let package = Package(
         .executableTarget(
             name: "dlq-worker", dependencies: ["DLQWorkerService", "Bootstrap", arguments, log],
             path: "Sources/Services/DLQWorker/Main"
+        ),
+        .executableTarget(
+            name: "sandbox-executor", dependencies: ["SandboxExecutorService", "Bootstrap", arguments, log],
+            path: "Sources/Services/SandboxExecutor/Main"
         ),
         .executableTarget(
             name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments, log],
@@ -228,6 +245,14 @@ let package = Package(
                 lifecycle, log,
             ]
         ),
+        .testTarget(name: "SandboxCoreTests", dependencies: ["SandboxExecutorCore", "Contracts"]),
+        .testTarget(
+            name: "SandboxServiceTests",
+            dependencies: [
+                "SandboxExecutorService", "sandbox-executor", "sandbox-launcher", "Contracts", "MessageBus", "NATS",
+                "Storage", "Postgres", "Bootstrap", "TestSupport", crypto, lifecycle, log,
+            ]
+        ),
         .testTarget(
             name: "PeerHubServiceTests",
             dependencies: [
@@ -239,7 +264,8 @@ let package = Package(
         .testTarget(
             name: "OrchestratorServiceTests",
             dependencies: [
-                "OrchestratorService", "PeerHubService", "orchestrator", "Contracts", "HTTPEdge", "MessageBus", "NATS",
+                "OrchestratorService", "PeerHubService", "SandboxExecutorService", "sandbox-launcher", "orchestrator",
+                "Contracts", "HTTPEdge", "MessageBus", "NATS",
                 "Storage", "Postgres", "Bootstrap", "TestSupport", crypto, httpClient, httpTypes, jwt, nio, nioHTTP1,
                 nioPosix, nioSSL, lifecycle, log,
             ]
@@ -265,7 +291,7 @@ for target in package.targets where target.type != .system {
         .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
         .treatAllWarnings(as: .error),
     ]
-    if ["DriverThreads", "NATS", "Redis", "Postgres"].contains(target.name) {
+    if ["DriverThreads", "Processes", "NATS", "Redis", "Postgres"].contains(target.name) {
         target.swiftSettings?.append(.strictMemorySafety())
     }
 }

@@ -22,7 +22,7 @@ struct GoldenCommand: AsyncParsableCommand {
             WorkflowsCommand.self, EscalationsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,
             BreakersCommand.self, BudgetCommand.self, LimitsCommand.self, WebhooksCommand.self,
-            GovernanceCommand.self, ReviewsCommand.self, DLQCommand.self,
+            GovernanceCommand.self, ReviewsCommand.self, DLQCommand.self, SandboxCommand.self,
             VersionCommand.self, CompletionsCommand.self,
         ]
     )

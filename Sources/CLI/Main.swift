@@ -18,6 +18,8 @@ enum Main {
         } catch let error as CLIError {
             report(error)
             exit(error.exitStatus.rawValue)
+        } catch let end as ProgramEnd {
+            exit(end.code)
         } catch let status as ExitStatus {
             exit(status.rawValue)
         } catch {

@@ -8,6 +8,13 @@ package enum Hexadecimal {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// Two digits for each byte.
+    package static func text(bytes: some Sequence<UInt8>) -> String {
+        var text: [UInt8] = []
+        for byte in bytes { append(byte, to: &text) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     /// Appends a byte's two digits.
     static func append(_ byte: UInt8, to text: inout [UInt8]) {
         text.append(digits[Int(byte >> 4)])

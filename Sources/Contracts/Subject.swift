@@ -74,6 +74,16 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     package static let announceNow = Subject("control.announce")
     /// Agents' announcements.
     package static let announcements = Subject("agents.announce")
+    /// Asks for a run in the sandbox.
+    package static let sandboxExecute = Subject("sandbox.execute")
+    /// How a run ended.
+    package static func sandboxResult(_ execution: ExecutionID) -> Subject { Subject("sandbox.result.\(execution)") }
+    /// What a run does, while it does it.
+    package static func sandboxEvents(_ tenant: TenantID, _ execution: ExecutionID) -> Subject {
+        Subject("events.\(tenant).sandbox.\(execution)")
+    }
+    /// Asks whichever executor has a run to stop it or to repeat what it wrote.
+    package static let sandboxControl = Subject("control.sandbox")
     /// Where a message goes that `subject`'s consumer gave up on.
     package static func deadLetter(_ subject: String) -> Subject { Subject("dlq.\(subject)") }
 
@@ -115,6 +125,8 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         package static let resolutions = "supervisor.resolution.*"
         package static let allAlerts = "alerts.*"
         package static let allSandbox = "sandbox.>"
+        package static let sandboxResults = "sandbox.result.*"
+        package static let allSandboxEvents = "events.*.sandbox.*"
         package static let allDeadLetters = "dlq.>"
         package static let deliveriesExhausted = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
     }

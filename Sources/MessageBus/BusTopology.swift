@@ -140,10 +140,16 @@ package enum BusTopology {
         waitingMax: 64
     )
 
+    /// All sandbox executors share it.
+    package static let sandboxRequests = Consumer(
+        stream: .sandbox, name: "sandbox-executor", filter: Subject.sandboxExecute.text, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
     /// The consumers that exist from the start; `work(_:)` ones come with their role.
     package static let consumers: [Consumer] = [
         orchestratorResults, orchestratorDecisions, hubRequests, hubResponses, hubCancels, supervisorEscalations,
-        supervisorAnalyses, orchestratorResolutions, deadLetterFiler, advisoryFiler,
+        supervisorAnalyses, orchestratorResolutions, deadLetterFiler, advisoryFiler, sandboxRequests,
     ]
 
     private static func stream(

@@ -97,3 +97,23 @@ extension Channel where Message == RateLimitNotice {
 extension Channel where Message == RevocationNotice {
     package static var revocations: Channel { Channel(.revocations) }
 }
+
+extension Channel where Message == SandboxRequest {
+    package static var sandboxExecute: Channel { Channel(.sandboxExecute) }
+}
+
+extension Channel where Message == SandboxResult {
+    package static func sandboxResult(_ execution: ExecutionID) -> Channel { Channel(.sandboxResult(execution)) }
+    package static var sandboxResults: Channel { Channel(pattern: Subject.Pattern.sandboxResults) }
+}
+
+extension Channel where Message == SandboxEvent {
+    package static func sandboxEvents(_ tenant: TenantID, _ execution: ExecutionID) -> Channel {
+        Channel(.sandboxEvents(tenant, execution))
+    }
+    package static var allSandboxEvents: Channel { Channel(pattern: Subject.Pattern.allSandboxEvents) }
+}
+
+extension Channel where Message == SandboxControl {
+    package static var sandboxControl: Channel { Channel(.sandboxControl) }
+}

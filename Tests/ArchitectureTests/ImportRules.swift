@@ -14,7 +14,9 @@ import Testing
         ("Services/PeerHub/Core", ["Contracts"]),
         ("Services/Supervisor/Core", ["Contracts"]),
         ("Services/DLQWorker/Core", ["Contracts"]),
+        ("Services/SandboxExecutor/Core", ["Contracts"]),
         ("Drivers/Threads", ["CLinux", "Glibc"]),
+        ("Drivers/Processes", ["CLinux", "Glibc"]),
         ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Redis", ["CHiredis", "COpenSSL", "DriverThreads", "Glibc", "Logging"]),
         ("Drivers/Postgres", ["CLibPQ", "DriverThreads", "Glibc", "Logging"]),
@@ -33,7 +35,8 @@ import Testing
         (
             "Services/Orchestrator/Service",
             [
-                "OrchestratorCore", "PeerHubCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge",
+                "OrchestratorCore", "PeerHubCore", "SandboxExecutorCore", "Contracts", "MessageBus", "Storage",
+                "Coordination", "HTTPEdge",
                 "Bootstrap",
                 "NATS", "Postgres", "Redis", "AsyncHTTPClient", "Crypto", "Foundation", "Glibc", "Hummingbird",
                 "HTTPTypes",
@@ -71,6 +74,14 @@ import Testing
             ]
         ),
         ("Services/DLQWorker/Main", ["DLQWorkerService", "Bootstrap", "ArgumentParser", "Logging"]),
+        (
+            "Services/SandboxExecutor/Service",
+            [
+                "SandboxExecutorCore", "Contracts", "MessageBus", "Storage", "Coordination", "HTTPEdge", "Bootstrap",
+                "Processes", "DriverThreads", "NATS", "Postgres", "Redis", "Crypto", "Logging", "ServiceLifecycle",
+            ]
+        ),
+        ("Services/SandboxExecutor/Main", ["SandboxExecutorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/PeerHub/Main", ["PeerHubService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),

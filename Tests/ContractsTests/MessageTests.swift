@@ -57,6 +57,38 @@ import Testing
             { try ReviewCancellation(json: $0).json }
         ),
         (
+            "sandbox request",
+            #"{"v":1,"execution_id":"\#(task)","tenant":"acme","caller":"agent-1","task_id":"\#(task)","attempt":2,"program":{"language":"python","code":"print(1)","limits":{"wall_ms":500}}}"#,
+            { try SandboxRequest(json: $0).json }
+        ),
+        (
+            "stored sandbox request", #"{"v":1,"execution_id":"\#(task)","tenant":"acme","caller":"alice"}"#,
+            { try SandboxRequest(json: $0).json }
+        ),
+        (
+            "sandbox result",
+            #"{"v":1,"execution_id":"\#(task)","tenant":"acme","status":"error","exit_code":3,"stdout":{"encoding":"utf8","data":"a","tail":"z","bytes_total":9,"bytes_cut":7,"truncated":true},"stderr":{"encoding":"base64","data":"/w==","bytes_total":1,"bytes_cut":0,"truncated":false},"artifacts":[{"name":"o","bytes":1,"sha256":"ab","content":"x"}],"artifacts_skipped":1,"artifacts_truncated":false,"usage":{"wall_ms":1.5,"cpu_ms":0.25,"memory_peak_bytes":7},"processes_limit_hit":false,"isolation":"namespaces","layers":{"cgroup":"v1+v2","landlock":7,"warm":true}}"#,
+            { try SandboxResult(json: $0).json }
+        ),
+        (
+            "sandbox failure",
+            #"{"v":1,"execution_id":"\#(task)","tenant":"acme","status":"sandbox_error","error":{"code":"c","message":"m"},"stdout":{"encoding":"utf8","data":"","bytes_total":0,"bytes_cut":0,"truncated":false},"stderr":{"encoding":"utf8","data":"","bytes_total":0,"bytes_cut":0,"truncated":false},"artifacts":[],"artifacts_skipped":0,"artifacts_truncated":false,"usage":{"wall_ms":0.0,"cpu_ms":0.0,"memory_peak_bytes":0},"processes_limit_hit":false}"#,
+            { try SandboxResult(json: $0).json }
+        ),
+        (
+            "sandbox output",
+            #"{"v":1,"execution_id":"\#(task)","number":2,"type":"stdout","offset":5,"text":"é"}"#,
+            { try SandboxEvent(json: $0).json }
+        ),
+        (
+            "sandbox exit", #"{"v":1,"execution_id":"\#(task)","number":3,"type":"exit","status":"cpu_limit"}"#,
+            { try SandboxEvent(json: $0).json }
+        ),
+        (
+            "sandbox control", #"{"v":1,"verb":"replay","execution_id":"\#(task)"}"#,
+            { try SandboxControl(json: $0).json }
+        ),
+        (
             "progress",
             #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"progress","number":3,"message":"half","data":[1]}"#,
             { try AgentReport(json: $0).json }

@@ -63,6 +63,7 @@ private final class Walk {
             "/tasks/{id}": task, "/users/{name}": try #require(user["name"]), "/api-keys/{id}": try #require(key["id"]),
             "/webhooks/{id}": webhook.id, "/webhooks/deliveries/{id}": delivery,
             "/reviews/{session}": try await stack.openReview(of: task),
+            "/sandbox/executions/{id}": try await Self.execution(stack),
         ]
         let proposal = #"{"role":"security","content":"x","base_version":0,"reason":"y"}"#
         let keeper = try await stack.token(role: "operator", subject: "keeper")
@@ -72,6 +73,15 @@ private final class Walk {
             "/governance/prompts/{id}": String(place.dropFirst("/governance/prompts/".count)),
             "/governance/rules/{role}": "security",
         ]
+    }
+
+    /// A run that waits for an executor, which no test here has.
+    private static func execution(_ stack: OrchestratorUnderTest) async throws -> String {
+        let token = try await stack.token(role: "developer")
+        let answer = try await stack.send(
+            "POST", "/sandbox/execute", token: token, headers: ["prefer": "respond-async"],
+            body: Array(#"{"code":"print(1)"}"#.utf8))
+        return try #require(answer["id"], "\(answer)")
     }
 
     /// Belongs to documentation (RFC 5737), so that nobody hears of the walk.
@@ -113,7 +123,7 @@ private final class Walk {
         if route.method == .get { return [200] }
         switch route.operation.id {
         // The second caller finds it ended.
-        case "cancelTask": return [200, 202, 409]
+        case "cancelTask", "cancelExecution": return [200, 202, 409]
         // There may be eight keys.
         case "rotateSigningKeys": return [201, 409]
         case "setRateLimits": return [428]

@@ -33,8 +33,12 @@ struct APIClient: Sendable {
     /// - Throws: `CLIError`: `unreachable` when no answer came, `refused` for a problem document.
     func get(_ path: String) async throws -> Answer { try await exchange(.GET, path, body: nil, idempotencyKey: nil) }
 
-    func post(_ path: String, _ body: JSON, idempotencyKey: String? = nil) async throws -> Answer {
-        try await exchange(.POST, path, body: body, idempotencyKey: idempotencyKey)
+    /// - Parameter isAsynchronous: wants an answer before the work is done.
+    func post(
+        _ path: String, _ body: JSON, idempotencyKey: String? = nil, isAsynchronous: Bool = false
+    ) async throws -> Answer {
+        try await exchange(
+            .POST, path, body: body, idempotencyKey: idempotencyKey, prefer: isAsynchronous ? "respond-async" : nil)
     }
 
     /// - Parameter ifMatch: the version that is to be replaced; any when nil.
@@ -47,7 +51,8 @@ struct APIClient: Sendable {
     }
 
     private func exchange(
-        _ method: HTTPMethod, _ path: String, body: JSON?, idempotencyKey: String?, ifMatch: String? = nil
+        _ method: HTTPMethod, _ path: String, body: JSON?, idempotencyKey: String?, ifMatch: String? = nil,
+        prefer: String? = nil
     ) async throws -> Answer {
         var request = try await request(method, path, accept: "application/json, application/problem+json")
         if let body {
@@ -55,6 +60,7 @@ struct APIClient: Sendable {
             request.body = .bytes(Array(body.bytes))
         }
         if let ifMatch { request.headers.add(name: "if-match", value: ifMatch) }
+        if let prefer { request.headers.add(name: "prefer", value: prefer) }
         if let idempotencyKey { request.headers.add(name: "idempotency-key", value: idempotencyKey) }
         let response: HTTPClientResponse
         let bytes: [UInt8]
@@ -82,9 +88,9 @@ struct APIClient: Sendable {
 
     /// Reads one event stream until the server ends it or `handle` answers false.
     func events(
-        of task: TaskID, after: Int, handle: (ServerSentEventParser.Event) async throws -> Bool
+        at path: String, after: Int, handle: (ServerSentEventParser.Event) async throws -> Bool
     ) async throws {
-        var request = try await request(.GET, "/tasks/\(task)/events", accept: "text/event-stream")
+        var request = try await request(.GET, path, accept: "text/event-stream")
         if after > 0 { request.headers.add(name: "last-event-id", value: "\(after)") }
         let response: HTTPClientResponse
         do {

@@ -21,7 +21,7 @@ struct TaskFollower: Sendable {
         var lastSign = ContinuousClock.now
         while true {
             do {
-                try await client.events(of: task, after: after) { received in
+                try await client.events(at: "/tasks/\(task)/events", after: after) { received in
                     guard let decoded = try Self.decode(received), decoded.sequence > after else { return true }
                     after = decoded.sequence
                     lastSign = .now

@@ -65,6 +65,7 @@ struct StatusCommand: AsyncParsableCommand {
         console.print(table)
         for process in status.processes {
             if let exit = process.record.lastExit { console.print("  \(process.record.name) last ended with \(exit)") }
+            for reason in process.reasons { console.print("  \(process.record.name): \(Table.printable(reason))") }
         }
     }
 }

@@ -39,6 +39,9 @@ struct Doctor: Sendable {
             sibling("orchestrator"), sibling("peer-hub"), sibling("supervisor"), sibling("dlq-worker"),
             sibling("agent-worker"), migrations(),
         ]
+        var sandbox = sibling(StackPlan.sandboxName)
+        sandbox.isNeeded = false
+        findings.append(sandbox)
         findings += [dataFolder(), diskSpace(), port(), strays()]
         var python = program("python3", package: "python3")
         python.isNeeded = false

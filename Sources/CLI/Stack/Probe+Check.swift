@@ -41,14 +41,17 @@ extension Probe {
     }
 
     private static func get(_ url: String) async -> Bool {
-        do {
-            let response = try await HTTPClient.shared.execute(
-                HTTPClientRequest(url: url), timeout: .seconds(requestSeconds)
-            )
-            _ = try await response.body.collect(upTo: 1 << 20)
-            return response.status == .ok
-        } catch {
-            return false
-        }
+        do { return try await answer(url).isGood } catch { return false }
+    }
+
+    /// What a URL answers, however it does.
+    static func body(of url: String) async throws -> [UInt8] { try await answer(url).body }
+
+    private static func answer(_ url: String) async throws -> (isGood: Bool, body: [UInt8]) {
+        let response = try await HTTPClient.shared.execute(
+            HTTPClientRequest(url: url), timeout: .seconds(requestSeconds)
+        )
+        let body = try await response.body.collect(upTo: 1 << 20)
+        return (response.status == .ok, Array(body.readableBytesView))
     }
 }

@@ -15,6 +15,8 @@ struct ProcessSpec: Sendable {
     /// How long it may take to end before it is killed.
     var stopWithin: Duration = .seconds(10)
     var readyWithin: Duration = .seconds(20)
+    /// The stack is up without it; what it lacks is shown.
+    var isOptional = false
     /// `host:port`, for people.
     var address: String?
     let probe: Probe

@@ -7,6 +7,8 @@ struct StackPlan: Sendable {
     static let inherited = [
         "PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "GOLDEN_LOG_LEVEL", "GOLDEN_WEBHOOK_ALLOW",
         "GOLDEN_WEBHOOK_TIMEOUT_SECONDS", "GOLDEN_WEBHOOK_ATTEMPTS", "GOLDEN_WEBHOOK_FIRST_WAIT_SECONDS",
+        "GOLDEN_SANDBOX_FOLDER", "GOLDEN_SANDBOX_LAUNCHER", "GOLDEN_SANDBOX_TIER", "GOLDEN_SANDBOX_MIN_TIER",
+        "GOLDEN_SANDBOX_CONCURRENCY", "GOLDEN_SANDBOX_UID_BASE", "GOLDEN_SANDBOX_WARM", "GOLDEN_SANDBOX_CEILINGS",
     ]
 
     /// glibc's allocator with room for more freed blocks a thread: an eighth more requests a second.
@@ -90,6 +92,27 @@ struct StackPlan: Sendable {
         return ProcessSpec(
             name: "dlq-worker", executable: try Sibling.path("dlq-worker", environment: caller), arguments: ["serve"],
             environment: environment, stopWithin: .seconds(35), probe: .alive(.milliseconds(300))
+        )
+    }
+
+    static let sandboxName = "sandbox-executor"
+
+    /// The sandbox executor, where it was built. It answers for its health once it has found out whether the host can
+    /// sandbox; the stack goes on without one that cannot.
+    func sandbox() throws(CLIError) -> ProcessSpec? {
+        guard let port = ports.sandbox else { return nil }
+        let program: String
+        do throws(CLIError) {
+            program = try Sibling.path(Self.sandboxName, environment: caller)
+        } catch {
+            return nil
+        }
+        var environment = try orchestratorEnvironment(index: 0)
+        environment["GOLDEN_HTTP_PORT"] = "\(port)"
+        let address = "127.0.0.1:\(port)"
+        return ProcessSpec(
+            name: Self.sandboxName, executable: program, arguments: ["serve"], environment: environment,
+            stopWithin: .seconds(35), isOptional: true, address: address, probe: .http(url: "http://\(address)/health")
         )
     }
 

@@ -59,7 +59,8 @@ struct StackPreparation: Sendable {
         let api = try chooseAPI(last?.api)
         for index in 0..<options.orchestrators { taken.insert(api + index) }
         return StackRecord.Ports(
-            api: api, nats: try keep(last?.nats), redis: try keep(last?.redis), postgres: try keep(last?.postgres)
+            api: api, nats: try keep(last?.nats), redis: try keep(last?.redis), postgres: try keep(last?.postgres),
+            sandbox: try keep(last?.sandbox)
         )
     }
 

@@ -13,6 +13,8 @@ struct StackRecord: Sendable, Equatable {
         var nats: Int
         var redis: Int
         var postgres: Int
+        /// The sandbox executor's health; nil in records of builds without one.
+        var sandbox: Int?
     }
 
     struct Process: Sendable, Equatable {
@@ -72,6 +74,7 @@ extension StackRecord {
                     writer.field("nats", ports.nats)
                     writer.field("redis", ports.redis)
                     writer.field("postgres", ports.postgres)
+                    writer.field(ifPresent: "sandbox", ports.sandbox)
                 })
             writer.field("postgres_folder", postgresFolder)
             writer.field(
@@ -92,7 +95,7 @@ extension StackRecord {
         var ports = try JSONReader(try reader.required("ports"), path: "ports")
         self.ports = Ports(
             api: try ports.int("api"), nats: try ports.int("nats"), redis: try ports.int("redis"),
-            postgres: try ports.int("postgres")
+            postgres: try ports.int("postgres"), sandbox: try ports.optionalInt("sandbox")
         )
         postgresFolder = try reader.string("postgres_folder")
         var processes: [Process] = []

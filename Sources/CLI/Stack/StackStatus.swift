@@ -25,6 +25,11 @@ struct StackStatus: Sendable {
         let record: StackRecord.Process
         let health: Health
         let uptimeSeconds: Double?
+        /// Why it is unwell, in its own words.
+        var reasons: [String] = []
+
+        /// The stack does its work without a sandbox, except for what is to be run in one.
+        var isNeeded: Bool { record.name != StackPlan.sandboxName }
     }
 
     let folder: StackFolder
@@ -32,7 +37,9 @@ struct StackStatus: Sendable {
     let isSupervised: Bool
     let processes: [Process]
 
-    var isHealthy: Bool { isSupervised && record.state == .ready && processes.allSatisfy { $0.health == .ready } }
+    var isHealthy: Bool {
+        isSupervised && record.state == .ready && processes.allSatisfy { $0.health == .ready || !$0.isNeeded }
+    }
 
     /// One word for the whole.
     var word: String {
@@ -51,10 +58,13 @@ struct StackStatus: Sendable {
             }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
-        let processes = record.processes.enumerated().map { index, process in
+        var processes = record.processes.enumerated().map { index, process in
             Process(
                 record: process, health: health[index] ?? .gone, uptimeSeconds: process.identity?.uptimeSeconds
             )
+        }
+        for index in processes.indices where processes[index].health == .unwell && !processes[index].isNeeded {
+            processes[index].reasons = await reasons(of: processes[index].record)
         }
         return StackStatus(
             folder: folder, record: record, isSupervised: record.supervisor?.isRunning == true, processes: processes
@@ -72,6 +82,18 @@ struct StackStatus: Sendable {
         }
         guard process.identity?.isRunning == true else { return .gone }
         return await probe(process, record).check() ? .ready : .unwell
+    }
+
+    /// What the sandbox executor's health says; empty when it does not answer.
+    private static func reasons(of process: StackRecord.Process) async -> [String] {
+        guard let address = process.address else { return [] }
+        do {
+            var health = try JSONReader(try JSON(parsing: try await Probe.body(of: "http://\(address)/health")))
+            var sandbox = try health.optionalObject("sandbox")
+            return try sandbox?.optionalStrings("reasons") ?? []
+        } catch {
+            return ["it does not answer"]
+        }
     }
 
     /// Without any password: a Redis that asks for one is alive.
@@ -121,5 +143,6 @@ extension StackStatus.Process {
         writer.field("restarts", record.restarts)
         writer.field(ifPresent: "last_exit", record.lastExit)
         writer.field("log", record.log)
+        if !reasons.isEmpty { writer.field("reasons", reasons) }
     }
 }

@@ -10,7 +10,8 @@ extension Supervisor {
     func batches() throws(CLIError) -> [Batch] {
         var orchestrators: [ProcessSpec] = []
         for index in 0..<plan.options.orchestrators { orchestrators.append(try plan.orchestrator(index)) }
-        let services = try [plan.peerHub(), plan.supervisor(), plan.dlqWorker()] + plan.agents()
+        let sandbox = try plan.sandbox().map { [$0] } ?? []
+        let services = try [plan.peerHub(), plan.supervisor(), plan.dlqWorker()] + sandbox + plan.agents()
         return [
             try stores(),
             Batch(

@@ -68,7 +68,12 @@ struct Supervisor: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for keeper in keepers {
                 group.addTask {
-                    try await keeper.waitUntilReady()
+                    do throws(CLIError) {
+                        try await keeper.waitUntilReady()
+                    } catch {
+                        guard keeper.spec.isOptional else { throw error }
+                        return report(.step("going on without \(keeper.spec.name); golden status shows why"))
+                    }
                     report(.running(keeper.spec.name))
                 }
             }

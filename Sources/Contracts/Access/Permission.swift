@@ -28,4 +28,7 @@ package enum Permission: String, Sendable, CaseIterable {
     case workflowConfigure = "workflow.configure"
     case escalationRead = "escalation.read"
     case escalationResolve = "escalation.resolve"
+    case sandboxExecute = "sandbox.execute"
+    case sandboxRead = "sandbox.read"
+    case sandboxCancel = "sandbox.cancel"
 }

@@ -31,20 +31,25 @@ package enum Role: String, Sendable, CaseIterable {
                 .learningRead, .learningPropose,
                 .reviewRead, .reviewVote,
                 .taskApprove, .workflowRead, .workflowConfigure, .escalationRead, .escalationResolve,
+                .sandboxExecute, .sandboxRead, .sandboxCancel,
             ]
         case .developer:
             [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead,
                 .webhookRead, .webhookManage,
                 .reviewRead, .reviewVote, .workflowRead, .escalationRead,
+                .sandboxExecute, .sandboxRead, .sandboxCancel,
             ]
         case .observer:
             [
                 .taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead, .workflowRead,
-                .escalationRead,
+                .escalationRead, .sandboxRead,
             ]
         case .agent:
-            [.taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote, .workflowRead]
+            [
+                .taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote, .workflowRead,
+                .sandboxExecute, .sandboxRead, .sandboxCancel,
+            ]
         case .anonymous: []
         }
     }

@@ -100,6 +100,12 @@ package struct JSONWriter {
         needsComma = true
     }
 
+    package mutating func element(_ value: Int) {
+        comma()
+        raw(String(value).utf8)
+        needsComma = true
+    }
+
     package mutating func element(_ value: JSON) {
         comma()
         raw(value.bytes)

@@ -1,4 +1,4 @@
-internal import Contracts
+package import Contracts
 internal import HTTPTypes
 internal import Hummingbird
 
@@ -8,8 +8,14 @@ package struct HealthRoutes: Sendable {
     private let version: String
     private let readiness: Readiness
     private let metrics: EdgeMetrics
+    private let details: [(name: String, value: JSON)]
 
-    package init(service: String, version: String, readiness: Readiness, metrics: EdgeMetrics) {
+    /// - Parameter details: what else `/health` shows, as it was at the start.
+    package init(
+        service: String, version: String, readiness: Readiness, metrics: EdgeMetrics,
+        details: [(name: String, value: JSON)] = []
+    ) {
+        self.details = details
         self.service = service
         self.version = version
         self.readiness = readiness
@@ -24,6 +30,7 @@ package struct HealthRoutes: Sendable {
             $0.field("status", "ok")
             $0.field("service", service)
             $0.field("version", version)
+            for (name, value) in details { $0.field(name, value) }
         }
         let schema = Schema.object([
             .required("status", .choice(["ok"])), .required("service", .text()), .required("version", .text()),

@@ -35,9 +35,10 @@ package struct Orchestrator: Sendable {
         let webhooks = Webhooks(
             configuration, pool: stores.pool, breakers: breakers.registry, registry: registry, logger: logger
         )
+        let sandbox = SandboxHub(bus: bus, logger: logger)
         let edge = try await Self.edge(
             configuration, work: work, accounts: accounts, breakers: breakers, webhooks: webhooks, stores: stores,
-            bus: bus, redis: redis, registry: registry, logger: logger
+            sandbox: sandbox, bus: bus, redis: redis, registry: registry, logger: logger
         )
         routes = edge.routes
         let server = EdgeServer(
@@ -56,13 +57,14 @@ package struct Orchestrator: Sendable {
                 Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
                 Running("topology", run: bus.setUpAndRun),
                 breakers.service,
+                sandbox,
             ] + work.services + webhooks.services + accounts.services + [server]
     }
 
     private static func edge(
         _ configuration: OrchestratorConfiguration, work: Work, accounts: Accounts, breakers: Breakers,
-        webhooks: Webhooks, stores: Stores, bus: MessageBus, redis: RedisConnection, registry: MetricsRegistry,
-        logger: Logger
+        webhooks: Webhooks, stores: Stores, sandbox: SandboxHub, bus: MessageBus, redis: RedisConnection,
+        registry: MetricsRegistry, logger: Logger
     ) async throws -> (configuration: EdgeConfiguration, routes: [Route]) {
         let verifier = try await TokenVerifier(
             configuration.tokens, issued: accounts.keyring, revocations: accounts.revocations, logger: logger)
@@ -90,13 +92,14 @@ package struct Orchestrator: Sendable {
             title: "Golden", version: Version.current,
             schemas: TaskAPI.schemas + Accounts.schemas + BreakerAPI.schemas + BudgetAPI.schemas + RateLimitAPI.schemas
                 + Webhooks.schemas + GovernanceAPI.schemas + ReviewAPI.schemas + WorkflowAPI.schemas
-                + EscalationAPI.schemas + DeadLetterAPI.schemas
+                + EscalationAPI.schemas + DeadLetterAPI.schemas + SandboxAPI.schemas
         )
         var routes =
             work.api.routes + accounts.routes + breakers.api.routes + BudgetAPI(store: stores.budgets).routes
             + webhooks.routes + GovernanceAPI(store: stores.governance).routes + work.workflows.routes
             + work.escalations.routes + work.deadLetters.routes + health.routes
             + ReviewAPI(store: stores.reviews, tasks: stores.tasks, bus: bus).routes
+            + SandboxAPI(store: stores.sandbox, hub: sandbox, bus: bus, waitingMax: configuration.sandboxQueue).routes
         let operations = Set(routes.map(\.operation.id) + RateLimitAPI.operationIDs)
         try configuration.rateLimits.checkRoutes(operations)
         routes +=
@@ -120,6 +123,7 @@ struct Stores: Sendable {
     let workflows: WorkflowStore
     let escalations: EscalationStore
     let deadLetters: DeadLetterStore
+    let sandbox: SandboxStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -142,6 +146,7 @@ struct Stores: Sendable {
         workflows = WorkflowStore(pool: pool)
         escalations = EscalationStore(pool: pool)
         deadLetters = DeadLetterStore(pool: pool)
+        sandbox = SandboxStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.

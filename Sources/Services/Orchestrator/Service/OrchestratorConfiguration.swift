@@ -11,7 +11,7 @@ package import Redis
 /// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
 /// `GOLDEN_REDIS_TIMEOUT_MS`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`,
 /// `GOLDEN_JWT_ISSUER`, `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`,
-/// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
+/// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_SANDBOX_QUEUE`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
 /// Besides those of `BusSettings` and `WebhookConfiguration`. Each may be given as `<KEY>_FILE` instead.
 package struct OrchestratorConfiguration: Sendable {
     package var postgres: PostgresConfiguration
@@ -24,6 +24,8 @@ package struct OrchestratorConfiguration: Sendable {
     var tenantConcurrency: Int
     /// Tokens held for a task that names no budget of its own, where its tenant or project has one.
     var taskBudgetTokens: Int
+    /// Runs of one tenant that may wait for the sandbox.
+    var sandboxQueue: Int
     package var migrations: String
     var webhooks: WebhookConfiguration
 
@@ -46,6 +48,7 @@ package struct OrchestratorConfiguration: Sendable {
         tenantConcurrency = try settings.int("GOLDEN_TENANT_CONCURRENCY", default: 100_000, in: 1...1_000_000)
         taskBudgetTokens = try settings.int(
             "GOLDEN_TASK_BUDGET_TOKENS", default: 10_000, in: TaskSubmission.budgetRange)
+        sandboxQueue = try settings.int("GOLDEN_SANDBOX_QUEUE", default: 100, in: 1...10_000)
         migrations = try settings.string("GOLDEN_MIGRATIONS", default: "migrations")
         webhooks = try WebhookConfiguration(settings)
     }

@@ -1,0 +1,128 @@
+package import Contracts
+
+/// What the launcher said on its status pipe. Lines it does not know are passed over, as its protocol asks.
+package struct LauncherReport: Sendable, Equatable {
+    package static let protocolVersion = 1
+    /// The longest line that is read; a longer one is no record.
+    package static let lineBytesMax = 512
+    /// Lines kept of one launcher; it sends about ten.
+    package static let linesMax = 1000
+
+    package enum Step: String, Sendable { case compile, run }
+
+    package enum End: Sendable, Equatable {
+        case code(Int)
+        case signal(Int)
+    }
+
+    package struct Exit: Sendable, Equatable {
+        package let end: End
+        package let cpuMicroseconds: Int
+        package let memoryPeakBytes: Int
+    }
+
+    package struct Layers: Sendable, Equatable {
+        package let tier: SandboxTier
+        package let cgroup: String
+        package let landlock: Int
+        package let hasSeccomp: Bool
+        package let uid: Int
+        package let groups: String
+    }
+
+    package struct Fault: Sendable, Equatable {
+        package let stage: String
+        package let errno: Int
+        package let place: String
+    }
+
+    package struct Artifacts: Sendable, Equatable {
+        package let count: Int
+        package let skipped: Int
+        package let isTruncated: Bool
+    }
+
+    package private(set) var version: Int?
+    package private(set) var initPID: Int?
+    package private(set) var layers: Layers?
+    package private(set) var started: [Step] = []
+    package private(set) var exits: [Step: Exit] = [:]
+    package private(set) var wasStopped = false
+    package private(set) var artifacts: Artifacts?
+    package private(set) var usage: Exit?
+    package private(set) var end: End?
+    package private(set) var fault: Fault?
+    private var lines = 0
+    private var partial: [UInt8] = []
+
+    package init() {}
+
+    /// The main process of the last step has ended.
+    package var hasExited: Bool {
+        if exits[.run] != nil { return true }
+        guard let compiled = exits[.compile] else { return false }
+        return compiled.end != .code(0)
+    }
+
+    package mutating func feed(_ bytes: ArraySlice<UInt8>) {
+        for byte in bytes {
+            if byte == UInt8(ascii: "\n") {
+                if partial.count <= Self.lineBytesMax { read(String(decoding: partial, as: UTF8.self)) }
+                partial.removeAll(keepingCapacity: true)
+            } else if partial.count <= Self.lineBytesMax {
+                partial.append(byte)
+            }
+        }
+    }
+
+    private mutating func read(_ line: String) {
+        guard lines < Self.linesMax else { return }
+        lines += 1
+        let words = line.split(separator: " ")
+        guard let record = words.first else { return }
+        let pairs = words.dropFirst().compactMap { word -> (String, String)? in
+            guard let equals = word.firstIndex(of: "=") else { return nil }
+            return (String(word[..<equals]), String(word[word.index(after: equals)...]))
+        }
+        let fields = Dictionary(pairs) { first, _ in first }
+        func number(_ name: String) -> Int { fields[name].flatMap { Int($0) } ?? 0 }
+        switch record {
+        case "version": version = number("protocol")
+        case "init": initPID = fields["pid"].flatMap { Int($0) }
+        case "layers":
+            layers = Layers(
+                tier: fields["tier"].flatMap(SandboxTier.init) ?? .restricted, cgroup: fields["cgroup"] ?? "none",
+                landlock: number("landlock"), hasSeccomp: number("seccomp") == 1, uid: number("uid"),
+                groups: fields["groups"] ?? ""
+            )
+        case "started": if let step = fields["step"].flatMap(Step.init) { started.append(step) }
+        case "exit": if let step = fields["step"].flatMap(Step.init) { exits[step] = Self.exit(fields) }
+        case "stopped": wasStopped = true
+        case "artifacts":
+            artifacts = Artifacts(
+                count: number("count"), skipped: number("skipped"), isTruncated: number("truncated") == 1)
+        case "usage": usage = Self.exit(fields)
+        case "end": end = Self.end(fields["init"] ?? "")
+        case "error":
+            // The first is the cause; what follows is what came of it.
+            if fault == nil {
+                fault = Fault(stage: fields["stage"] ?? "", errno: number("errno"), place: fields["at"] ?? "")
+            }
+        default: break
+        }
+    }
+
+    private static func exit(_ fields: [String: String]) -> Exit {
+        func number(_ name: String) -> Int { max(0, fields[name].flatMap { Int($0) } ?? 0) }
+        return Exit(
+            end: fields["kind"] == "signal" ? .signal(number("value")) : .code(number("value")),
+            cpuMicroseconds: number("user_us") + number("system_us"), memoryPeakBytes: number("maxrss_kib") << 10
+        )
+    }
+
+    private static func end(_ text: String) -> End? {
+        let parts = text.split(separator: ":")
+        guard parts.count == 2, let value = Int(parts[1]) else { return nil }
+        return parts[0] == "signal" ? .signal(value) : .code(value)
+    }
+}

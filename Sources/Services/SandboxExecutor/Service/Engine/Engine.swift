@@ -1,0 +1,225 @@
+internal import Contracts
+internal import Crypto
+internal import FoundationEssentials
+internal import Logging
+internal import Processes
+internal import SandboxExecutorCore
+internal import Synchronization
+
+/// Runs programs, each in a sandbox of its own: warm where one fits, else cold.
+final class Engine: Sendable {
+    /// How a run ended, as it is stored.
+    struct Done: Sendable {
+        var outcome: SandboxOutcome
+        var pieces: Pieces
+        /// For the circuit breaker.
+        var isEngineFailure: Bool
+        /// Somebody else has to run it.
+        var wasAbandoned = false
+        /// Something is left that does not end.
+        var isLeaky = false
+    }
+
+    /// What one run is about.
+    struct Job: Sendable {
+        let execution: ExecutionID
+        let attempt: Int
+        let plan: RunPlan
+        let onEvents: @Sendable ([SandboxEvent]) -> Void
+        /// Hears of the sandbox, for stopping it.
+        let onStart: @Sendable (Sandbox) -> Void
+    }
+
+    let tier: SandboxTier
+    let inner: SandboxTier
+    let files: SandboxFiles
+    let rules: ProgramRules
+    let warm: WarmPool
+    private let configuration: EngineConfiguration
+    private let cgroups: CgroupHost?
+    private let slots: UIDSlots
+    private let numbers = Mutex(0)
+    private let logger: Logger
+
+    init(
+        _ configuration: EngineConfiguration, tier: SandboxTier, inner: SandboxTier, files: SandboxFiles,
+        cgroups: CgroupHost?, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.tier = tier
+        self.inner = inner
+        self.files = files
+        self.cgroups = inner == .namespaces ? cgroups : nil
+        self.logger = logger
+        rules = ProgramRules(
+            languages: files.languages, ceiling: configuration.ceiling, ceilings: configuration.ceilings,
+            variables: configuration.variables
+        )
+        // Twice the warm ones, since each is replaced while it runs.
+        let warmCount = files.languages.languages.reduce(0) { $0 + 2 * ($1.warm?.size ?? 0) }
+        slots = UIDSlots(base: configuration.uidBase, count: configuration.concurrency + warmCount + 2)
+        warm = WarmPool(isOn: configuration.isWarm && inner == .namespaces, logger: logger)
+    }
+
+    // MARK: Running
+
+    func run(_ job: Job) async -> Done {
+        let plan = job.plan
+        let transcript = Transcript(
+            execution: job.execution, attempt: job.attempt, keeping: plan.limits.outputBytes ?? 0)
+        var assignment = Sandbox.Assignment(
+            transcript: transcript, stdin: plan.program.stdin, wall: plan.wall,
+            outputBytesHard: RunPlan.outputBytesHard, onEvents: job.onEvents
+        )
+        if plan.canBeWarm, let sandbox = warm.take(plan.language.id) {
+            assignment.feed = WarmFeed.bytes(of: plan)
+            sandbox.assign(assignment)
+            job.onStart(sandbox)
+            return done(await sandbox.ended(), isWarm: true)
+        }
+        do {
+            let sandbox = try start(plan, assignment)
+            job.onStart(sandbox)
+            return done(await sandbox.ended(), isWarm: false)
+        } catch {
+            logger.error("a sandbox could not be started", metadata: ["error": "\(error)"])
+            return Done(
+                outcome: .failed("sandbox_unavailable", "No sandbox could be had."), pieces: Pieces(),
+                isEngineFailure: true)
+        }
+    }
+
+    /// Starts a warm interpreter, which `warm` keeps once it is ready.
+    func startWarm(_ language: Language, onReady: @escaping @Sendable () -> Void) throws -> Sandbox {
+        guard let prelude = language.warm.flatMap({ files.preludes[$0.prelude] }),
+            let plan = try rules.warmPlan(language, prelude: prelude)
+        else { throw SandboxError(.unavailable, "\(language.id) has no warm interpreters.") }
+        return try start(plan, nil, onReady: onReady)
+    }
+
+    var freeSlots: Int { slots.freeCount - configuration.concurrency }
+
+    private func start(
+        _ plan: RunPlan, _ assignment: Sandbox.Assignment?, onReady: @escaping @Sendable () -> Void = {}
+    ) throws -> Sandbox {
+        guard let uid = slots.take() else { throw SandboxError(.unavailable, "All slots are taken.") }
+        let number = numbers.withLock { number in
+            number += 1
+            return number
+        }
+        var group: CgroupRun?
+        var folder: String?
+        do {
+            group = try cgroups?.makeRun("run-\(number)", limits: plan.limits)
+            if inner == .restricted { folder = try makeFolder(number, uid: uid) }
+            let spec = spec(plan, uid: uid, group: group, folder: folder, isWarm: assignment == nil)
+            let recipe = Sandbox.Recipe(
+                launcher: configuration.launcher, spec: spec, files: plan.files.map(\.content), group: group)
+            return try Sandbox(recipe, assignment: assignment, onReady: onReady) { [slots, logger, folder] isLeaky in
+                if let folder { Self.removeFolder(folder, logger) }
+                // Beside something that would not die, nobody else gets its uid.
+                if isLeaky { return logger.error("a sandbox left something behind", metadata: ["uid": "\(uid)"]) }
+                slots.giveBack(uid)
+            }
+        } catch {
+            group?.removeQuietly()
+            if let folder { Self.removeFolder(folder, logger) }
+            slots.giveBack(uid)
+            throw error
+        }
+    }
+
+    private func makeFolder(_ number: Int, uid: Int) throws -> String {
+        let path = "\(configuration.state)/golden-sandbox.\(KernelFiles.processID).\(number)"
+        try KernelFiles.makeFolder(path, mode: 0o700)
+        if KernelFiles.effectiveUser == 0 { try KernelFiles.setOwner(path, uid: UInt32(uid)) }
+        return path
+    }
+
+    /// The launcher has emptied it.
+    private static func removeFolder(_ path: String, _ logger: Logger) {
+        do { try KernelFiles.removeFolder(path) } catch {
+            logger.error("a sandbox's folder is left", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func spec(_ plan: RunPlan, uid: Int, group: CgroupRun?, folder: String?, isWarm: Bool) -> LaunchSpec {
+        let (language, limits) = (plan.language, plan.limits)
+        let isRestricted = inner == .restricted
+        let run = isWarm ? language.warm?.run ?? language.run : language.run + plan.program.arguments
+        let slotUID = isRestricted && KernelFiles.effectiveUser != 0 ? Int(KernelFiles.effectiveUser) : uid
+        var spec = LaunchSpec(
+            slotUID: slotUID, seccomp: files.policy(isRestricted ? "restricted" : language.seccomp), run: run)
+        spec.cgroupV2 = group?.v2
+        spec.cgroupV1 = group?.v1.values.sorted() ?? []
+        spec.mounts = isRestricted ? files.mounts(language) : files.rootMounts + files.mounts(language)
+        spec.links = isRestricted ? [] : language.links
+        spec.data = plan.files.map(\.path)
+        spec.restricted = folder
+        let (box, tmp) = ("\(folder ?? "")/box", "\(folder ?? "")/tmp")
+        var environment = ["PATH": "/usr/bin:/bin", "HOME": box, "TMPDIR": tmp, "LANG": "C.UTF-8"]
+        environment.merge(language.environment) { $1 }
+        if !isWarm { environment.merge(plan.program.environment) { $1 } }
+        spec.environment = environment.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
+        spec.sizes.boxBytes = limits.diskBytes ?? spec.sizes.boxBytes
+        spec.sizes.inodes = limits.inodes ?? spec.sizes.inodes
+        spec.sizes.cpuSeconds = limits.cpuSeconds ?? spec.sizes.cpuSeconds
+        spec.sizes.openFiles = limits.openFiles ?? spec.sizes.openFiles
+        spec.sizes.fileBytes = limits.fileBytes ?? spec.sizes.fileBytes
+        if isRestricted {
+            spec.sizes.processes = limits.processes
+            // Without a group to count pages, address space is all there is to bound, and interpreters reserve a lot.
+            spec.sizes.addressSpace = limits.memoryBytes.map { max($0 * 4, 1 << 30) }
+        }
+        spec.compile = isWarm ? [] : language.compile
+        spec.artifacts = plan.program.artifacts
+        spec.isWarm = isWarm
+        return spec
+    }
+
+    // MARK: What came of it
+
+    private func done(_ ended: Sandbox.Ended, isWarm: Bool) -> Done {
+        let facts = ended.facts
+        let verdict = Verdict(facts)
+        var outcome = SandboxOutcome(status: verdict.status)
+        outcome.exitCode = verdict.exitCode
+        outcome.signal = verdict.signal
+        outcome.failedToCompile = verdict.failedToCompile
+        outcome.failure = verdict.failure
+        outcome.stdout = ended.transcript?.output(of: .stdout) ?? SandboxOutcome.Output()
+        outcome.stderr = ended.transcript?.output(of: .stderr) ?? SandboxOutcome.Output()
+        outcome.artifacts = (ended.artifacts ?? []).map { entry in
+            SandboxOutcome.Artifact(
+                name: entry.name, bytes: entry.content.count, sha256: Self.hash(entry.content), content: entry.content)
+        }
+        outcome.artifactsSkipped = facts.report.artifacts?.skipped ?? 0
+        outcome.artifactsTruncated = facts.report.artifacts?.isTruncated ?? false
+        outcome.usage.wallMicroseconds = Int(ended.wall / .microseconds(1))
+        let exits = facts.report.exits.values
+        outcome.usage.cpuMicroseconds =
+            facts.cpuMicroseconds ?? facts.report.usage?.cpuMicroseconds
+            ?? exits.reduce(0) { $0 + $1.cpuMicroseconds }
+        outcome.usage.memoryPeakBytes =
+            facts.memoryPeakBytes ?? facts.report.usage?.memoryPeakBytes ?? exits.map(\.memoryPeakBytes).max() ?? 0
+        outcome.hitProcessLimit = facts.processRefusals > 0
+        if let layers = facts.report.layers {
+            outcome.isolation = SandboxOutcome.Isolation(
+                tier: tier, cgroup: layers.cgroup, landlock: layers.landlock, isWarm: isWarm)
+        }
+        if verdict.isEngineFailure {
+            logger.error("a sandbox failed", metadata: ["error": "\(verdict.failure?.message ?? "")"])
+        }
+        return Done(
+            outcome: outcome, pieces: ended.transcript?.pieces ?? Pieces(), isEngineFailure: verdict.isEngineFailure,
+            wasAbandoned: facts.stop == .abandoned, isLeaky: ended.isLeaky
+        )
+    }
+
+    private static func hash(_ bytes: [UInt8]) -> String { Hexadecimal.text(bytes: SHA256.hash(data: bytes)) }
+
+    func shutdown() async {
+        await warm.empty()
+        cgroups?.remove()
+    }
+}

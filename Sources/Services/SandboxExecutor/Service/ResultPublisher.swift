@@ -1,0 +1,103 @@
+internal import Bootstrap
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import MessageBus
+internal import ServiceLifecycle
+internal import Storage
+
+/// Says how runs ended: each result is in Postgres before it is said, and said again until the stream has it.
+final class ResultPublisher: Service {
+    static let sweepInterval: Duration = .seconds(1)
+    static let sweepMax = 100
+    static let purgeEvery = 60
+    static let purgeMax = 1000
+
+    private let bus: MessageBus
+    private let store: SandboxStore
+    private let retentionSeconds: Double
+    private let logger: Logger
+
+    init(bus: MessageBus, store: SandboxStore, retentionHours: Int, logger: Logger) {
+        self.bus = bus
+        self.store = store
+        retentionSeconds = Double(retentionHours) * 3600
+        self.logger = logger
+    }
+
+    func run() async throws {
+        try await runUntilShutdown {
+            var turn = 0
+            while true {
+                do {
+                    for execution in try await self.store.unpublished(limit: Self.sweepMax) {
+                        await self.publish(execution)
+                    }
+                    if turn % Self.purgeEvery == 0 {
+                        _ = try await self.store.purge(
+                            olderThanSeconds: self.retentionSeconds, limit: Self.purgeMax)
+                    }
+                } catch {
+                    try Task.checkCancellation()
+                    self.logger.warning(
+                        "the sweep of results failed; it is repeated", metadata: ["error": "\(error)"])
+                }
+                turn += 1
+                try await Task.sleep(for: Self.sweepInterval, tolerance: .milliseconds(100))
+            }
+        }
+    }
+
+    /// Says a result that has just been stored.
+    func publish(_ execution: Execution, outcome: SandboxOutcome) async {
+        let result = SandboxResult(
+            execution: execution.id, tenant: execution.tenant, task: execution.task, attempt: execution.attempt,
+            outcome: outcome
+        )
+        do {
+            _ = try await bus.publish(
+                result, on: .sandboxResult(execution.id), id: result.messageID, traceparent: execution.traceparent,
+                tenant: execution.tenant
+            )
+            try await store.markPublished([execution.id])
+        } catch {
+            logger.warning(
+                "a result could not be published; it is published again",
+                metadata: ["execution_id": "\(execution.id)", "error": "\(error)"]
+            )
+        }
+    }
+
+    private func publish(_ execution: Execution) async {
+        guard let outcome = outcome(of: execution) else { return }
+        await publish(execution, outcome: outcome)
+        do throws(BusError) {
+            // Nobody has told those who watch, when it ended without an executor.
+            let events = SandboxEvents.finale(execution, outcome)
+            for event in events { try bus.send(event, on: .sandboxEvents(execution.tenant, execution.id)) }
+        } catch {
+            logger.debug("nobody was told of an end", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Somebody asked for a run that has ended: its result goes out again, whatever the stream remembers.
+    func republish(_ execution: Execution) async throws {
+        guard let outcome = outcome(of: execution) else { return }
+        let result = SandboxResult(
+            execution: execution.id, tenant: execution.tenant, task: execution.task, attempt: execution.attempt,
+            outcome: outcome
+        )
+        _ = try await bus.publish(
+            result, on: .sandboxResult(execution.id), id: nil, traceparent: execution.traceparent,
+            tenant: execution.tenant
+        )
+    }
+
+    private func outcome(of execution: Execution) -> SandboxOutcome? {
+        guard let ending = execution.ending else { return nil }
+        if ending.outcome == nil {
+            logger.error("a stored result cannot be read", metadata: ["execution_id": "\(execution.id)"])
+        }
+        return ending.outcome
+    }
+}

@@ -1,0 +1,158 @@
+import Bootstrap
+import Contracts
+import Foundation
+import Logging
+import SandboxExecutorService
+import ServiceLifecycle
+import TestSupport
+import Testing
+
+/// The sandbox's routes, with a real executor behind them where something is run.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct `The sandbox's API` {
+    static let path = "/sandbox/execute"
+    static let asynchronous = ["prefer": "respond-async"]
+
+    /// The folder of the programs that were built with these tests.
+    private static var programs: String {
+        var folder = URL(filePath: ProcessInfo.processInfo.arguments[0]).deletingLastPathComponent()
+        while folder.path != "/", !FileManager.default.isExecutableFile(atPath: "\(folder.path)/sandbox-launcher") {
+            folder = folder.deletingLastPathComponent()
+        }
+        return folder.path
+    }
+
+    private static func withExecutor(
+        _ stack: OrchestratorUnderTest, _ body: () async throws -> Void
+    ) async throws {
+        try #require(geteuid() == 0, "This test needs root: it builds real sandboxes with control groups.")
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../sandbox")
+        let own = [
+            "GOLDEN_SANDBOX_FOLDER": folder.standardizedFileURL.path,
+            "GOLDEN_SANDBOX_LAUNCHER": "\(programs)/sandbox-launcher",
+            "GOLDEN_SANDBOX_UID_BASE": "\(Int.random(in: 100_000...1_000_000_000))",
+        ]
+        let settings = ServiceConfiguration(environment: stack.settings.merging(own) { $1 })
+        let executor = try await SandboxExecutor(
+            SandboxExecutorConfiguration(settings), logger: OrchestratorUnderTest.quiet)
+        let services = ServiceGroup(
+            configuration: .init(services: executor.services, logger: OrchestratorUnderTest.quiet))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await services.run() }
+            do {
+                try await body()
+            } catch {
+                await services.triggerGracefulShutdown()
+                throw error
+            }
+            await services.triggerGracefulShutdown()
+            try await group.waitForAll()
+        }
+    }
+
+    @Test func `the seed's line runs, and shows nothing of the host`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            try await Self.withExecutor(stack) {
+                let token = try await stack.token()
+                let answer = try await stack.post(
+                    Self.path, #"{"code": "import os; os.system(\"cat /etc/passwd\")"}"#, token: token)
+                #expect(answer.status == 200 && answer["status"] == "ok", "\(answer)")
+                let host = try String(contentsOfFile: "/etc/passwd", encoding: .utf8)
+                for line in host.split(separator: "\n") where !line.hasPrefix("root:") && !line.hasPrefix("nobody:") {
+                    #expect(!answer.body.contains(line), "\(line)")
+                }
+                let place = try #require(answer.headers["location"])
+                #expect(try await stack.get(place, token: token)["status"] == "ok")
+                let stranger = try await stack.token(tenant: "beta", subject: "stranger")
+                #expect(try await stack.get(place, token: stranger).status == 404)
+                #expect(try await stack.get(place + "/events", token: stranger).status == 404)
+                #expect(try await stack.post(place + "/cancel", nil, token: stranger).status == 404)
+                #expect(try await stack.post(place + "/cancel", nil, token: token).status == 409)
+                let unknown = try await stack.post(Self.path, #"{"code":"x","language":"cobol"}"#, token: token)
+                #expect(unknown.status == 422 && unknown.body.contains("cobol"), "\(unknown)")
+            }
+        }
+    }
+
+    @Test func `a run is followed while it goes on, resumed, and told again afterwards`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            try await Self.withExecutor(stack) {
+                let token = try await stack.token()
+                let code = "for i in 1 2 3; do echo line $i; sleep 0.2; done; echo bad >&2; exit 4"
+                let body = JSONWriter.object {
+                    $0.field("language", "shell")
+                    $0.field("code", code)
+                }
+                let accepted = try await stack.post(Self.path, body.text, token: token, headers: Self.asynchronous)
+                #expect(accepted.status == 202)
+                let place = try #require(accepted.headers["location"]) + "/events"
+                let stream = ["accept": "text/event-stream"]
+                let live = try await stack.send("GET", place, token: token, headers: stream, body: nil)
+                let names = live.body.split(separator: "\n").filter { $0.hasPrefix("event: ") }
+                #expect(names.first == "event: start" && names.last == "event: exit", "\(live.body)")
+                #expect(names.filter { $0 == "event: stdout" }.count >= 2 && names.contains("event: stderr"))
+                let again = try await stack.send("GET", place, token: token, headers: stream, body: nil)
+                #expect(Self.events(again.body) == Self.events(live.body))
+                let rest = try await stack.send(
+                    "GET", place, token: token, headers: stream.merging(["last-event-id": "2"]) { $1 }, body: nil)
+                #expect(Self.events(rest.body) == Array(Self.events(live.body).dropFirst(2)))
+            }
+        }
+    }
+
+    private static func events(_ text: String) -> [Substring] {
+        text.split(separator: "\n").filter { $0.hasPrefix("data: ") }
+    }
+
+    @Test func `a key is one run, and another body with it is refused`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let token = try await stack.token()
+            let headers = ["idempotency-key": "k-1"].merging(Self.asynchronous) { $1 }
+            let first = try await stack.post(Self.path, #"{"code":"print(1)"}"#, token: token, headers: headers)
+            let again = try await stack.post(Self.path, #"{"code":"print(1)"}"#, token: token, headers: headers)
+            #expect(first.status == 202 && again.status == 202 && first["id"] == again["id"])
+            #expect(again.headers["idempotent-replayed"] == "true")
+            let other = try await stack.post(Self.path, #"{"code":"print(2)"}"#, token: token, headers: headers)
+            #expect(other.status == 422 && other["code"] == "idempotency_mismatch", "\(other)")
+            let colleague = try await stack.token(subject: "colleague")
+            let theirs = try await stack.post(Self.path, #"{"code":"print(2)"}"#, token: colleague, headers: headers)
+            #expect(theirs.status == 202 && theirs["id"] != first["id"])
+        }
+    }
+
+    @Test func `ten a minute for each caller, and so many waiting for each tenant`() async throws {
+        try await OrchestratorUnderTest.run(environment: ["GOLDEN_SANDBOX_QUEUE": "3"]) { stack in
+            let token = try await stack.token()
+            var statuses: [Int] = []
+            for _ in 0..<11 {
+                statuses.append(
+                    try await stack.post(Self.path, #"{"code":"x"}"#, token: token, headers: Self.asynchronous).status)
+            }
+            #expect(statuses.prefix(3) == [202, 202, 202] && statuses.dropFirst(3).allSatisfy { $0 == 429 })
+            let limited = try await stack.post(Self.path, #"{"code":"x"}"#, token: token, headers: Self.asynchronous)
+            #expect(limited.body.contains("sandbox.execute") && limited.headers["retry-after"] != nil, "\(limited)")
+            // What is refused as malformed costs nothing, and other tenants wait in a line of their own.
+            let other = try await stack.token(tenant: "beta")
+            for _ in 0..<15 { #expect(try await stack.post(Self.path, "{}", token: other).status == 422) }
+            #expect(
+                try await stack.post(Self.path, #"{"code":"x"}"#, token: other, headers: Self.asynchronous).status
+                    == 202)
+        }
+    }
+
+    @Test func `a waiting run is canceled at once, and whoever waited for it is told`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let token = try await stack.token()
+            let accepted = try await stack.post(
+                Self.path, #"{"code":"x"}"#, token: token, headers: Self.asynchronous)
+            let place = try #require(accepted.headers["location"])
+            async let followed = stack.send(
+                "GET", place + "/events", token: token, headers: ["accept": "text/event-stream"], body: nil)
+            let canceled = try await stack.post(place + "/cancel", nil, token: token)
+            #expect(canceled.status == 200 && canceled["status"] == "canceled", "\(canceled)")
+            #expect(try await followed.body.contains(#""status":"canceled""#))
+            let brief = try await stack.post(
+                Self.path, #"{"code":"x"}"#, token: token, headers: ["prefer": "wait=1"])
+            #expect(brief.status == 202, "without an executor nobody waits for ever")
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import Contracts
+import Foundation
+import SandboxExecutorCore
+import Testing
+
+@Suite struct `Programs` {
+    static func language(_ change: (inout [String: String]) -> Void = { _ in }) throws -> Language {
+        var fields = [
+            "id": #""python""#, "aliases": #"["py"]"#, "source": #""main.py""#,
+            "run": #"["/usr/bin/python3","-B","{code}/main.py"]"#, "mounts": #"["/usr"]"#, "seccomp": #""strict""#,
+            "warm":
+                #"{"prelude":"python.py","run":["/usr/bin/python3","{code}/prelude.py"],"preimport":["json"],"size":2}"#,
+        ]
+        change(&fields)
+        let text = "{" + fields.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",") + "}"
+        return try Language(json: JSON(parsing: text.utf8))
+    }
+
+    @Test func `a language's file is read whole`() throws {
+        let language = try Self.language()
+        #expect(language.id == "python" && language.warm?.run.last == "json" && language.compile.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("unknown", #""x""#), ("source", #""../x""#), ("run", "[]"), ("run", #"["python3"]"#), ("id", #""a b""#),
+        ("mounts", #"["usr"]"#), ("mounts", #"["/usr/../etc"]"#), ("limits", #"{"memory":"1GiB"}"#),
+        ("limits", #"{"memory_bytes":1}"#), ("env", #"{"1A":"x"}"#), ("aliases", #"["a.b"]"#), ("seccomp", "null"),
+        ("warm", #"{"prelude":"../x","run":["/x"],"size":1}"#), ("warm", #"{"prelude":"x","run":["/x"],"size":99}"#),
+        ("warm", #"{"prelude":"x","run":["/x"],"size":1,"more":1}"#),
+    ])
+    func `what is wrong in one stops the start`(key: String, value: String) {
+        #expect(throws: JSONError.self) { try Self.language { $0[key] = value } }
+    }
+
+    @Test func `two languages share no name`() throws {
+        let other = try Self.language { $0["id"] = #""py""# }
+        #expect(throws: JSONError.self) { try LanguageBook([try Self.language(), other]) }
+        #expect(throws: JSONError.self) { try LanguageBook([]) }
+        let book = try LanguageBook([try Self.language()])
+        #expect(book["py"]?.id == "python" && book["python"] != nil && book["ruby"] == nil)
+    }
+
+    static let tenant = TenantID(literal: "acme")
+
+    static func rules(_ ceilings: [TenantID: SandboxLimits] = [:]) throws -> ProgramRules {
+        ProgramRules(languages: try LanguageBook([try language()]), ceilings: ceilings)
+    }
+
+    static func program(_ text: String) throws -> SandboxProgram { try SandboxProgram(json: JSON(parsing: text.utf8)) }
+
+    @Test func `the seed's line is a whole request`() throws {
+        let program = try Self.program(#"{"code": "import os; os.system(\"cat /etc/passwd\")"}"#)
+        let plan = try Self.rules().plan(program, tenant: Self.tenant)
+        #expect(plan.language.id == "python" && plan.files.map(\.path) == ["/code/main.py"])
+        #expect(plan.limits.wallMilliseconds == 10_000 && plan.limits.cpuSeconds == 11 && plan.canBeWarm)
+        for field in SandboxLimits.fields { #expect(plan.limits[keyPath: field.path] != nil, "\(field.name)") }
+    }
+
+    @Test(arguments: [
+        "{}", #"{"code":"x","files":[]}"#, #"{"files":[]}"#, #"{"code":1}"#, #"{"code":"x","more":1}"#,
+        #"{"code":"x","language":"a/b"}"#, #"{"code":"x","argv":"a"}"#, #"{"code":"x","env":{"A=B":"x"}}"#,
+        #"{"code":"x","env":{"A":1}}"#, #"{"code":"x","artifacts":["../etc/passwd"]}"#,
+        #"{"code":"x","artifacts":["/x"]}"#,
+        #"{"code":"x","limits":{"wall_ms":0}}"#, #"{"code":"x","limits":{"wall_ms":300001}}"#,
+        #"{"code":"x","limits":{"walls":1}}"#, #"{"code":"x","stdin":"a","stdin_base64":"YQ=="}"#,
+        #"{"code":"x","stdin_base64":"?"}"#, #"{"code":"x","inputs":[{"path":"a"}]}"#,
+        #"{"code":"x","inputs":[{"path":"a/../b","content":""}]}"#,
+        #"{"code":"x","inputs":[{"path":"","content":""}]}"#,
+        #"{"code":"x","inputs":[{"path":"a","content":""},{"path":"a","content":""}]}"#,
+        #"{"code":"x","inputs":[{"path":"a","content":""},{"path":"a/b","content":""}]}"#,
+        "{\"code\":\"x\",\"inputs\":[{\"path\":\"a\\nb\",\"content\":\"\"}]}",
+    ])
+    func `a malformed request is refused`(text: String) {
+        #expect(throws: JSONError.self) { try Self.program(text) }
+    }
+
+    @Test func `bounds hold`() {
+        func text(_ count: Int) -> String { String(repeating: "x", count: count) }
+        let file = #"{"path":"%","content":""}"#
+        let files = (0...32).map { file.replacing("%", with: "f\($0)") }.joined(separator: ",")
+        for body in [
+            #"{"code":"\#(text((1 << 20) + 1))"}"#, #"{"code":"x","stdin":"\#(text((1 << 20) + 1))"}"#,
+            #"{"code":"x","inputs":[\#(files)]}"#, #"{"code":"x","argv":["\#(text(4097))"]}"#,
+            #"{"code":"x","inputs":[{"path":"a","content":"\#(text((8 << 20) + 1))"}]}"#,
+        ] {
+            #expect(throws: JSONError.self) { try Self.program(body) }
+        }
+    }
+
+    @Test func `a request keeps its form`() throws {
+        let text =
+            #"{"language":"python","files":[{"path":"main.py","content":"x"},{"path":"b","base64":"/w=="}],"#
+            + #""inputs":[{"path":"d/e","content":""}],"argv":["a"],"stdin":"in","env":{"APP_A":"1"},"#
+            + #""limits":{"wall_ms":500},"artifacts":["out"]}"#
+        #expect(try Self.program(text).json.text == text)
+    }
+
+    @Test(arguments: [
+        (#"{"code":"x","language":"cobol"}"#, "no language cobol"),
+        (#"{"code":"x","env":{"LD_PRELOAD":"x"}}"#, "LD_PRELOAD"),
+        (#"{"code":"x","env":{"PYTHONPATH":"x"}}"#, "PYTHONPATH"), (#"{"code":"x","env":{"PATH":"x"}}"#, "PATH"),
+        (#"{"files":[{"path":"other.py","content":""}]}"#, "main.py"),
+        (#"{"code":"x","limits":{"wall_ms":60000}}"#, "wall_ms"),
+    ])
+    func `what an installation does not allow is refused by name`(text: String, word: String) throws {
+        var low = SandboxLimits()
+        low.wallMilliseconds = 5000
+        let rules = try Self.rules([Self.tenant: low])
+        let program = try Self.program(text)
+        do {
+            _ = try rules.plan(program, tenant: Self.tenant)
+            Issue.record("It was allowed.")
+        } catch {
+            #expect(error.message.contains(word), "\(error.message)")
+        }
+    }
+
+    @Test func `a default above the tenant's ceiling is lowered`() throws {
+        var low = SandboxLimits()
+        low.wallMilliseconds = 5000
+        let plan = try Self.rules([Self.tenant: low]).plan(Self.program(#"{"code":"x"}"#), tenant: Self.tenant)
+        #expect(plan.limits.wallMilliseconds == 5000 && plan.limits.cpuSeconds == 6)
+    }
+
+    @Test(arguments: [
+        (#"{"code":"x","argv":["a"],"stdin":"b","env":{"APP_X":"1"}}"#, true),
+        (#"{"code":"x","limits":{"wall_ms":500,"output_bytes":10}}"#, true),
+        (#"{"code":"x","artifacts":["out"]}"#, false),
+        (#"{"code":"x","limits":{"wall_ms":20000}}"#, false),
+        (#"{"code":"x","limits":{"memory_bytes":10000000}}"#, false),
+    ])
+    func `what has to be known at a sandbox's start needs a cold one`(text: String, warm: Bool) throws {
+        #expect(try Self.rules().plan(Self.program(text), tenant: Self.tenant).canBeWarm == warm)
+    }
+
+    @Test func `a warm interpreter is fed as its prelude reads it`() throws {
+        let plan = try Self.rules().plan(
+            Self.program(#"{"code":"é","argv":["a"],"env":{"APP_X":"1"},"inputs":[{"path":"d","content":"12"}]}"#),
+            tenant: Self.tenant)
+        let bytes = WarmFeed.bytes(of: plan)
+        let length = bytes.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+        let header = String(decoding: bytes[4..<(4 + length)], as: UTF8.self)
+        #expect(header == #"{"argv":["a"],"env":{"APP_X":"1"},"files":[["/code/main.py",2],["/box/d",2]]}"#)
+        #expect(Array(bytes.dropFirst(4 + length)) == Array("é12".utf8))
+    }
+}

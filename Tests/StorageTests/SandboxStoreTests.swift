@@ -1,0 +1,155 @@
+import Contracts
+import Foundation
+import Postgres
+import Storage
+import Testing
+
+/// Each run is claimed by one executor at a time and has one result.
+@Suite struct `Sandbox store` {
+    static let tenant = TenantID(literal: "acme")
+
+    private func with(_ body: (SandboxStore, MigrationDatabase) async throws -> Void) async throws {
+        let database = try await MigrationDatabase.migrated()
+        try await database.withPool { pool in try await body(SandboxStore(pool: pool), database) }
+    }
+
+    private func new(_ id: ExecutionID = ExecutionID(UUID()), tenant: TenantID = tenant) -> NewExecution {
+        NewExecution(
+            id: id, tenant: tenant, caller: "alice", language: "python",
+            request: JSONWriter.object { $0.field("code", "x") }, requestHash: [UInt8](repeating: 1, count: 32),
+            traceparent: nil)
+    }
+
+    private func accepted(_ store: SandboxStore, _ tenant: TenantID = tenant) async throws -> Execution {
+        guard case .accepted(let execution) = try await store.admit(new(tenant: tenant), waitingMax: 100) else {
+            throw StoreError(.guardFailed, "not accepted")
+        }
+        return execution
+    }
+
+    /// The lease of a run is over.
+    private func expire(_ execution: ExecutionID, _ database: MigrationDatabase) async throws {
+        _ = try await database.sql(
+            "UPDATE sandbox_executions SET lease_until = now() - interval '1 s' WHERE id = '\(execution)'")
+    }
+
+    private static let ok = SandboxOutcome(status: .ok)
+
+    @Test func `so many of one tenant wait, and another's do not count`() async throws {
+        try await with { store, _ in
+            for _ in 0..<3 {
+                guard case .accepted = try await store.admit(new(), waitingMax: 3) else {
+                    throw StoreError(.guardFailed, "refused")
+                }
+            }
+            guard case .full = try await store.admit(new(), waitingMax: 3) else {
+                throw StoreError(.guardFailed, "accepted")
+            }
+            _ = try await accepted(store, TenantID(literal: "other"))
+            #expect(try await store.waiting(limit: 100).count == 4)
+            let tickets = try await store.waiting(limit: 2).tickets
+            #expect(Set(tickets.map(\.tenant)).count == 2, "the first of each tenant come first")
+        }
+    }
+
+    @Test func `an id is one run`() async throws {
+        try await with { store, _ in
+            let id = ExecutionID(UUID())
+            guard case .accepted = try await store.admit(new(id), waitingMax: 9),
+                case .exists(let known) = try await store.admit(new(id), waitingMax: 9)
+            else { throw StoreError(.guardFailed, "It was accepted twice.") }
+            #expect(known.id == id && known.state == .queued)
+            #expect(try await store.find(id, tenant: TenantID(literal: "other")) == nil)
+        }
+    }
+
+    @Test func `one executor has it, and only that one ends it`() async throws {
+        try await with { store, _ in
+            let execution = try await accepted(store)
+            let claimed = try #require(try await store.claim(execution.id, by: "a"))
+            #expect(claimed.execution.tries == 1 && claimed.request.text == #"{"code":"x"}"#)
+            #expect(try await store.claim(execution.id, by: "b") == nil)
+            #expect(try await !store.end(claimed.execution, by: "b", outcome: Self.ok, pieces: ""))
+            #expect(try await store.renew([execution.id], by: "b").isEmpty)
+            #expect(try await store.renew([execution.id], by: "a") == [execution.id: false])
+            #expect(try await store.end(claimed.execution, by: "a", outcome: Self.ok, pieces: "o1"))
+            #expect(try await !store.end(claimed.execution, by: "a", outcome: Self.ok, pieces: "o1"))
+            let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
+            #expect(ended.ending?.outcome == Self.ok && ended.ending?.pieces == "o1")
+        }
+    }
+
+    @Test func `a lost executor's run waits again, and what it still brings counts for nothing`() async throws {
+        try await with { store, database in
+            let execution = try await accepted(store)
+            let lost = try #require(try await store.claim(execution.id, by: "a")).execution
+            #expect(try await store.takeBack() == 0, "its lease holds")
+            try await expire(execution.id, database)
+            #expect(try await store.takeBack() == 1)
+            let second = try #require(try await store.claim(execution.id, by: "a")).execution
+            #expect(second.tries == 2)
+            #expect(try await !store.end(lost, by: "a", outcome: Self.ok, pieces: ""), "of an earlier try")
+            #expect(try await store.end(second, by: "a", outcome: Self.ok, pieces: ""))
+        }
+    }
+
+    @Test func `what loses its executor too often ends, once`() async throws {
+        try await with { store, database in
+            let execution = try await accepted(store)
+            for _ in 0..<SandboxStore.triesMax {
+                _ = try #require(try await store.claim(execution.id, by: "a"))
+                try await expire(execution.id, database)
+                #expect(try await store.takeBack() == 1)
+            }
+            let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
+            #expect(ended.ending?.status == .sandboxError && ended.ending?.outcome?.failure?.code == "executor_lost")
+            #expect(try await store.claim(execution.id, by: "b") == nil)
+        }
+    }
+
+    @Test func `canceled, one that waits ends, one that runs is asked, one that ended stays`() async throws {
+        try await with { store, database in
+            let waiting = try await accepted(store)
+            #expect(try await store.cancel(waiting.id, tenant: TenantID(literal: "other")) == nil)
+            #expect(try await store.cancel(waiting.id, tenant: Self.tenant)?.ending?.status == .canceled)
+            #expect(try await store.claim(waiting.id, by: "a") == nil)
+            let running = try await accepted(store)
+            let claimed = try #require(try await store.claim(running.id, by: "a")).execution
+            #expect(try await store.cancel(running.id, tenant: Self.tenant)?.isCancelRequested == true)
+            #expect(try await store.renew([running.id], by: "a") == [running.id: true])
+            try await expire(running.id, database)
+            #expect(try await store.takeBack() == 1, "its executor is gone: it is not begun again")
+            #expect(try await store.find(running.id, tenant: Self.tenant)?.ending?.status == .canceled)
+            #expect(try await !store.end(claimed, by: "a", outcome: Self.ok, pieces: ""))
+            #expect(try await store.cancel(running.id, tenant: Self.tenant) == nil)
+        }
+    }
+
+    @Test func `results are published until it is confirmed, and forgotten afterwards`() async throws {
+        try await with { store, database in
+            let execution = try await accepted(store)
+            let claimed = try #require(try await store.claim(execution.id, by: "a")).execution
+            #expect(try await store.end(claimed, by: "a", outcome: Self.ok, pieces: ""))
+            #expect(try await store.unpublished(limit: 9).isEmpty, "its executor has a moment for it")
+            // An end is never moved, so the table's guard stands aside for this test.
+            _ = try await database.sql(
+                "ALTER TABLE sandbox_executions DISABLE TRIGGER USER; UPDATE sandbox_executions SET ended_at = now() - "
+                    + "interval '1 hour'; ALTER TABLE sandbox_executions ENABLE TRIGGER USER")
+            #expect(try await store.unpublished(limit: 9).map(\.id) == [execution.id])
+            #expect(try await store.purge(olderThanSeconds: 60, limit: 9) == 0)
+            try await store.markPublished([execution.id])
+            #expect(try await store.unpublished(limit: 9).isEmpty)
+            #expect(try await store.purge(olderThanSeconds: 60, limit: 9) == 1)
+        }
+    }
+
+    @Test func `the table itself keeps a result as it is`() async throws {
+        try await with { store, database in
+            let execution = try await accepted(store)
+            _ = try await store.cancel(execution.id, tenant: Self.tenant)
+            let outcome = try await database.refusal(
+                "UPDATE sandbox_executions SET status = 'ok' WHERE id = '\(execution.id)'")
+            #expect(outcome.contains("has ended already"), "\(outcome)")
+        }
+    }
+}
