@@ -33,6 +33,7 @@ import Testing
             UPDATE escalations SET status = 'waiting_for_human', human_reason = 'no_analyst', waiting_since = now()
             WHERE id = (SELECT max(id::text)::uuid FROM escalations);
             """)
+        try await database.takeBack(after: name)
         try await database.run(file: "down/\(name)").check()
         let states = "SELECT string_agg(status, ' ' ORDER BY status) FROM escalations"
         #expect(try await database.sql(states) == "open open resolved")
