@@ -278,7 +278,11 @@ let package = Package(
             ]
         ),
         .testTarget(
-            name: "CLITests", dependencies: ["golden", "TestSupport", "Contracts", arguments, jwt], exclude: ["StandIn"]
+            name: "CLITests",
+            dependencies: [
+                "golden", "orchestrator", "peer-hub", "agent-worker", "TestSupport", "Contracts", arguments, jwt,
+            ],
+            exclude: ["StandIn"]
         ),
     ]
 )

@@ -13,7 +13,11 @@ struct TaskWaiting: Sendable {
             try await withThrowingTaskGroup(of: Ended.self) { group in
                 group.addTask {
                     _ = try await TaskFollower(client: client, task: task).run(
-                        event: { event in if showsEvents { view.show(event) } }, outage: { view.showOutage($0) }
+                        event: { event in
+                            guard showsEvents else { return }
+                            view.show(event)
+                            if event.kind == .reviewDecided, !isJSON { await showReview(event) }
+                        }, outage: { view.showOutage($0) }
                     )
                     return .task
                 }
@@ -42,6 +46,19 @@ struct TaskWaiting: Sendable {
         let document = try TaskDocument(json: try await client.get("/tasks/\(task)").json)
         if isJSON { console.print(document.json.text) } else { TaskPrinter(console: console).printResult(document) }
         return document.exitStatus ?? .other
+    }
+
+    /// Who voted what and why, below the line that says what came of it.
+    private func showReview(_ event: TaskEvent) async {
+        do {
+            var data = try JSONReader(event.data)
+            let review = try await client.get("/reviews/\(try data.reviewID("session_id"))").json
+            try ReviewPrinter(console: console).print(review)
+        } catch is CancellationError {
+            // Whoever followed has gone.
+        } catch {
+            console.note("This review cannot be shown: \(error)")
+        }
     }
 
     private enum Ended: Sendable {

@@ -16,7 +16,7 @@ struct TaskPrinter {
         if let code = task.errorCode {
             console.print("  \(Table.printable("\(code): \(task.errorMessage ?? "")"))")
         }
-        if let output = task.output { printJSON(output) }
+        if let output = task.output { printOutput(output) }
     }
 
     /// Everything about one task.
@@ -43,7 +43,22 @@ struct TaskPrinter {
         }
         if let output = task.output {
             console.print(console.styled("output", .dim))
-            printJSON(output)
+            printOutput(output)
+        }
+    }
+
+    /// What a task made. Files, `{"files": {"path": "text"}}`, are shown as such, below the rest.
+    private func printOutput(_ output: JSON) {
+        guard let fields = output.fields, let files = fields.first(where: { $0.name == "files" })?.value.fields,
+            !files.isEmpty, files.allSatisfy({ $0.value.kind == .string })
+        else { return printJSON(output) }
+        printJSON(
+            JSONWriter.object { writer in
+                for field in fields where field.name != "files" { writer.field(field.name, field.value) }
+            })
+        for file in files {
+            console.print(console.styled(Table.printable(file.name), .dim))
+            printJSON(file.value)
         }
     }
 
