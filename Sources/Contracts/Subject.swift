@@ -92,6 +92,14 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
         text.hasPrefix("dlq.") ? String(text.dropFirst(4)) : nil
     }
 
+    /// The task that a subject names; nil for subjects whose ids are others, or that hold none.
+    package static func task(of text: String) -> TaskID? {
+        let tokens = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard tokens.count == 3, tokens[0] == "results" || (tokens[0] == "supervisor" && tokens[1] == "resolution")
+        else { return nil }
+        return TaskID(tokens[2])
+    }
+
     /// Whether messages on this subject belong to one attempt at a task.
     package static func carriesAttempt(_ text: String) -> Bool {
         text.hasPrefix("work.") || text.hasPrefix("results.")

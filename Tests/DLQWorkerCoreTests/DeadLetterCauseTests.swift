@@ -33,10 +33,13 @@ import Testing
         }
     }
 
-    @Test func `the task is the last id in a subject`() {
+    @Test func `a task is named by some subjects, and by bodies that are not a review's work`() {
         let id = "0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f60"
-        #expect(DeadLetterCause.task(in: "results.developer.\(id)")?.description == id)
-        #expect(DeadLetterCause.task(in: "supervisor.resolution.\(id)")?.description == id)
-        #expect(DeadLetterCause.task(in: "work.developer") == nil)
+        #expect(Subject.task(of: "results.developer.\(id)")?.description == id)
+        #expect(Subject.task(of: "supervisor.resolution.\(id)")?.description == id)
+        #expect(Subject.task(of: "work.developer") == nil && Subject.task(of: "prc.\(id).request") == nil)
+        #expect(ReplayRules.task(in: Array(#"{"kind":"work","task_id":"\#(id)"}"#.utf8))?.description == id)
+        #expect(ReplayRules.task(in: Array(#"{"kind":"review","task_id":"\#(id)"}"#.utf8)) == nil)
+        #expect(ReplayRules.task(in: [0xFF]) == nil)
     }
 }

@@ -12,14 +12,6 @@ package enum DeadLetterCause {
             .joined(separator: ".")
     }
 
-    /// The task that a subject names, if any.
-    package static func task(in subject: String) -> TaskID? {
-        for token in subject.split(separator: ".").reversed() {
-            if let id = TaskID(token) { return id }
-        }
-        return nil
-    }
-
     /// An error's text with ids, numbers and quoted words taken out, which differ from message to message.
     package static func fingerprint(of error: String) -> String {
         var text = ""

@@ -51,10 +51,12 @@ package enum ReplayRules {
         }
     }
 
-    /// The task that a message names in its body; nil when it names none, or cannot be read.
+    /// The task that a message names in its body; nil when it names none, or cannot be read. In the work of a review or
+    /// an analysis the id is the work's own.
     package static func task(in payload: [UInt8]) -> TaskID? {
         do throws(JSONError) {
             var body = try JSONReader(try JSON(parsing: payload))
+            if let kind = try body.optionalString("kind"), kind != "work" { return nil }
             return try body.optionalString("task_id").flatMap { TaskID($0) }
         } catch {
             return nil

@@ -83,7 +83,7 @@ final class AdvisoryIntake: Service {
             family: DeadLetterCause.family(of: subject), fingerprint: advisory.consumer,
             payload: stored?.payload ?? [], headers: Storable.headers(stored?.headers ?? [:]),
             tenant: stored?.headers[MessageHeader.tenant].flatMap { TenantID($0) },
-            task: DeadLetterCause.task(in: subject), reason: reason, error: error, errorCount: advisory.deliveries,
+            task: Subject.task(of: subject), reason: reason, error: error, errorCount: advisory.deliveries,
             stream: advisory.stream, streamSequence: advisory.sequence, consumer: advisory.consumer,
             firstSeen: stored?.storedAt, lastSeen: nil
         )

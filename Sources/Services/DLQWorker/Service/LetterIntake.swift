@@ -57,7 +57,7 @@ final class LetterIntake: Service {
             messageID: received.messageID ?? "dlq:DLQ:\(received.sequence)", subject: subject,
             family: DeadLetterCause.family(of: subject), fingerprint: DeadLetterCause.fingerprint(of: error ?? ""),
             payload: received.message.bytes, headers: Storable.headers(headers), tenant: received.tenant,
-            task: DeadLetterCause.task(in: subject) ?? ReplayRules.task(in: received.message.bytes),
+            task: Subject.task(of: subject) ?? ReplayRules.task(in: received.message.bytes),
             reason: Storable.text(headers[MessageHeader.reason] ?? "unknown"), error: error.map(Storable.text),
             errorCount: headers[MessageHeader.attempts].flatMap { Int($0) } ?? 1,
             stream: headers[MessageHeader.stream].map(Storable.text),
