@@ -41,7 +41,7 @@ CREATE TABLE dlq_replays (
         CONSTRAINT dlq_replays_state_is_known CHECK (state IN ('running', 'stopped', 'done')),
     rate int NOT NULL CONSTRAINT dlq_replays_rate_is_positive CHECK (rate > 0),
     requested_by text NOT NULL,
-    reason text,
+    note text,
     -- Letters filed later are not meant: they may be what the replay itself brings about.
     created_at timestamptz NOT NULL,
     total bigint NOT NULL CONSTRAINT dlq_replays_total_not_negative CHECK (total >= 0),

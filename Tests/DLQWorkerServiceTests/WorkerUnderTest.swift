@@ -119,7 +119,7 @@ struct WorkerUnderTest: Sendable {
         try await store.begin(
             ReplayRequest(
                 id: ReplayID(UUID()), tenant: Self.tenant, filter: filter, payload: payload, rate: rate,
-                requestedBy: "ada", reason: nil))
+                requestedBy: "ada", note: nil))
     }
 
     private func until<Value>(_ look: () async throws -> Value?) async throws -> Value {

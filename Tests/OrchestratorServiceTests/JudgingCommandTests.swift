@@ -27,7 +27,7 @@ import Testing
                 #expect(try await golden.run("tasks", "approve", good).contains("is completed"))
                 #expect(try await golden.run("tasks", "reject", bad, "--reason", "no").contains("is rejected"))
 
-                #expect(try await golden.run("escalations", "list").contains("None is open."))
+                #expect(try await golden.run("escalations", "list").contains("None is unresolved."))
                 let stuck = try await stack.submit(#"{"workflow":"careful"}"#)
                 try await eventually { try await stack.state(of: stuck) == "escalated" }
                 #expect(try await golden.run("escalations").contains("stuck: no way"))

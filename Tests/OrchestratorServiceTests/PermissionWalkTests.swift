@@ -58,7 +58,15 @@ private final class Walk {
         _ = try await stack.sql(
             "INSERT INTO escalations (id, message_id, tenant_id, task_id, attempt, source, reason) "
                 + "VALUES ('\(escalation)', 'walk', 'acme', '\(task)', 0, 'failure', 'walked')")
+        let (letter, replay) = (UUID().uuidString.lowercased(), UUID().uuidString.lowercased())
+        _ = try await stack.sql(
+            "INSERT INTO dlq_messages (id, message_id, original_subject, data, tenant_id, reason) "
+                + "VALUES ('\(letter)', 'walk', 'prc.x.request', '{}', 'acme', 'walked')")
+        _ = try await stack.sql(
+            "INSERT INTO dlq_replays (id, tenant_id, filter, rate, requested_by, created_at, total, updated_at) "
+                + "VALUES ('\(replay)', 'acme', '{}', 1, 'walker', now(), 0, now())")
         things = [
+            "/dlq/{id}": letter, "/dlq/replays/{id}": replay,
             "/workflows/{name}": "of-acme", "/escalations/{id}": escalation,
             "/tasks/{id}": task, "/users/{name}": try #require(user["name"]), "/api-keys/{id}": try #require(key["id"]),
             "/webhooks/{id}": webhook.id, "/webhooks/deliveries/{id}": delivery,
@@ -129,6 +137,8 @@ private final class Walk {
         case "setRateLimits": return [428]
         // It may be on its way.
         case "replayWebhookDelivery": return [202, 409]
+        // Who comes next finds it stopped, or running.
+        case "stopReplay", "resumeReplay": return [200, 409]
         // The second caller finds it decided.
         case "approvePrompt", "rejectPrompt": return [200, 409]
         default: return [200, 201, 202, 422]

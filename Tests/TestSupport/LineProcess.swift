@@ -17,7 +17,7 @@ public final class LineProcess: @unchecked Sendable {
         process.arguments = ["--pdeathsig", "KILL", executable] + arguments
         process.standardInput = input
         process.standardOutput = output
-        try process.run()
+        try Spawner.shared.start(process)
         let reader = output.fileHandleForReading
         Thread.detachNewThread {
             var rest = Data()

@@ -48,7 +48,7 @@ public final class ServerProcess: @unchecked Sendable {
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = log
         process.standardError = log
-        try process.run()
+        try Spawner.shared.start(process)
         lock.withLock { self.process = process }
         let end = ContinuousClock.now + limit
         while !isReady() {

@@ -11,7 +11,7 @@ struct DLQReplayCommand: AsyncParsableCommand {
 
             EXAMPLES:
               golden dlq replay 0198c5a2-…
-              golden dlq replay 0198c5a2-… --payload fixed.json --reason "the role was misspelt"
+              golden dlq replay 0198c5a2-… --payload fixed.json --note "the role was misspelt"
               golden dlq replay --cause 3f0c2a91b4de --dry-run
               golden dlq replay --subject 'results.>' --rate 200
               golden dlq replay --everything
@@ -27,7 +27,7 @@ struct DLQReplayCommand: AsyncParsableCommand {
     var isDryRun = false
     @Option(help: "Letters a second, 1 to 100000.") var rate = 1000
     @Option(help: "With an id: a file with the message to send instead, or - for standard input.") var payload: String?
-    @Option(help: "For the record.") var reason: String?
+    @Option(help: "For the record.") var note: String?
     @Flag(name: .customLong("detach"), help: "Do not wait for its end.") var isDetached = false
     @OptionGroup var connection: EndpointOptions
     @OptionGroup var output: OutputOptions
@@ -71,7 +71,7 @@ struct DLQReplayCommand: AsyncParsableCommand {
             let message = try payload.map(Self.message)
             let body = JSONWriter.object {
                 $0.field(ifPresent: "payload", message)
-                $0.field(ifPresent: "reason", reason)
+                $0.field(ifPresent: "note", note)
             }
             return ("/dlq/\(letter.id)/replay", body)
         }
@@ -80,7 +80,7 @@ struct DLQReplayCommand: AsyncParsableCommand {
             if everything { writer.field("everything", true) }
             if isDryRun { writer.field("dry_run", true) }
             writer.field("rate", rate)
-            writer.field(ifPresent: "reason", reason)
+            writer.field(ifPresent: "note", note)
         }
         return ("/dlq/replay", body)
     }

@@ -20,14 +20,14 @@ struct DLQReplaysCommand: AsyncParsableCommand {
             var reader = try JSONReader(answer)
             let replays = try reader.optionalArray("replays") ?? []
             guard !replays.isEmpty else { return console.note("No replays.") }
-            var table = Table("REPLAY", "STATE", "SENT", "SKIPPED", "TOTAL", "BY", "BEGUN", "REASON")
+            var table = Table("REPLAY", "STATE", "SENT", "SKIPPED", "TOTAL", "BY", "BEGUN", "NOTE")
             for json in replays {
                 var replay = try JSONReader(json)
                 table.add(
                     .init(try replay.string("id"), .bold), .init(try replay.string("state")),
                     .init("\(try replay.int("replayed"))"), .init("\(try replay.int("skipped"))"),
                     .init("\(try replay.int("total"))"), .init(try replay.string("requested_by")),
-                    .init(try replay.string("created_at")), .init(try replay.optionalString("reason") ?? "-")
+                    .init(try replay.string("created_at")), .init(try replay.optionalString("note") ?? "-")
                 )
             }
             console.print(table)

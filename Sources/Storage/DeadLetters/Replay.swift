@@ -13,7 +13,7 @@ package struct Replay: Sendable, Equatable {
     /// Letters a second.
     package let rate: Int
     package let requestedBy: String
-    package let reason: String?
+    package let note: String?
     package let createdAt: Date
     /// Letters that were meant when it began.
     package let total: Int
@@ -33,11 +33,11 @@ package struct ReplayRequest: Sendable, Equatable {
     package let payload: String?
     package let rate: Int
     package let requestedBy: String
-    package let reason: String?
+    package let note: String?
 
     package init(
         id: ReplayID, tenant: TenantID, filter: DeadLetterFilter, payload: String?, rate: Int, requestedBy: String,
-        reason: String?
+        note: String?
     ) {
         self.id = id
         self.tenant = tenant
@@ -45,7 +45,7 @@ package struct ReplayRequest: Sendable, Equatable {
         self.payload = payload
         self.rate = rate
         self.requestedBy = requestedBy
-        self.reason = reason
+        self.note = note
     }
 }
 

@@ -5,7 +5,7 @@ internal import Postgres
 /// Reads a `dlq_replays` row selected with `ReplayRow.columns`.
 enum ReplayRow {
     static let columns = """
-        r.id, r.tenant_id, r.filter, r.payload, r.state, r.rate, r.requested_by, r.reason, r.created_at, r.total, \
+        r.id, r.tenant_id, r.filter, r.payload, r.state, r.rate, r.requested_by, r.note, r.created_at, r.total, \
         r.replayed, r.skipped, r.version, r.updated_at, r.ended_at
         """
     static let count: Int = 15
@@ -18,7 +18,7 @@ enum ReplayRow {
         return Replay(
             id: ReplayID(try row.uuid(0)), tenant: try row.name(1), filter: try filter(row),
             payload: try row.textOrNil(3), state: state, rate: try row.int(5), requestedBy: try row.text(6),
-            reason: try row.textOrNil(7),
+            note: try row.textOrNil(7),
             createdAt: try row.timestamp(8), total: try row.int(9), replayed: try row.int(10),
             skipped: try row.int(11), version: try row.int(12), updatedAt: try row.timestamp(13),
             endedAt: try row.timestampOrNil(14)
@@ -43,7 +43,7 @@ struct BeginReplay: PostgresStatement {
     static let sql =
         """
         INSERT INTO dlq_replays AS r (
-            id, tenant_id, filter, payload, rate, requested_by, reason, created_at, updated_at, total
+            id, tenant_id, filter, payload, rate, requested_by, note, created_at, updated_at, total
         )
         SELECT $10, $1, $11, $12, $13, $14, $15, clock_timestamp(), clock_timestamp(),
             (SELECT count(*) FROM dlq_messages m WHERE NOT m.resolved AND
@@ -56,7 +56,7 @@ struct BeginReplay: PostgresStatement {
         bindings.text(request.payload)
         bindings.int32(Int32(clamping: request.rate))
         bindings.text(request.requestedBy)
-        bindings.text(request.reason)
+        bindings.text(request.note)
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Replay { try ReplayRow.read(row) }

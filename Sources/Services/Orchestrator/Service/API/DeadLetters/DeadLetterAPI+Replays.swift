@@ -9,7 +9,7 @@ internal import Storage
 extension DeadLetterAPI {
     static let rateRange = 1...100_000
     static let rateDefault = 1000
-    static let reasonMax = 500
+    static let noteMax = 500
     static let sampleMax = 10
     static let replaysMax = 100
     /// An edited message, with room for JSON's escapes.
@@ -25,16 +25,16 @@ extension DeadLetterAPI {
         let letter = try await find(context).letter
         guard letter.resolution == nil else { throw Self.resolvedBefore }
         var payload: String?
-        var reason: String?
+        var note: String?
         if let json = try await request.readOptionalJSON(limit: Self.replayBytesMax) {
             var body = try JSONReader(json)
             payload = try Self.payload(&body)
-            reason = try Self.reason(&body)
+            note = try Self.note(&body)
             try body.refuseUnknown()
         }
         if let response = try await submitAnew(letter, principal, context) { return response }
         let replay = try await begin(
-            DeadLetterFilter(ids: [letter.id]), payload: payload, rate: 1, reason: reason, principal)
+            DeadLetterFilter(ids: [letter.id]), payload: payload, rate: 1, note: note, principal)
         // A worker looks four times a second; who does not want to wait follows the replay.
         let ended = try await follow(replay, tenant: principal.tenant, until: .now + Self.oneTimeout)
         return .json(
@@ -51,12 +51,12 @@ extension DeadLetterAPI {
         return payload.text
     }
 
-    private static func reason(_ body: inout JSONReader) throws(JSONError) -> String? {
-        guard let reason = try body.optionalString("reason") else { return nil }
-        guard (1...reasonMax).contains(reason.unicodeScalars.count) else {
-            throw body.error("reason", "must be 1 to \(reasonMax) characters")
+    private static func note(_ body: inout JSONReader) throws(JSONError) -> String? {
+        guard let note = try body.optionalString("note") else { return nil }
+        guard (1...noteMax).contains(note.unicodeScalars.count) else {
+            throw body.error("note", "must be 1 to \(noteMax) characters")
         }
-        return reason
+        return note
     }
 
     /// A task that has ended is not revived: its work becomes a new task, once, that names the old one. Nil when the
@@ -100,7 +100,7 @@ extension DeadLetterAPI {
         let isEverything = try body.optionalBool("everything") ?? false
         let isDryRun = try body.optionalBool("dry_run") ?? false
         let rate = try body.optionalInt("rate") ?? Self.rateDefault
-        let reason = try Self.reason(&body)
+        let note = try Self.note(&body)
         try body.refuseUnknown()
         guard Self.rateRange.contains(rate) else {
             throw body.error("rate", "must be from \(Self.rateRange.lowerBound) to \(Self.rateRange.upperBound)")
@@ -112,7 +112,7 @@ extension DeadLetterAPI {
                     ? "stands alone: leave the conditions out" : "must be true when no condition is given")
         }
         if isDryRun { return try await rehearse(filter, tenant: principal.tenant) }
-        let replay = try await begin(filter, payload: nil, rate: rate, reason: reason, principal)
+        let replay = try await begin(filter, payload: nil, rate: rate, note: note, principal)
         return .json(
             DeadLetterView.replay(replay), status: .accepted, headers: [.location: "/dlq/replays/\(replay.id)"])
     }
@@ -132,14 +132,14 @@ extension DeadLetterAPI {
     }
 
     private func begin(
-        _ filter: DeadLetterFilter, payload: String?, rate: Int, reason: String?, _ principal: Principal
+        _ filter: DeadLetterFilter, payload: String?, rate: Int, note: String?, _ principal: Principal
     ) async throws -> Replay {
         var random = SystemRandomNumberGenerator()
         let id = ReplayID(TaskID(at: Date(), random: (random.next(), random.next())).uuid)
         return try await store.begin(
             ReplayRequest(
                 id: id, tenant: principal.tenant, filter: filter, payload: payload, rate: rate,
-                requestedBy: principal.subject, reason: reason)
+                requestedBy: principal.subject, note: note)
         )
     }
 

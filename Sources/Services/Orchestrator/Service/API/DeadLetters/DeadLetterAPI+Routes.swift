@@ -53,7 +53,7 @@ extension DeadLetterAPI {
         .required("filter", .object(conditions)), .required("edited", .boolean), .required("rate", .integer()),
         .required("total", .integer(), "Letters that were meant when it began."), .required("replayed", .integer()),
         .required("skipped", .integer(), "Their tasks ended or went on without them; each letter's history says why."),
-        .required("requested_by", .text()), .optional("reason", .text()), .required("created_at", .time),
+        .required("requested_by", .text()), .optional("note", .text()), .required("created_at", .time),
         .required("updated_at", .time), .optional("ended_at", .time),
     ])
 
@@ -72,7 +72,7 @@ extension DeadLetterAPI {
     ]
     private static let id = Parameter(.path, "id", .uuid, "The dead letter's id.")
     private static let replayID = Parameter(.path, "id", .uuid, "The replay's id.")
-    private static let reason = Schema.Field.optional("reason", .text(min: 1, max: reasonMax), "For the record.")
+    private static let note = Schema.Field.optional("note", .text(min: 1, max: noteMax), "For the record.")
     private static func shown(_ summary: String, _ schema: String) -> [Answer] {
         [Answer(.ok, summary, .json(.named(schema)))]
     }
@@ -141,7 +141,7 @@ extension DeadLetterAPI {
         tag: "dead letters", parameters: [id],
         body: Body(
             .object([
-                .optional("payload", .object([.required("v", .integer(1...1))], isOpen: true), "Sent instead."), reason,
+                .optional("payload", .object([.required("v", .integer(1...1))], isOpen: true), "Sent instead."), note,
             ]), isRequired: false),
         answers: [
             Answer(.ok, "It is done.", .json(.named("Replay"))),
@@ -158,7 +158,7 @@ extension DeadLetterAPI {
                 conditions + [
                     .optional("everything", .boolean, "Must be true when no condition is given."),
                     .optional("dry_run", .boolean, "Count them and show some; send nothing."),
-                    .optional("rate", .integer(rateRange), "Letters a second, \(rateDefault) when absent."), reason,
+                    .optional("rate", .integer(rateRange), "Letters a second, \(rateDefault) when absent."), note,
                 ])),
         answers: [
             Answer(.accepted, "A worker carries it out.", .json(.named("Replay"))),

@@ -72,7 +72,7 @@ enum DeadLetterView {
         writer.field("replayed", replay.replayed)
         writer.field("skipped", replay.skipped)
         writer.field("requested_by", replay.requestedBy)
-        writer.field(ifPresent: "reason", replay.reason)
+        writer.field(ifPresent: "note", replay.note)
         writer.field("created_at", Timestamp.text(replay.createdAt))
         writer.field("updated_at", Timestamp.text(replay.updatedAt))
         writer.field(ifPresent: "ended_at", replay.endedAt.map(Timestamp.text))
