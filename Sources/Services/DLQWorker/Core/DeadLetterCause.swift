@@ -1,4 +1,4 @@
-package import Contracts
+internal import Contracts
 
 /// What alike letters have in common: 10,000 of one cause are one line.
 package enum DeadLetterCause {
