@@ -30,9 +30,9 @@ import Testing
         #expect(twin.status == 1 && twin.errors.contains("already runs"))
 
         let record = try golden.record()
-        #expect(record.processes.count == 7)
+        #expect(record.processes.count == 9)
         let identities = record.processes.compactMap(\.identity) + [record.supervisor].compactMap(\.self)
-        #expect(identities.count == 8 && identities.allSatisfy { $0.isRunning })
+        #expect(identities.count == 10 && identities.allSatisfy { $0.isRunning })
         let down = try await golden.run("down")
         #expect(down.status == 0, "\(down.errors)")
         #expect(identities.allSatisfy { !$0.isRunning })
@@ -173,7 +173,7 @@ import Testing
     private func brokenServices(in folder: StackFolder) throws -> String {
         let path = "\(folder.path)-bin"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        for name in ["orchestrator", "peer-hub", "supervisor", "agent-worker"] {
+        for name in ["orchestrator", "peer-hub", "supervisor", "dlq-worker", "agent-worker"] {
             let script = "#!/bin/sh\nif [ \"$1\" = serve ]; then echo no such flag >&2; exit 2; fi\n"
             let isWritten = FileManager.default.createFile(
                 atPath: "\(path)/\(name)", contents: Data(script.utf8), attributes: [.posixPermissions: 0o755]
@@ -221,7 +221,7 @@ import Testing
             kill(process.processIdentifier, signal)
             try await blocking { process.waitUntilExit() }
             #expect(process.terminationStatus == 0)
-            #expect(identities.count == 7 && identities.allSatisfy { !$0.isRunning })
+            #expect(identities.count == 9 && identities.allSatisfy { !$0.isRunning })
             #expect(try golden.record().state == .stopped)
         }
     }

@@ -1,9 +1,13 @@
+import Foundation
 import Testing
 
 @testable import golden
 
 @Suite(.timeLimit(.minutes(1))) struct ToolTests {
     static let environment = ["PATH": "/usr/bin:/bin"]
+
+    /// As `golden` itself does at its start.
+    init() { signal(SIGPIPE, SIG_IGN) }
 
     @Test func `a program gets its input and gives its output`() async {
         let outcome = await Tool.run(["cat"], input: "one\ntwo\n", environment: Self.environment)
