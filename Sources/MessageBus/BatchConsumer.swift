@@ -29,14 +29,24 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
             // Closed: by the valve, or with the connection.
             if deliveries.isEmpty { return }
             if Task.isCancelled {
-                for delivery in deliveries {
-                    bus.settle("handing back") { () throws(NATSError) in try pull.reject(delivery) }
-                }
+                handBack(deliveries)
                 throw CancellationError()
             }
             inHand.replace(with: deliveries)
             defer { inHand.replace(with: []) }
-            try await process(deliveries)
+            do {
+                try await process(deliveries)
+            } catch {
+                // What was settled before stays so: the server takes a message's first word.
+                handBack(deliveries)
+                throw error
+            }
+        }
+    }
+
+    private func handBack(_ deliveries: [Delivery]) {
+        for delivery in deliveries {
+            bus.settle("handing back") { () throws(NATSError) in try pull.reject(delivery) }
         }
     }
 

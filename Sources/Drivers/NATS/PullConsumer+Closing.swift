@@ -9,7 +9,7 @@ extension PullConsumer {
     /// server would only send it here again.
     struct Closing {
         /// How long nothing may come, and how long the whole may take.
-        static let quiet = Duration.milliseconds(50)
+        static let quiet = Duration.milliseconds(250)
         static let timeMax = Duration.seconds(1)
 
         private(set) var returned: [String]
