@@ -80,7 +80,11 @@ import Testing
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[1], sys.argv[2])
         context.sni_callback = lambda s, name, c: print(name, flush=True)
-        listener = socket.create_server(("127.0.0.1", 0))
+        # "localhost" may be either.
+        if socket.has_dualstack_ipv6():
+            listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        else:
+            listener = socket.create_server(("127.0.0.1", 0))
         print(listener.getsockname()[1], flush=True)
         while True:
             connection, _ = listener.accept()
