@@ -246,14 +246,24 @@ import Testing
     @Test func `a replica whom nobody asks notices an outage and its end`() async throws {
         try await withRedis { server, redis in
             let (tells, tell) = AsyncStream<Bool>.makeStream()
+            let (looks, look) = AsyncStream<Void>.makeStream()
+            let start = ContinuousClock.now
             let limiter = RateLimiter(
                 redis: redis, replicas: { 2 }, logger: Self.quiet,
-                settings: RateLimiter.Settings(rest: .milliseconds(20), tellPeers: { tell.yield($0) }))
+                settings: RateLimiter.Settings(
+                    rest: .milliseconds(20), tellPeers: { tell.yield($0) },
+                    now: {
+                        look.yield()
+                        return Int64((ContinuousClock.now - start) / .microseconds(1))
+                    }))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await limiter.run() }
                 // It has seen the connection once it answers.
                 let charge = [RateCharge(policy: try .slow(burst: 5), key: "k")]
                 await #expect(limiter.decide(charge, scope: "t").mode == .fleet)
+                // By then it has been running for a while: nobody else looks at the clock.
+                var looked = looks.makeAsyncIterator()
+                for _ in 0..<12 { await looked.next() }
                 try await server.kill()
                 var heard = tells.makeAsyncIterator()
                 let isAlone = await heard.next()
