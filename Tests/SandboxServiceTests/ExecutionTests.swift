@@ -190,13 +190,20 @@ import Testing
             #expect(try sandbox.optionalBool("serving") == true)
             let layers = try sandbox.required("layers").fields ?? []
             #expect(layers.count >= 20 && layers.allSatisfy { $0.value.string == "holds" }, "\(layers)")
-            let (metrics, _) = try await URLSession.shared.data(from: try #require(URL(string: "\(url)/metrics")))
-            let text = String(decoding: metrics, as: UTF8.self)
-            for line in [
+            let lines = [
                 #"sandbox_executions_total{language="shell",status="timeout"} 1"#, "sandbox_executions_timeout_total 1",
                 #"sandbox_execution_time_count{language="shell"} 1"#, "sandbox_execution_queue_depth 0",
                 #"circuit_breaker_state{name="sandbox"} 0"#,
-            ] { #expect(text.contains(line), "\(line)") }
+            ]
+            // A run is counted a moment after its result is out.
+            var text = ""
+            for _ in 0..<200 where !lines.allSatisfy({ text.contains($0) }) {
+                let (metrics, _) = try await URLSession.shared.data(
+                    from: try #require(URL(string: "\(url)/metrics")))
+                text = String(decoding: metrics, as: UTF8.self)
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            for line in lines { #expect(text.contains(line), "\(line)") }
             await replica.stop()
         }
     }
