@@ -7,23 +7,26 @@ import Testing
         let expected: [Role: Set<Permission>] = [
             .admin: Set(Permission.allCases),
             .operator: [
-                .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .dlqReplay, .breakerRead,
-                .webhookRead, .webhookManage,
+                .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .dlqRead, .dlqReplay,
+                .breakerRead, .webhookRead, .webhookManage,
                 .breakerReset, .auditRead, .limitsRead,
                 .learningRead, .learningPropose,
                 .reviewRead, .reviewVote,
                 .taskApprove, .workflowRead, .workflowConfigure, .escalationRead, .escalationResolve,
+                .sandboxExecute, .sandboxRead, .sandboxCancel,
             ],
             .developer: [
                 .taskCreate, .taskRead, .taskCancel, .agentRead, .budgetUse, .budgetRead, .breakerRead, .webhookRead,
                 .webhookManage, .reviewRead, .reviewVote, .workflowRead, .escalationRead,
+                .sandboxExecute, .sandboxRead, .sandboxCancel,
             ],
             .observer: [
                 .taskRead, .agentRead, .budgetRead, .breakerRead, .webhookRead, .reviewRead, .workflowRead,
-                .escalationRead,
+                .escalationRead, .sandboxRead,
             ],
             .agent: [
                 .taskCreate, .taskRead, .agentRead, .budgetUse, .budgetRead, .reviewRead, .reviewVote, .workflowRead,
+                .sandboxExecute, .sandboxRead, .sandboxCancel,
             ],
             .anonymous: [],
         ]
