@@ -17,12 +17,15 @@ struct LongLeaseTests {
                 try await bench.untilHeld(1)
                 try await bench.withWorker(id: AgentID(literal: "idle")) { _ in
                     let report = await reports.collect(until: \.isOutcome).last
-                    #expect(report?.agent.text == "slow" && report?.task == item.task)
+                    #expect(report?.agent.text == "slow")
+                    #expect(report?.task == item.task)
                     try await bench.untilWorkIsDone()
-                    #expect(try await bench.bus.consumerState(developer)?.redelivered == 0)
+                    let state = try await bench.bus.consumerState(developer)
+                    #expect(state?.redelivered == 0, "\(String(describing: state))")
                 }
             }
-            #expect(try await bench.bus.incarnation(of: .results).messageCount == 1)
+            let stored = try await bench.bus.incarnation(of: .results).messageCount
+            #expect(stored == 1)
         }
     }
 
