@@ -59,7 +59,7 @@ final class BreakerProcess: @unchecked Sendable {
                 }
             }
         }
-        try process.run()
+        try Spawner.shared.start(process)
     }
 
     deinit { stop() }

@@ -58,6 +58,8 @@ public final class ServerProcess: @unchecked Sendable {
             }
             usleep(10_000)
         }
+        // Somebody else may be listening there: then this one has ended, and nobody should take the other for it.
+        guard process.isRunning else { throw Failure(description: "\(executable) ended at once: \(logFile.path)") }
     }
 
     /// SIGKILL, and waits until the process is gone.
@@ -87,23 +89,6 @@ public final class ServerProcess: @unchecked Sendable {
         _ = Foundation.kill(process.processIdentifier, SIGCONT)
         process.waitUntilExit()
     }
-}
-
-/// A TCP port on loopback that was free a moment ago.
-public func freePort() -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw in
-            precondition(bind(descriptor, raw, length) == 0, "No free port on loopback.")
-            _ = getsockname(descriptor, raw, &length)
-        }
-    }
-    return Int(UInt16(bigEndian: address.sin_port))
 }
 
 /// True when something accepts connections on that loopback port.

@@ -1,9 +1,9 @@
-import Foundation
+public import Foundation
 
 /// The one thread that starts servers. The kernel ends a server with the thread that started it, not with the process;
 /// the threads that tests run on come and go, this one stays.
-final class Spawner: @unchecked Sendable {
-    static let shared = Spawner()
+public final class Spawner: @unchecked Sendable {
+    public static let shared = Spawner()
 
     private let condition = NSCondition()
     private var jobs: [() -> Void] = []
@@ -24,7 +24,7 @@ final class Spawner: @unchecked Sendable {
     }
 
     /// Starts the process and returns when it runs.
-    func start(_ process: Process) throws {
+    public func start(_ process: Process) throws {
         let done = DispatchSemaphore(value: 0)
         let outcome = Outcome()
         condition.lock()

@@ -25,7 +25,7 @@ package struct AuditFilter: Sendable {
 ///
 /// Whoever appends locks the chain's end in `audit_head`, so that a chain cannot fork; what arrives in the same moment
 /// is written together. Ends are locked last in a transaction and in the tenants' order, so that no two transactions
-/// wait for each other in a circle.
+/// wait for each other in a circle; only when a tenant's first entry is being written they can, and one is done again.
 package final class AuditStore: Sendable {
     /// Rows read at once when a chain is walked.
     static let pageMax = 1000
@@ -69,11 +69,7 @@ package final class AuditStore: Sendable {
     ) throws -> [AuditReceipt] {
         if entries.isEmpty { return [] }
         let tenants = Set(entries.map(\.chain.text)).sorted()
-        try tx.enqueue(OpenAuditChains(tenants: tenants))
-        var heads = Dictionary(
-            try tx.execute(LockAuditHeads(tenants: tenants)).map { ($0.tenant, $0) },
-            uniquingKeysWith: { first, _ in first }
-        )
+        var heads = try lockHeads(tenants, in: tx)
         var rows: [AuditRow] = []
         rows.reserveCapacity(entries.count)
         for entry in entries {
@@ -87,6 +83,19 @@ package final class AuditStore: Sendable {
         let append = AppendAudit(rows: rows, heads: tenants.compactMap { heads[$0] })
         if commits { try tx.finish(append) } else { try tx.enqueue(append) }
         return rows.map { AuditReceipt(sequence: $0.sequence, hash: $0.hash) }
+    }
+
+    /// Opens chains only where that is needed: once in a tenant's life.
+    private static func lockHeads(
+        _ tenants: [String], in tx: borrowing PostgresTransaction
+    ) throws -> [String: AuditHead] {
+        var heads: [String: AuditHead] = [:]
+        for head in try tx.execute(LockAuditHeads(tenants: tenants)) { heads[head.tenant] = head }
+        let missing = tenants.filter { heads[$0] == nil }
+        if missing.isEmpty { return heads }
+        try tx.enqueue(OpenAuditChains(tenants: missing))
+        for head in try tx.execute(LockAuditHeads(tenants: missing)) { heads[head.tenant] = head }
+        return heads
     }
 
     /// Newest first.
