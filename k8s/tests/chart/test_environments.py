@@ -1,0 +1,53 @@
+"""What Argo CD is told of dev, staging and prod."""
+
+import unittest
+
+import environments
+import validation
+from helm import CHART, ROOT
+from rendering import ENVIRONMENTS, documents, environment_objects, load
+
+CLUSTER_KINDS = {"RuntimeClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+def applications(environment):
+    return documents(ROOT / f"k8s/environments/{environment}/argocd-applications.yaml")
+
+
+class EnvironmentTests(unittest.TestCase):
+    def test_they_keep_the_rules(self):
+        for environment in ENVIRONMENTS:
+            with self.subTest(environment):
+                things = applications(environment)
+                self.assertEqual([problem for thing in things for problem in validation.problems(thing)], [])
+                self.assertEqual(environments.violations(environment, things), [])
+
+    def test_projects_allow_what_the_chart_makes_and_nothing_else(self):
+        for environment in ENVIRONMENTS:
+            with self.subTest(environment):
+                _, project = environments.split(applications(environment))
+                allowed = {(one["group"], one["kind"]) for one in project["spec"]["namespaceResourceWhitelist"]}
+                whole = {(one["group"], one["kind"]) for one in project["spec"]["clusterResourceWhitelist"]}
+                made = {
+                    (thing["apiVersion"].rpartition("/")[0], thing["kind"]) for thing in environment_objects(environment)
+                }
+                # Rules come with files that may not be there yet.
+                made |= {("monitoring.coreos.com", "PrometheusRule")} & allowed
+                self.assertEqual({kind for kind in made if kind[1] not in CLUSTER_KINDS}, allowed)
+                self.assertEqual({kind for kind in made if kind[1] in CLUSTER_KINDS}, whole - {("", "Namespace")})
+
+    def test_staging_is_prod_but_for_names_and_sizes(self):
+        def shape(environment):
+            return {(thing["kind"], thing["metadata"]["name"].replace(f"-{environment}", "")) for thing in environment_objects(environment)}
+
+        self.assertEqual(shape("staging"), shape("prod"))
+
+    def test_the_version_is_the_charts(self):
+        version = load(CHART / "Chart.yaml")["version"]
+        # Dev is where a version begins; the others follow by promotion and may be behind.
+        application, _ = environments.split(applications("dev"))
+        self.assertEqual(application["spec"]["source"]["targetRevision"], version)
+
+
+if __name__ == "__main__":
+    unittest.main()
