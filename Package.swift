@@ -226,6 +226,11 @@ let package = Package(
             ]
         ),
         .testTarget(name: "OrchestratorCoreTests", dependencies: ["OrchestratorCore", "Contracts"]),
+        // The cores together, in a world that loses messages and processes.
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["OrchestratorCore", "PeerHubCore", "Storage", "Coordination", "Contracts"]
+        ),
         .testTarget(name: "DLQWorkerCoreTests", dependencies: ["DLQWorkerCore", "Contracts"]),
         .testTarget(
             name: "DLQWorkerServiceTests",

@@ -1,0 +1,97 @@
+import Contracts
+import Foundation
+import OrchestratorCore
+
+@testable import Storage
+
+/// What Postgres holds. Nothing in it is lost; a transaction is one call, so that it happens wholly or not at all.
+struct Database {
+    struct TaskRow {
+        var record: TaskRecord
+        var draft: JSON?
+        var story: [TaskEvent] = []
+    }
+
+    struct OutboxRow {
+        let id: MessageID
+        let parcel: Parcel
+        var isPublished = false
+    }
+
+    struct ReviewRow {
+        var session: ReviewSession
+        var votes: [CastVote] = []
+        var isAnnounced = false
+        /// Whether the deadline had passed when it was decided.
+        var wasDue = false
+    }
+
+    struct EscalationRow {
+        let id: EscalationID
+        let task: TaskID
+        var settlements = 0
+    }
+
+    /// One decision of the task machine, ready to be written.
+    struct Step {
+        let before: TaskRecord
+        /// Nil for an admission.
+        let event: TaskMachine.Event?
+        let after: TaskRecord
+        let effects: [TaskMachine.Effect]
+    }
+
+    var tasks: [TaskID: TaskRow] = [:]
+    /// In the order they were accepted, so that what is looked at is the same in every run.
+    var accepted: [TaskID] = []
+    var outbox: [OutboxRow] = []
+    /// Idempotency keys: which task each client's submission became.
+    var keys: [Int: TaskID] = [:]
+    var reviews: [ReviewID: ReviewRow] = [:]
+    var sessions: [ReviewID] = []
+    var escalations: [EscalationRow] = []
+    var money = Money()
+
+    /// Writes a step: the row, its events, its outbox and what it used. Answers which rows of the outbox are its own.
+    mutating func write(_ step: Step, now: Date) -> Range<Int> {
+        var row = tasks[step.after.id] ?? TaskRow(record: step.after)
+        row.record = step.after
+        if case .new(let draft)? = step.after.draft {
+            row.draft = draft
+            row.record.draft = .stored
+        }
+        let first = outbox.count
+        for effect in step.effects {
+            switch effect {
+            case .record(let event): row.story.append(event)
+            case .hand(let item):
+                outbox.append(
+                    OutboxRow(
+                        id: MessageID(kind: "work", about: item.task.uuid, number: item.attempt), parcel: .work(item)))
+            case .closeReview(let closing):
+                outbox.append(
+                    OutboxRow(
+                        id: MessageID(kind: "close", about: closing.session.uuid), parcel: .closeReview(closing.session)
+                    ))
+            case .escalate(let id, _):
+                escalations.append(EscalationRow(id: id, task: step.after.id))
+                outbox.append(OutboxRow(id: MessageID(kind: "escalation", about: id.uuid), parcel: .escalation(id)))
+            case .settle(let id, _):
+                for index in escalations.indices where escalations[index].id == id {
+                    escalations[index].settlements += 1
+                }
+            case .stop, .review, .keep, .queue, .free: break
+            }
+        }
+        tasks[step.after.id] = row
+        let change = TaskChange(
+            previousSequence: step.before.eventSequence, task: step.after, events: [], outbox: [])
+        if let settlement = change.settlement {
+            _ = money.settle(settlement, on: Reservation.Key(of: step.after), now: now)
+        }
+        return first..<outbox.count
+    }
+
+    /// The rows of tasks, oldest first.
+    var rows: [TaskRow] { accepted.compactMap { tasks[$0] } }
+}
