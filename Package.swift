@@ -19,6 +19,7 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let package = Package(
     name: "golden",
@@ -32,6 +33,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0", traits: []),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2", traits: []),
@@ -49,6 +51,8 @@ let package = Package(
         .target(name: "SupervisorCore", dependencies: ["Contracts"], path: "Sources/Services/Supervisor/Core"),
         .target(
             name: "SandboxExecutorCore", dependencies: ["Contracts"], path: "Sources/Services/SandboxExecutor/Core"),
+        // Crypto for SHA-256 alone, a pure function: digests, the lineage's chain and its Merkle tree.
+        .target(name: "ReleaseGateCore", dependencies: ["Contracts", crypto], path: "Sources/ReleaseGate/Core"),
 
         // 3. Wires: C libraries, then Swift drivers that know nothing of tasks.
         .systemLibrary(name: "CNATS", path: "Sources/CLibraries/CNATS"),
@@ -135,6 +139,15 @@ let package = Package(
             path: "Sources/Services/SandboxExecutor/Service"
         ),
 
+        .target(
+            name: "ReleaseGateService",
+            dependencies: [
+                "ReleaseGateCore", "Contracts", "Storage", "HTTPEdge", "Bootstrap", "Postgres", yams, crypto,
+                httpClient, hummingbird, httpTypes, nio, nioHTTP1, subprocess, lifecycle, log,
+            ],
+            path: "Sources/ReleaseGate/Service"
+        ),
+
         // 6. Executables: read configuration, build, run.
         .executableTarget(
             name: "orchestrator", dependencies: ["OrchestratorService", "Bootstrap", arguments, log],
@@ -159,6 +172,10 @@ let package = Package(
         .executableTarget(
             name: "agent-worker", dependencies: ["AgentWorkerService", "Bootstrap", arguments, log],
             path: "Sources/Services/AgentWorker/Main"
+        ),
+        .executableTarget(
+            name: "release-gate", dependencies: ["ReleaseGateService", "Bootstrap", arguments, log],
+            path: "Sources/ReleaseGate/Main"
         ),
         .executableTarget(
             name: "golden", dependencies: ["Contracts", arguments, httpClient, jwt, nio, nioHTTP1, subprocess],
@@ -188,6 +205,10 @@ let package = Package(
         .executableTarget(
             name: "budget-load", dependencies: ["Contracts", "Postgres", "Storage", arguments, log],
             path: "Sources/Benchmarks/BudgetLoad"
+        ),
+        .executableTarget(
+            name: "gate-simulation", dependencies: ["ReleaseGateCore", "Contracts", arguments],
+            path: "Sources/Benchmarks/GateSimulation"
         ),
         .executableTarget(
             name: "review-load",
@@ -280,6 +301,14 @@ let package = Package(
             dependencies: [
                 "agent-worker", "AgentWorkerService", "AgentWorkerCore", "MessageBus", "NATS", "Coordination", "Redis",
                 "Contracts", "Bootstrap", "TestSupport", crypto, nio, nioPosix, lifecycle, log,
+            ]
+        ),
+        .testTarget(name: "ReleaseGateCoreTests", dependencies: ["ReleaseGateCore", "Contracts"]),
+        .testTarget(
+            name: "ReleaseGateServiceTests",
+            dependencies: [
+                "ReleaseGateService", "ReleaseGateCore", "release-gate", "Contracts", "Storage", "Postgres",
+                "HTTPEdge", "Bootstrap", "TestSupport", yams, crypto, httpClient, nio, nioHTTP1, lifecycle, log,
             ]
         ),
         .testTarget(

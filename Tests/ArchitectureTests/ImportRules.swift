@@ -15,6 +15,8 @@ import Testing
         ("Services/Supervisor/Core", ["Contracts"]),
         ("Services/DLQWorker/Core", ["Contracts"]),
         ("Services/SandboxExecutor/Core", ["Contracts"]),
+        // Crypto for SHA-256, a pure function.
+        ("ReleaseGate/Core", ["Contracts", "Crypto"]),
         ("Drivers/Threads", ["CLinux", "Glibc"]),
         ("Drivers/Processes", ["CLinux", "Glibc"]),
         ("Drivers/NATS", ["CNATS", "DriverThreads", "Glibc", "Logging"]),
@@ -82,10 +84,20 @@ import Testing
             ]
         ),
         ("Services/SandboxExecutor/Main", ["SandboxExecutorService", "Bootstrap", "ArgumentParser", "Logging"]),
+        (
+            "ReleaseGate/Service",
+            [
+                "ReleaseGateCore", "Contracts", "Storage", "HTTPEdge", "Bootstrap", "Postgres", "Yams", "Crypto",
+                "AsyncHTTPClient", "Foundation", "Glibc", "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1",
+                "Subprocess", "Logging", "ServiceLifecycle",
+            ]
+        ),
+        ("ReleaseGate/Main", ["ReleaseGateService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/PeerHub/Main", ["PeerHubService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
         ("Benchmarks/BudgetLoad", ["Contracts", "Postgres", "Storage", "ArgumentParser", "Foundation", "Logging"]),
+        ("Benchmarks/GateSimulation", ["ReleaseGateCore", "Contracts", "ArgumentParser"]),
         (
             "Benchmarks/ReviewLoad",
             [
