@@ -303,7 +303,8 @@ let package = Package(
                 "Contracts", "Bootstrap", "TestSupport", crypto, nio, nioPosix, lifecycle, log,
             ]
         ),
-        .testTarget(name: "ReleaseGateCoreTests", dependencies: ["ReleaseGateCore", "Contracts"]),
+        .testTarget(
+            name: "ReleaseGateCoreTests", dependencies: ["ReleaseGateCore", "gate-simulation", "Contracts"]),
         .testTarget(
             name: "ReleaseGateServiceTests",
             dependencies: [

@@ -97,7 +97,7 @@ import Testing
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),
         ("Benchmarks/BudgetLoad", ["Contracts", "Postgres", "Storage", "ArgumentParser", "Foundation", "Logging"]),
-        ("Benchmarks/GateSimulation", ["ReleaseGateCore", "Contracts", "ArgumentParser"]),
+        ("Benchmarks/GateSimulation", ["ReleaseGateCore", "Contracts", "ArgumentParser", "Foundation"]),
         (
             "Benchmarks/ReviewLoad",
             [

@@ -16,7 +16,7 @@ prepare() {
         # shellcheck source=scripts/lib/build.sh
         source scripts/lib/build.sh
         # What only benchmarks run.
-        PROGRAMS+=(breaker-replica budget-load rate-replica review-load)
+        PROGRAMS+=(breaker-replica budget-load gate-simulation rate-replica review-load)
         build_release >&2
         GOLDEN_BIN=$RELEASE
     fi

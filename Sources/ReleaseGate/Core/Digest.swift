@@ -11,6 +11,12 @@ package struct Digest: Sendable, Hashable {
         bytes = Array(SHA256.hash(data: Array(data)))
     }
 
+    /// A hash that was computed elsewhere; nil unless it has 32 bytes.
+    package init?(bytes: [UInt8]) {
+        guard bytes.count == Self.byteCount else { return nil }
+        self.bytes = bytes
+    }
+
     /// Nil unless `text` is 64 lower-case hexadecimal digits.
     package init?(hexadecimal text: some StringProtocol) {
         let digits = text.utf8.compactMap(Self.value)

@@ -47,6 +47,10 @@ def below(bar: float, bench: str, row: str, value: float, unit: str) -> Row:
     return Row(bench, row, value, unit, bar=f"< {bar:g} {unit}", ok=value < bar)
 
 
+def at_most(bar: float, bench: str, row: str, value: float, unit: str) -> Row:
+    return Row(bench, row, value, unit, bar=f"<= {bar:g} {unit}", ok=value <= bar)
+
+
 def exactly(expected: float, bench: str, row: str, value: float, unit: str) -> Row:
     return Row(bench, row, value, unit, bar=f"= {expected:g}", ok=value == expected)
 

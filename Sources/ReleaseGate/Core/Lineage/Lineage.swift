@@ -1,0 +1,68 @@
+/// The chain of everything that ever happened: each entry holds the hash of the one before.
+package enum Lineage {
+    /// What stands in the first entry as the hash before it.
+    package static let genesis = String(repeating: "0", count: 2 * Digest.byteCount)
+
+    /// What is wrong with a chain, by the entry at which it shows.
+    package struct Fault: Sendable, Equatable, CustomStringConvertible {
+        package enum Kind: String, Sendable { case gap, chain }
+
+        package let sequence: Int
+        package let kind: Kind
+
+        package var description: String {
+            switch kind {
+            case .gap: "lineage entry \(sequence) is missing or stands elsewhere"
+            case .chain: "lineage entry \(sequence) does not follow from the one before it, which was changed"
+            }
+        }
+    }
+
+    package static func entry(_ event: LineageEntry.Event, after last: LineageEntry?) throws -> LineageEntry {
+        LineageEntry(
+            sequence: last.map { $0.sequence + 1 } ?? 0,
+            previousSHA256: try last.map { try Canonical.digest($0).hexadecimal } ?? genesis, event: event)
+    }
+
+    /// The first fault of a whole chain from its first entry; nil when there is none. The last entry's own content is
+    /// held by the checkpoint alone: nothing follows it yet.
+    package static func fault(in entries: [LineageEntry]) throws -> Fault? {
+        var previous = genesis
+        for (index, entry) in entries.enumerated() {
+            if entry.sequence != index { return Fault(sequence: index, kind: .gap) }
+            if entry.previousSHA256 != previous { return Fault(sequence: index, kind: .chain) }
+            previous = try Canonical.digest(entry).hexadecimal
+        }
+        return nil
+    }
+
+    /// The leaves of the Merkle tree: the entries' canonical bytes.
+    package static func tree(_ entries: [LineageEntry]) throws -> MerkleTree {
+        MerkleTree(leaves: try entries.map { try Canonical.bytes($0) })
+    }
+
+    /// The entry that an environment's standing certificate is about, or nil: a rollback or a verification that failed
+    /// later takes the right to promote away, whatever was sealed.
+    package static func seal(
+        of version: Version, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> LineageEntry? {
+        let events = entries.filter { $0.event.environment == environment && $0.event.version == version }
+        guard let seal = events.last(where: { $0.event.kind == .seal }) else { return nil }
+        let isRevoked = events.contains { entry in
+            entry.sequence > seal.sequence && (entry.event.kind == .revocation || entry.event.kind == .rollback)
+        }
+        return isRevoked ? nil : seal
+    }
+
+    /// Every version that was ever cut, with why it was rolled back if it was.
+    package static func minted(_ entries: [LineageEntry]) -> [MintedVersion] {
+        var order: [Version] = []
+        var reasons: [Version: String] = [:]
+        for entry in entries {
+            let event = entry.event
+            if !order.contains(event.version) { order.append(event.version) }
+            if event.kind == .rollback { reasons[event.version] = event.reason }
+        }
+        return order.map { MintedVersion($0, rolledBackFor: reasons[$0]) }
+    }
+}

@@ -1,0 +1,90 @@
+/// A wish to bring a train into an environment, with everything that speaks for it.
+package struct PromotionRequest: Sendable, Equatable {
+    /// A standing seal of the environment before.
+    package struct Seal: Sendable, Equatable, Codable {
+        package let environment: DeployEnvironment
+        package let version: Version
+        package let artifacts: [ArtifactDigest]
+
+        package init(environment: DeployEnvironment, version: Version, artifacts: [ArtifactDigest]) {
+            self.environment = environment
+            self.version = version
+            self.artifacts = artifacts
+        }
+    }
+
+    /// Where an objective of the target stands before anything changes.
+    package struct Standing: Sendable, Equatable {
+        package let objective: ServiceLevelObjective
+        package let thirtyDays: Reading
+        package let windows: [IndicatorEvidence.Window]
+
+        package init(
+            objective: ServiceLevelObjective, thirtyDays: Reading, windows: [IndicatorEvidence.Window] = []
+        ) {
+            self.objective = objective
+            self.thirtyDays = thirtyDays
+            self.windows = windows
+        }
+    }
+
+    package let train: ReleaseTrain
+    /// Nil for what comes from the build.
+    package let source: DeployEnvironment?
+    package let target: DeployEnvironment
+    package let atSeconds: Int
+    /// SHA-256 of the plan that approvals are bound to.
+    package let planSHA256: String
+    package let bump: VersionRules.Bump?
+    /// Skips staging; needs two approvals more and is recorded as break-glass.
+    package var isHotfix = false
+    /// Production for the first time.
+    package var isGoLive = false
+    package var seal: Seal?
+    package var soakMinutes = 0
+    package var approvals: [Approval] = []
+    package var preconditions: [Precondition] = []
+    package var standings: [Standing] = []
+
+    package init(
+        train: ReleaseTrain, source: DeployEnvironment?, target: DeployEnvironment, atSeconds: Int,
+        planSHA256: String, bump: VersionRules.Bump?
+    ) {
+        self.train = train
+        self.source = source
+        self.target = target
+        self.atSeconds = atSeconds
+        self.planSHA256 = planSHA256
+        self.bump = bump
+    }
+}
+
+/// What promotions need in this project.
+package struct PromotionPolicy: Sendable, Equatable, Codable {
+    /// Minutes with traffic and green objectives before a version may leave the environment.
+    package let soakMinutesDev: Int
+    package let soakMinutesStaging: Int
+    package let burnRules: [BurnRule]
+
+    package init(
+        soakMinutesDev: Int = 30, soakMinutesStaging: Int = 120, burnRules: [BurnRule] = BurnRule.standard
+    ) {
+        self.soakMinutesDev = soakMinutesDev
+        self.soakMinutesStaging = soakMinutesStaging
+        self.burnRules = burnRules
+    }
+}
+
+/// Whether a train may go, and why.
+package struct PromotionRuling: Sendable, Equatable {
+    package let refusals: [Refusal]
+    /// Said, and no reason to refuse.
+    package let warnings: [String]
+    /// What was found in order.
+    package let lines: [String]
+    package let isBreakGlass: Bool
+    /// A pull request to production starts as a draft.
+    package let isDraft: Bool
+
+    package var isAllowed: Bool { refusals.isEmpty }
+}

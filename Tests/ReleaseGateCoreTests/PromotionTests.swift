@@ -1,0 +1,210 @@
+import ReleaseGateCore
+import Testing
+
+@Suite struct `Promotion` {
+    static let now = 1_767_225_600
+    static let day = 86_400
+
+    static func digest(_ name: String, _ digit: String = "a") throws -> ArtifactDigest {
+        try #require(ArtifactDigest(name: name, sha256: String(repeating: digit, count: 64)))
+    }
+
+    static let plan = String(repeating: "b", count: 64)
+
+    static func approval(
+        _ role: Approval.Role, by signer: String, train: ReleaseTrain, plan: String = plan, expires: Int = now + day
+    ) -> Approval {
+        Approval(
+            role: role, keyID: "key-\(signer)", signer: signer, digests: train.digests, planSHA256: plan,
+            signedSeconds: now - 60, expiresSeconds: expires)
+    }
+
+    /// From staging to production, with nothing missing.
+    static func request(
+        from source: DeployEnvironment? = .staging, to target: DeployEnvironment = .prod
+    ) throws -> PromotionRequest {
+        let train = ReleaseTrain(
+            version: try #require(Version("1.2.0")), chart: try digest("chart"), manifests: try digest("manifests"),
+            cars: [.init(service: "orchestrator", image: try digest("orchestrator"))])
+        var request = PromotionRequest(
+            train: train, source: source, target: target, atSeconds: now, planSHA256: plan, bump: .minor)
+        if let source {
+            request.seal = .init(environment: source, version: train.version, artifacts: train.artifacts)
+        }
+        request.soakMinutes = 120
+        request.approvals = [
+            approval(.teamLead, by: "ada", train: train), approval(.siteReliability, by: "bob", train: train),
+        ]
+        request.preconditions = Precondition.Kind.allCases.map { kind in
+            Precondition(
+                kind: kind, result: .passed, atSeconds: now - 3600, digests: train.artifacts,
+                evidenceSHA256: String(repeating: "c", count: 64), summary: "done")
+        }
+        request.standings = [try standing(bad: 100)]
+        return request
+    }
+
+    static func standing(bad: Int, windows: [IndicatorEvidence.Window] = []) throws -> PromotionRequest.Standing {
+        let budget = try #require(ErrorBudget(target: 0.99))
+        let objective = ServiceLevelObjective(
+            name: "http-errors", service: "orchestrator", indicator: .init(bad: "bad", total: "total"), budget: budget)
+        return .init(
+            objective: objective, thirtyDays: .counted(Sample(total: 100_000, bad: bad)), windows: windows)
+    }
+
+    static func codes(_ request: PromotionRequest) -> [Refusal.Code] {
+        PromotionRules.judge(request, policy: PromotionPolicy()).refusals.map(\.code)
+    }
+
+    @Test func `goes on when nothing is missing`() throws {
+        let ruling = PromotionRules.judge(try Self.request(), policy: PromotionPolicy())
+        #expect(ruling.refusals == [])
+        #expect(ruling.isDraft)
+        #expect(!ruling.isBreakGlass)
+        #expect(ruling.lines.contains("approval: team_lead by ada"))
+        #expect(Self.codes(try Self.request(from: nil, to: .dev)) == [])
+        #expect(Self.codes(try Self.request(from: .dev, to: .staging)) == [])
+    }
+
+    @Test(arguments: [
+        (DeployEnvironment.dev, DeployEnvironment.prod), (.prod, .staging), (.staging, .dev), (.staging, .staging),
+    ])
+    func `goes no way but from dev to staging to prod`(from: DeployEnvironment, to: DeployEnvironment) throws {
+        #expect(Self.codes(try Self.request(from: from, to: to)).contains(.path))
+    }
+
+    @Test func `skips staging for a fix with two roles more, as break-glass`() throws {
+        var request = try Self.request(from: .dev, to: .prod)
+        request.isHotfix = true
+        #expect(Self.codes(request) == [.path, .approval])
+        let train = request.train
+        request = PromotionRequest(
+            train: train, source: .dev, target: .prod, atSeconds: Self.now, planSHA256: Self.plan, bump: .patch)
+        request.isHotfix = true
+        request.seal = .init(environment: .dev, version: train.version, artifacts: train.artifacts)
+        request.approvals = try Self.request().approvals
+        request.preconditions = try Self.request().preconditions
+        #expect(Self.codes(request) == [.approval])
+        request.approvals += [
+            Self.approval(.security, by: "cyd", train: train), Self.approval(.techLead, by: "dee", train: train),
+        ]
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+        #expect(ruling.isAllowed)
+        #expect(ruling.isBreakGlass)
+    }
+
+    @Test func `needs a standing seal over the same digests`() throws {
+        var request = try Self.request()
+        request.seal = nil
+        #expect(Self.codes(request) == [.seal])
+        request.seal = .init(
+            environment: .staging, version: request.train.version,
+            artifacts: [try Self.digest("chart", "d"), try Self.digest("orchestrator")])
+        #expect(Self.codes(request) == [.seal])
+    }
+
+    @Test func `needs its soak`() throws {
+        var request = try Self.request()
+        request.soakMinutes = 119
+        #expect(Self.codes(request) == [.soak])
+    }
+
+    @Test func `counts an approval only for these digests, this plan, in time, by another person`() throws {
+        let request = try Self.request()
+        let train = request.train
+        let good = Self.approval(.teamLead, by: "ada", train: train)
+        let other = ReleaseTrain(
+            version: train.version, chart: try Self.digest("chart", "e"), manifests: train.manifests, cars: train.cars)
+        for second in [
+            Self.approval(.siteReliability, by: "bob", train: other),
+            Self.approval(.siteReliability, by: "bob", train: train, plan: String(repeating: "f", count: 64)),
+            Self.approval(.siteReliability, by: "bob", train: train, expires: Self.now),
+            Self.approval(.siteReliability, by: "ada", train: train),
+            Self.approval(.teamLead, by: "bob", train: train),
+        ] {
+            var changed = request
+            changed.approvals = [good, second]
+            #expect(Set(Self.codes(changed)) == [.approval])
+        }
+    }
+
+    @Test func `goes live with six roles`() throws {
+        var request = try Self.request()
+        request.isGoLive = true
+        #expect(Self.codes(request).count == 4)
+        let roles: [Approval.Role] = [.techLead, .security, .operations, .productOwner]
+        request.approvals += roles.map { Self.approval($0, by: $0.rawValue, train: request.train) }
+        #expect(Self.codes(request) == [])
+    }
+
+    @Test(arguments: [
+        (Precondition.Kind.vulnerabilityScan, 24), (.backup, 24), (.restoreDrill, 90 * 24), (.endToEndTests, 7 * 24),
+    ])
+    func `refuses a report that is too old`(kind: Precondition.Kind, hours: Int) throws {
+        for (age, codes) in [(hours * 3600, []), (hours * 3600 + 1, [Refusal.Code.precondition])] {
+            var request = try Self.request()
+            request.preconditions = request.preconditions.map { report in
+                report.kind != kind
+                    ? report
+                    : Precondition(
+                        kind: kind, result: .passed, atSeconds: Self.now - age, digests: report.digests,
+                        evidenceSHA256: report.evidenceSHA256, summary: "done")
+            }
+            #expect(Self.codes(request) == codes, "\(kind) \(age)")
+        }
+    }
+
+    @Test func `refuses a failed or missing report, and warns of old secrets`() throws {
+        var request = try Self.request()
+        request.preconditions.removeAll { $0.kind == .endToEndTests || $0.kind == .secretRotation }
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+        #expect(ruling.refusals.map(\.message) == ["e2e_tests: there is no report"])
+        #expect(ruling.warnings == ["secret_rotation: there is no report"])
+        request.preconditions.append(
+            Precondition(
+                kind: .endToEndTests, result: .failed, atSeconds: Self.now, digests: request.train.artifacts,
+                evidenceSHA256: String(repeating: "c", count: 64), summary: "411 of 412 passed"))
+        #expect(
+            PromotionRules.judge(request, policy: PromotionPolicy()).refusals.map(\.message)
+                == ["e2e_tests: failed: 411 of 412 passed"])
+    }
+
+    @Test func `is frozen by a spent budget, but for fixes`() throws {
+        var request = try Self.request()
+        request.standings = [try Self.standing(bad: 1000)]
+        #expect(Self.codes(request) == [.budgetSpent])
+        let burning = [86_400, 7200].map {
+            IndicatorEvidence.Window(seconds: $0, reading: .counted(Sample(total: 1000, bad: 31)))
+        }
+        request.standings = [try Self.standing(bad: 100, windows: burning)]
+        #expect(Self.codes(request) == [.budgetBurning])
+        request.standings = [.init(objective: try Self.standing(bad: 0).objective, thirtyDays: .missing)]
+        #expect(Self.codes(request) == [.budgetUnknown])
+        var fix = PromotionRequest(
+            train: request.train, source: .staging, target: .prod, atSeconds: Self.now, planSHA256: Self.plan,
+            bump: .patch)
+        fix.seal = request.seal
+        fix.soakMinutes = 120
+        fix.approvals = request.approvals
+        fix.preconditions = request.preconditions
+        fix.standings = [try Self.standing(bad: 5000)]
+        #expect(Self.codes(fix) == [])
+    }
+
+    @Test func `soaks only while there is traffic within budget`() throws {
+        let objective = try Self.standing(bad: 0).objective
+        func minutes(_ sample: Sample) -> Int {
+            let intervals = (0...120).map { number in
+                IndicatorEvidence.Interval(
+                    endSeconds: Self.now + number * 30, canary: number < 61 ? .counted(sample) : .missing,
+                    stable: .missing)
+            }
+            return Soak.minutes(
+                of: [IndicatorEvidence(objective: "http-errors", intervals: intervals)], objectives: [objective],
+                stepSeconds: 1800)
+        }
+        #expect(minutes(Sample(total: 60, bad: 0)) == 30)
+        #expect(minutes(Sample(total: 4, bad: 0)) == 0)
+        #expect(minutes(Sample(total: 60, bad: 1)) == 0)
+    }
+}
