@@ -18,10 +18,11 @@ partial=$folder/.$name.partial
 trap 'rm -rf "$partial"' EXIT
 mkdir "$partial"
 
+failed=
 # One transaction exports its snapshot to pg_dump and counts the rows itself, so that both saw the same.
 export BACKUP_URL=$url BACKUP_DUMP=$partial/$name.dump BACKUP_DONE=$partial/done
 psql "$url" --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 \
-    --set counts="$here/counts.sql" --output "$partial/$name.counts" <<'SQL'
+    --set counts="$here/counts.sql" --output "$partial/$name.counts" <<'SQL' || failed=yes
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT pg_export_snapshot() AS snapshot \gset
 \setenv BACKUP_SNAPSHOT :snapshot
@@ -29,7 +30,7 @@ SELECT pg_export_snapshot() AS snapshot \gset
 \i :counts
 COMMIT;
 SQL
-[[ -e $BACKUP_DONE ]] || { echo "pg_dump failed: no backup was made." >&2 && exit 1; }
+[[ -z $failed && -e $BACKUP_DONE ]] || { echo "No backup was made." >&2 && exit 1; }
 rm "$BACKUP_DONE"
 pg_restore --list "$BACKUP_DUMP" >/dev/null
 (cd "$partial" && sha256sum "$name.dump" "$name.counts" >"$name.sha256")

@@ -31,10 +31,10 @@ fi
 
 # COMMIT comes only after all of the dump: one that breaks off leaves everything as it was.
 {
-    echo 'BEGIN;'
+    echo 'BEGIN; SET LOCAL client_min_messages = warning;'
     if ((tables > 0)); then echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;'; fi
     pg_restore --no-owner --file=- "$file" && echo 'COMMIT;'
-} | ask --output /dev/null --file -
+} | ask --output /dev/null --file - || { echo "The restore failed; the database is as it was." >&2 && exit 1; }
 
 counts=$(mktemp)
 trap 'rm -f "$counts"' EXIT
