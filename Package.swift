@@ -78,7 +78,9 @@ let package = Package(
                 crypto, cryptoExtras, log,
             ]
         ),
-        .target(name: "Bootstrap", dependencies: ["Contracts", configuration, lifecycle, signals, log]),
+        .target(
+            name: "Bootstrap",
+            dependencies: ["Contracts", configuration, httpClient, lifecycle, log, nio, nioHTTP1, signals]),
 
         // 5. Services: carry out what the core decided.
         .target(

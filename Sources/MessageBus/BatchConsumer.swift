@@ -1,4 +1,6 @@
+internal import Bootstrap
 internal import Contracts
+internal import FoundationEssentials
 internal import Logging
 internal import NATS
 
@@ -143,7 +145,9 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
     }
 
     private func settlements(for batch: [Received<Message>]) async throws -> [Settlement] {
+        let start = Date()
         let settlements = try await handle(batch)
+        for received in batch { bus.trace(.consumer, "consume", received.subject, received.traceparent, from: start) }
         precondition(settlements.count == batch.count, "A handler must settle every message it was given.")
         progress.handled(batch.count)
         return settlements

@@ -4,7 +4,7 @@ package import NATS
 /// Where the bus is and how its streams are kept: what every program on it is told, and told alike.
 ///
 /// Keys: `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`, `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`,
-/// `GOLDEN_NATS_REPLICAS`, `GOLDEN_NATS_STORAGE`. Each may be given as `<KEY>_FILE` instead.
+/// `GOLDEN_NATS_REPLICAS`, `GOLDEN_NATS_STORAGE`, `GOLDEN_OTLP_ENDPOINT`. Each may be given as `<KEY>_FILE` instead.
 package struct BusSettings: Sendable {
     /// The smallest stream still holds one message of the largest size.
     package static let storageRange: ClosedRange<Int> = (BusConfiguration.storageShares * 4 << 20)...(1 << 50)
@@ -32,6 +32,7 @@ package struct BusSettings: Sendable {
             storageBytesMax: try settings.bytes("GOLDEN_NATS_STORAGE", default: "1GiB", in: Self.storageRange),
             ownsStreams: ownsStreams
         )
+        streams.tracer = try Tracer(settings, service: String(name.trimmingPrefix("golden-")))
     }
 
     package init(connection: NATSConfiguration, streams: BusConfiguration = BusConfiguration()) {

@@ -1,3 +1,4 @@
+package import Bootstrap
 package import Contracts
 
 /// The one table of streams and durable consumers.
@@ -173,6 +174,8 @@ package struct BusConfiguration: Sendable {
     package var storageBytesMax: Int
     /// False for agents: they wait for streams instead of making them, and make their role's consumer only.
     package var ownsStreams: Bool
+    /// Hears of every message that belongs to a trace.
+    package var tracer = Tracer.off
 
     package init(replicas: Int = 1, storageBytesMax: Int = 1 << 30, ownsStreams: Bool = true) {
         self.replicas = replicas

@@ -25,6 +25,11 @@ struct JetStreamAdmin: Sendable {
         try await call("CONSUMER.INFO.\(consumer.stream.rawValue).\(consumer.name)", .emptyObject)
     }
 
+    /// One page of the answers to `CONSUMER.INFO` of all consumers of a stream; nil when the stream does not exist.
+    func consumers(of stream: BusTopology.StreamName, from offset: Int) async throws(BusError) -> JSON? {
+        try await call("CONSUMER.LIST.\(stream.rawValue)", JSONWriter.object { $0.field("offset", offset) })
+    }
+
     /// Makes the durable, or changes the one that exists. Nil when its stream does not exist.
     func put(_ consumer: BusTopology.Consumer, settings: JSON) async throws(BusError) -> JSON? {
         let body = JSONWriter.object {

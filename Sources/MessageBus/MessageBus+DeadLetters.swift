@@ -23,7 +23,10 @@ extension MessageBus {
         let subject = Subject.deadLetter(delivery.message.subject).text
         let id = "dlq:\(delivery.stream):\(delivery.streamSequence)"
         let headers = deadLetterHeaders(delivery, reason: reason, error: error)
-        let metadata: Logger.Metadata = ["id": "\(id)", "subject": "\(subject)", "reason": "\(reason)"]
+        let metadata: Logger.Metadata = [
+            "id": "\(id)", "subject": "\(subject)", "reason": "\(reason)",
+            "trace_id": "\(TraceContext.id(of: headers[MessageHeader.traceparent]))",
+        ]
         do {
             do throws(BusError) {
                 _ = try await store(subject, payload: delivery.message.payload, id: id, headers: headers, timeout: nil)

@@ -1,4 +1,6 @@
+internal import Bootstrap
 package import Contracts
+internal import FoundationEssentials
 package import NATS
 
 extension MessageBus {
@@ -44,8 +46,34 @@ extension MessageBus {
         }
     }
 
-    /// One try, and a second after a repair when no stream took the message.
     func store(
+        _ subject: String, payload: [UInt8], id: String?, headers: [String: String], timeout: Duration?
+    ) async throws(BusError) -> StreamAck {
+        let start = Date()
+        do {
+            let ack = try await storeOrRepair(subject, payload: payload, id: id, headers: headers, timeout: timeout)
+            trace(.producer, "publish", subject, headers[MessageHeader.traceparent], from: start)
+            return ack
+        } catch {
+            trace(.producer, "publish", subject, headers[MessageHeader.traceparent], from: start, isFailed: true)
+            throw error
+        }
+    }
+
+    /// A message's span, below that of the request or message that began its trace.
+    func trace(
+        _ kind: TraceSpan.Kind, _ verb: String, _ subject: String, _ traceparent: String?, from start: Date,
+        isFailed: Bool = false
+    ) {
+        guard tracer.isOn, traceparent != nil else { return }
+        // Subjects end in ids; spans of one kind share a name.
+        let name = "\(verb) \(subject.prefix { $0 != "." })"
+        let attributes = [("messaging.system", "nats"), ("messaging.destination.name", subject)]
+        tracer.record(name, kind, under: traceparent, from: start, attributes: attributes, isFailed: isFailed)
+    }
+
+    /// One try, and a second after a repair when no stream took the message.
+    private func storeOrRepair(
         _ subject: String, payload: [UInt8], id: String?, headers: [String: String], timeout: Duration?
     ) async throws(BusError) -> StreamAck {
         do {

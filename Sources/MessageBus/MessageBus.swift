@@ -1,3 +1,4 @@
+package import Bootstrap
 package import Contracts
 package import Logging
 package import NATS
@@ -161,6 +162,9 @@ package final class MessageBus: Sendable {
 
     /// The largest payload the server takes.
     package var payloadBytesMax: Int { min(connection.maxPayloadBytes, BusTopology.messageBytesMax) }
+
+    /// Where the bus's users report their part of a trace; a service to run.
+    package var tracer: Tracer { configuration.tracer }
 
     /// Counts since the start, for metrics.
     package var counts: BusCounts { counters.counts }

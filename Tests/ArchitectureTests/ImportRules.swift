@@ -33,7 +33,14 @@ import Testing
                 "Dispatch", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "ServiceLifecycle",
             ]
         ),
-        ("Bootstrap", ["Configuration", "Contracts", "Glibc", "Logging", "ServiceLifecycle", "UnixSignals"]),
+        // An HTTP client for the collector of traces.
+        (
+            "Bootstrap",
+            [
+                "AsyncHTTPClient", "Configuration", "Contracts", "Glibc", "Logging", "NIOCore", "NIOHTTP1",
+                "ServiceLifecycle", "UnixSignals",
+            ]
+        ),
         (
             "Services/Orchestrator/Service",
             [

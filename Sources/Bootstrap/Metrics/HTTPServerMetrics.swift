@@ -11,6 +11,7 @@ package final class HTTPServerMetrics: Sendable {
 
     private let requests: CounterFamily
     private let durations: HistogramFamily
+    private let dependencies: GaugeFamily
     private let known = Mutex<[Kind: (requests: Counter, durations: Histogram)]>([:])
 
     package init(_ registry: MetricsRegistry) {
@@ -21,7 +22,13 @@ package final class HTTPServerMetrics: Sendable {
         durations = registry.histogram(
             "http_request_duration_seconds", "Time until an answer's head was ready.", labels: ["route", "method"]
         )
+        dependencies = registry.gauge(
+            "dependency_up", "1 while this process can use the dependency, by readiness check.", labels: ["dependency"]
+        )
     }
+
+    /// What a readiness check said.
+    @Sendable package func checked(_ dependency: String, isUp: Bool) { dependencies[dependency].set(isUp ? 1 : 0) }
 
     /// - Parameter route: the pattern, never a request's own path.
     package func record(route: String, method: String, status: Int, elapsed: Duration) {

@@ -16,6 +16,7 @@ struct UpCommand: AsyncParsableCommand {
               golden up --detach --port 9090 --data .golden-b      a second stack beside the first
               golden up --agent "log-analyst=python3 examples/agents/log_analyst.py" --slots 8
               golden up --orchestrators 2                          ports 8080 and 8081
+              golden up --detach --observability                   golden status shows where the dashboards are
             """
     )
 
@@ -46,6 +47,15 @@ struct UpCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A variable for every service; repeatable.", valueName: "key=value"))
     var env: [String] = []
 
+    @Flag(help: "Also start Prometheus and Alertmanager with the chart's alert rules, and a page of dashboards.")
+    var observability = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --observability: multiply every rule's `for:` by this, from 0 to 1; for tests.", valueName: "factor")
+    )
+    var alertDelay: Double?
+
     /// Set by --detach on the process in the background: tells its steps as JSON lines until it is ready.
     @Flag(help: .hidden) var supervise = false
 
@@ -55,6 +65,10 @@ struct UpCommand: AsyncParsableCommand {
             throw ValidationError("--orchestrators must be from 1 to \(StackOptions.orchestratorsMax).")
         }
         guard StackOptions.slotsRange.contains(slots) else { throw ValidationError("--slots must be from 1 to 10000.") }
+        if let alertDelay {
+            guard observability else { throw ValidationError("--alert-delay goes with --observability.") }
+            guard (0...1).contains(alertDelay) else { throw ValidationError("--alert-delay must be from 0 to 1.") }
+        }
         _ = try options([:])
     }
 
@@ -74,6 +88,7 @@ struct UpCommand: AsyncParsableCommand {
     func options(_ environment: [String: String]) throws -> StackOptions {
         var options = StackOptions(folder: data.folder(environment), port: port, orchestrators: orchestrators)
         options.slots = slots
+        if observability { options.observability = Observability.Options(alertDelay: alertDelay ?? 1) }
         guard agent.count <= StackOptions.agentsMax else {
             throw ValidationError("At most \(StackOptions.agentsMax) times --agent.")
         }
@@ -98,6 +113,8 @@ struct UpCommand: AsyncParsableCommand {
     private var forwarded: [String] {
         var line = ["up", "--supervise", "--orchestrators", "\(orchestrators)", "--slots", "\(slots)"]
         if let port { line += ["--port", "\(port)"] }
+        if observability { line += ["--observability"] }
+        if let alertDelay { line += ["--alert-delay", "\(alertDelay)"] }
         line += agent.flatMap { ["--agent", $0] } + env.flatMap { ["--env", $0] }
         return line
     }

@@ -27,18 +27,32 @@ enum Sibling {
 
     /// The folder of the migrations: GOLDEN_MIGRATIONS, or found upwards from this program.
     static func migrations(environment: [String: String]) throws(CLIError) -> String {
-        if let named = environment["GOLDEN_MIGRATIONS"] { return named }
+        try folder("migrations", holding: "001_initial_schema.sql", named: "GOLDEN_MIGRATIONS", environment)
+    }
+
+    /// Below `k8s`: the alert rules, which the chart installs.
+    static let rulesFolder = "charts/golden/rules"
+
+    /// The folder of alert rules and dashboards: GOLDEN_K8S, or found upwards from this program.
+    static func k8s(environment: [String: String]) throws(CLIError) -> String {
+        try folder("k8s", holding: rulesFolder, named: "GOLDEN_K8S", environment)
+    }
+
+    private static func folder(
+        _ name: String, holding content: String, named variable: String, _ environment: [String: String]
+    ) throws(CLIError) -> String {
+        if let named = environment[variable] { return named }
         var folder = parent(of: try ownPath())
         for _ in 0..<6 where folder != "/" {
-            for candidate in ["\(folder)/migrations", "\(folder)/share/golden/migrations"]
-            where FileManager.default.fileExists(atPath: "\(candidate)/001_initial_schema.sql") {
+            for candidate in ["\(folder)/\(name)", "\(folder)/share/golden/\(name)"]
+            where FileManager.default.fileExists(atPath: "\(candidate)/\(content)") {
                 return candidate
             }
             folder = parent(of: folder)
         }
         throw CLIError(
-            .missingProgram, "The migrations folder was not found near golden.",
-            next: "Set GOLDEN_MIGRATIONS to the folder that holds 001_initial_schema.sql."
+            .missingProgram, "The folder \(name) was not found near golden.",
+            next: "Set \(variable) to the folder that holds \(content)."
         )
     }
 

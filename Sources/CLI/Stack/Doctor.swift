@@ -46,6 +46,11 @@ struct Doctor: Sendable {
         var python = program("python3", package: "python3")
         python.isNeeded = false
         findings.append(python)
+        for name in ["prometheus", "prometheus-alertmanager"] {
+            var finding = program(name, package: name)
+            finding.isNeeded = false
+            findings.append(finding)
+        }
         return findings
     }
 

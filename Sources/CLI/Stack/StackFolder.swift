@@ -9,6 +9,7 @@ internal import FoundationEssentials
 ///   secrets.json      0600: generated passwords and the JWT secret
 ///   logs/<process>.log and .log.1
 ///   postgres/ nats/ redis/
+///   observability/    with --observability: rules and data of Prometheus and Alertmanager
 /// ```
 struct StackFolder: Sendable, Equatable {
     static let nameDefault = ".golden"
@@ -28,6 +29,7 @@ struct StackFolder: Sendable, Equatable {
     var logs: String { "\(path)/logs" }
     var nats: String { "\(path)/nats" }
     var redis: String { "\(path)/redis" }
+    var observability: String { "\(path)/observability" }
     var postgresLink: String { "\(path)/postgres" }
 
     func log(of process: String) -> String { "\(logs)/\(process).log" }
@@ -53,7 +55,9 @@ struct StackFolder: Sendable, Equatable {
 
     private func take() throws {
         try Self.make(path)
-        let own = Set([lock, secrets, logs, nats, redis, postgresLink, "\(record).new", "\(secrets).new"])
+        let own = Set([
+            lock, secrets, logs, nats, redis, observability, postgresLink, "\(record).new", "\(secrets).new",
+        ])
         let strangers = try FileManager.default.contentsOfDirectory(atPath: path)
             .filter { !own.contains("\(path)/\($0)") }
         guard strangers.isEmpty else {
@@ -73,7 +77,7 @@ struct StackFolder: Sendable, Equatable {
 
     /// Removes what `create` and the stack put there, and the folder when nothing else is in it.
     func delete() throws(CLIError) {
-        for entry in [record, secrets, logs, nats, redis, postgresLink, lock] { try Self.remove(entry) }
+        for entry in [record, secrets, logs, nats, redis, observability, postgresLink, lock] { try Self.remove(entry) }
         do {
             if try FileManager.default.contentsOfDirectory(atPath: path).isEmpty { try Self.remove(path) }
         } catch {

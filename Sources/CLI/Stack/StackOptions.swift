@@ -23,4 +23,6 @@ struct StackOptions: Sendable, Equatable {
     var slots = 4
     /// Handed to every service.
     var environment: [String: String] = [:]
+    /// Nil: without Prometheus, Alertmanager and dashboards.
+    var observability: Observability.Options?
 }

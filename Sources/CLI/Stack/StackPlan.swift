@@ -6,6 +6,7 @@ struct StackPlan: Sendable {
     /// Taken over from the caller; the rest of the caller's environment stays outside.
     static let inherited = [
         "PATH", "HOME", "LANG", "LC_ALL", "TZ", "USER", "GOLDEN_LOG_LEVEL", "GOLDEN_WEBHOOK_ALLOW",
+        "GOLDEN_OTLP_ENDPOINT",
         "GOLDEN_WEBHOOK_TIMEOUT_SECONDS", "GOLDEN_WEBHOOK_ATTEMPTS", "GOLDEN_WEBHOOK_FIRST_WAIT_SECONDS",
         "GOLDEN_SANDBOX_FOLDER", "GOLDEN_SANDBOX_LAUNCHER", "GOLDEN_SANDBOX_TIER", "GOLDEN_SANDBOX_MIN_TIER",
         "GOLDEN_SANDBOX_CONCURRENCY", "GOLDEN_SANDBOX_UID_BASE", "GOLDEN_SANDBOX_WARM", "GOLDEN_SANDBOX_CEILINGS",
@@ -75,23 +76,19 @@ struct StackPlan: Sendable {
 
     func supervisor() throws(CLIError) -> ProcessSpec { try service("supervisor") }
 
-    /// One of a service that nobody calls, so it takes any free port for its health; its log says which.
+    func dlqWorker() throws(CLIError) -> ProcessSpec { try service("dlq-worker") }
+
+    /// One of a service that nobody calls, so it takes any free port for its health, and its log says which; unless
+    /// Prometheus has to find it.
     private func service(_ program: String) throws(CLIError) -> ProcessSpec {
         var environment = try orchestratorEnvironment(index: 0)
-        environment["GOLDEN_HTTP_PORT"] = "0"
+        let port = ports.observability?.port(of: program)
+        environment["GOLDEN_HTTP_PORT"] = "\(port ?? 0)"
+        let address = port.map { "127.0.0.1:\($0)" }
         return ProcessSpec(
             name: program, executable: try Sibling.path(program, environment: caller), arguments: ["serve"],
-            environment: environment, stopWithin: .seconds(35), probe: .alive(.milliseconds(300))
-        )
-    }
-
-    /// One dlq-worker, like the peer hub.
-    func dlqWorker() throws(CLIError) -> ProcessSpec {
-        var environment = try orchestratorEnvironment(index: 0)
-        environment["GOLDEN_HTTP_PORT"] = "0"
-        return ProcessSpec(
-            name: "dlq-worker", executable: try Sibling.path("dlq-worker", environment: caller), arguments: ["serve"],
-            environment: environment, stopWithin: .seconds(35), probe: .alive(.milliseconds(300))
+            environment: environment, stopWithin: .seconds(35), address: address,
+            probe: address.map { .http(url: "http://\($0)/ready") } ?? .alive(.milliseconds(300))
         )
     }
 

@@ -60,7 +60,9 @@ struct StackPreparation: Sendable {
         for index in 0..<options.orchestrators { taken.insert(api + index) }
         return StackRecord.Ports(
             api: api, nats: try keep(last?.nats), redis: try keep(last?.redis), postgres: try keep(last?.postgres),
-            sandbox: try keep(last?.sandbox)
+            sandbox: try keep(last?.sandbox),
+            observability: options.observability == nil
+                ? nil : try Observability.Ports(last: last?.observability, keep: keep)
         )
     }
 

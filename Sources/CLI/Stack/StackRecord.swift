@@ -15,6 +15,8 @@ struct StackRecord: Sendable, Equatable {
         var postgres: Int
         /// The sandbox executor's health; nil in records of builds without one.
         var sandbox: Int?
+        /// Nil without `--observability`.
+        var observability: Observability.Ports?
     }
 
     struct Process: Sendable, Equatable {
@@ -75,6 +77,7 @@ extension StackRecord {
                     writer.field("redis", ports.redis)
                     writer.field("postgres", ports.postgres)
                     writer.field(ifPresent: "sandbox", ports.sandbox)
+                    writer.field(ifPresent: "observability", ports.observability?.json)
                 })
             writer.field("postgres_folder", postgresFolder)
             writer.field(
@@ -95,7 +98,10 @@ extension StackRecord {
         var ports = try JSONReader(try reader.required("ports"), path: "ports")
         self.ports = Ports(
             api: try ports.int("api"), nats: try ports.int("nats"), redis: try ports.int("redis"),
-            postgres: try ports.int("postgres"), sandbox: try ports.optionalInt("sandbox")
+            postgres: try ports.int("postgres"), sandbox: try ports.optionalInt("sandbox"),
+            observability: try ports.optional("observability").map { json throws(JSONError) in
+                try Observability.Ports(json: json)
+            }
         )
         postgresFolder = try reader.string("postgres_folder")
         var processes: [Process] = []

@@ -102,6 +102,8 @@ struct StackStatus: Sendable {
         case "nats": .exchange(port: record.ports.nats, request: "", answer: "INFO ")
         case "redis": .exchange(port: record.ports.redis, request: "PING\r\n", answer: "-NOAUTH")
         case "postgres": .accepts(port: record.ports.postgres)
+        case Observability.prometheusName, Observability.alertmanagerName, Observability.dashboardsName:
+            process.address.map(Observability.probe) ?? .alive(.zero)
         default: process.address.map { .http(url: "http://\($0)/ready") } ?? .alive(.zero)
         }
     }

@@ -12,7 +12,7 @@ extension Supervisor {
         for index in 0..<plan.options.orchestrators { orchestrators.append(try plan.orchestrator(index)) }
         let sandbox = try plan.sandbox().map { [$0] } ?? []
         let services = try [plan.peerHub(), plan.supervisor(), plan.dlqWorker()] + sandbox + plan.agents()
-        return [
+        let batches = [
             try stores(),
             Batch(
                 meanwhile: {
@@ -27,6 +27,10 @@ extension Supervisor {
             ),
             Batch(meanwhile: { await step("starting the other services and the agents") }, late: services),
         ]
+        guard let observability = try plan.observability() else { return batches }
+        try observability.prepare()
+        let watchers = try observability.specs(environment: plan.baseEnvironment)
+        return batches + [Batch(meanwhile: { await step("starting prometheus and alertmanager") }, late: watchers)]
     }
 
     private func stores() throws(CLIError) -> Batch {

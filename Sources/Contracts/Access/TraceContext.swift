@@ -45,6 +45,11 @@ package struct TraceContext: Sendable, Hashable, CustomStringConvertible {
         TraceContext(traceID: traceID, spanID: Hexadecimal.text(Self.random()), isSampled: isSampled)
     }
 
+    /// The trace that a `traceparent` belongs to, for logs; empty without one.
+    package static func id(of traceparent: String?) -> String {
+        traceparent.flatMap { TraceContext(traceparent: $0)?.traceID } ?? ""
+    }
+
     /// The header's value, version 00.
     package var traceparent: String { "00-\(traceID)-\(spanID)-\(isSampled ? "01" : "00")" }
 

@@ -12,6 +12,7 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     package internal(set) var requestID = ""
     /// This request's own span; its parent is the caller's when the caller sent a `traceparent`.
     package internal(set) var trace = Self.noTrace
+    var callersSpan: String?
     /// Who asks; nil on public routes.
     package internal(set) var token: VerifiedToken?
     package internal(set) var route: Route?

@@ -1,4 +1,5 @@
-internal import Contracts
+package import Contracts
+package import FoundationEssentials
 internal import HTTPTypes
 package import Hummingbird
 
@@ -14,6 +15,8 @@ package struct EdgeConfiguration: Sendable {
     package var drain: Drain
     /// What the service's own errors mean to a client; nil leaves it at 500.
     package var problem: @Sendable (any Error) -> Problem? = { _ in nil }
+    /// Who hears of each request's span; nil where nobody does.
+    package var trace: (@Sendable (RequestSpan) -> Void)?
     /// Who writes the audit log; nil for servers without one.
     package var audit: AuditHook?
 
@@ -35,19 +38,35 @@ package struct EdgeConfiguration: Sendable {
     }
 }
 
+/// One request's part of a trace, known once it is answered.
+package struct RequestSpan: Sendable {
+    package let context: TraceContext
+    /// The caller's span, when it sent a `traceparent`.
+    package let parent: String?
+    package let method: String
+    /// The pattern, never a request's own path.
+    package let route: String
+    package let status: Int
+    package let start: Date
+}
+
 /// Where the edge reports to; glued to the service's metrics registry.
 package struct EdgeMetrics: Sendable {
     /// Route pattern, method, status, time until the answer's head was ready.
     package var record: @Sendable (_ route: String, _ method: String, _ status: Int, _ elapsed: Duration) -> Void
     /// The whole registry in Prometheus' text format.
     package var render: @Sendable () -> String
+    /// A readiness check's name and whether it held, told before every rendering.
+    package var checked: @Sendable (_ name: String, _ isUp: Bool) -> Void
 
     package init(
         record: @escaping @Sendable (_ route: String, _ method: String, _ status: Int, _ elapsed: Duration) -> Void,
-        render: @escaping @Sendable () -> String
+        render: @escaping @Sendable () -> String,
+        checked: @escaping @Sendable (_ name: String, _ isUp: Bool) -> Void = { _, _ in }
     ) {
         self.record = record
         self.render = render
+        self.checked = checked
     }
 
     package static let none = EdgeMetrics(record: { _, _, _, _ in }, render: { "" })

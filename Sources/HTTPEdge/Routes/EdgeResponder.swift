@@ -1,4 +1,5 @@
 internal import Contracts
+internal import FoundationEssentials
 internal import HTTPTypes
 package import Hummingbird
 package import Logging
@@ -21,7 +22,7 @@ package struct EdgeResponder: HTTPResponder {
     }
 
     package func respond(to request: Request, context: EdgeRequestContext) async throws -> Response {
-        let start = ContinuousClock.now
+        let (start, startedAt) = (ContinuousClock.now, Date())
         var context = context
         prepare(&context, for: request)
         var response: Response
@@ -41,12 +42,17 @@ package struct EdgeResponder: HTTPResponder {
         finish(&response, request, context)
         let elapsed = ContinuousClock.now - start
         let status = response.status.code
-        configuration.metrics.record(context.route?.pattern ?? "unmatched", Self.label(request.method), status, elapsed)
+        let (route, method) = (context.route?.pattern ?? "unmatched", Self.label(request.method))
+        configuration.metrics.record(route, method, status, elapsed)
+        configuration.trace?(
+            RequestSpan(
+                context: context.trace, parent: context.callersSpan, method: method, route: route, status: status,
+                start: startedAt))
         if context.isDebugging {
             context.logger.debug(
                 "Answered a request",
                 metadata: [
-                    "method": "\(request.method.rawValue)", "route": "\(context.route?.pattern ?? "unmatched")",
+                    "method": "\(request.method.rawValue)", "route": "\(route)",
                     "status": "\(status)", "microseconds": "\(elapsed / .microseconds(1))",
                 ]
             )
@@ -59,6 +65,7 @@ package struct EdgeResponder: HTTPResponder {
         context.requestID = request.callersRequestID ?? RequestID().description
         let parent = request.headers[.traceparent].flatMap { TraceContext(traceparent: $0) }
         context.trace = parent?.child() ?? TraceContext()
+        context.callersSpan = parent?.spanID
         context.limiter = configuration.rateLimiter
         context.isTokenRevoked = configuration.isRevoked
         context.drain = configuration.drain

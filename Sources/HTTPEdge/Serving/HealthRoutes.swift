@@ -86,13 +86,17 @@ package struct HealthRoutes: Sendable {
 
     private var prometheus: Route {
         let metrics = metrics
+        let readiness = readiness
         return Route(
             .get, "/metrics", access: .open, rateLimit: .never,
             operation: Operation(
                 id: "getMetrics", summary: "Metrics in Prometheus' text format.", tag: "health",
                 answers: [Answer(.ok, "The metrics.", .text("text/plain"))]
             ),
-            handler: { _, _ in .text(metrics.render(), contentType: "text/plain; version=0.0.4; charset=utf-8") }
+            handler: { _, _ in
+                for (name, outcome) in await readiness.report().outcomes { metrics.checked(name, outcome == .ok) }
+                return .text(metrics.render(), contentType: "text/plain; version=0.0.4; charset=utf-8")
+            }
         )
     }
 }

@@ -18,6 +18,9 @@ package final class OutboxStore: Sendable {
         try await pool.execute(OverdueOutbox(ageSeconds: Double(age.components.seconds), limit: limit))
     }
 
+    /// How long the oldest message has waited; zero when none does.
+    package func oldestAge() async throws -> Duration { try await pool.execute(OldestOutbox()).first ?? .zero }
+
     /// Puts messages back that a wiped bus has lost; those still waiting are left alone.
     package func refill(from work: [OutboxMessage]) async throws {
         _ = try await pool.execute(AppendEffects(events: [], outbox: work, callbacks: []))
@@ -57,5 +60,16 @@ struct OverdueOutbox: PostgresStatement {
             messageID: try row.text(0), subject: try row.text(1), payload: try row.parsedJSON(2),
             tenant: try row.name(3), task: TaskID(try row.uuid(4)), traceparent: try row.textOrNil(5)
         )
+    }
+}
+
+struct OldestOutbox: PostgresStatement {
+    static let isReadOnly = true
+    static let sql = "SELECT extract(epoch FROM clock_timestamp() - min(created_at))::float8 FROM outbox"
+
+    func bind(to bindings: inout PostgresBindings) {}
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Duration {
+        .seconds(max(0, try row.doubleOrNil(0) ?? 0))
     }
 }

@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Contracts
 package import Logging
 internal import MessageBus
@@ -19,8 +20,10 @@ package struct AgentWorker: Sendable {
             backend = try await CommandBackend(settings, logger: logger)
         }
         let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
-        let bus = MessageBus(connection: wire, configuration: BusConfiguration(ownsStreams: false), logger: logger)
-        var services: [any Service] = [Wire(wire)]
+        var streams = BusConfiguration(ownsStreams: false)
+        streams.tracer = configuration.tracer
+        let bus = MessageBus(connection: wire, configuration: streams, logger: logger)
+        var services: [any Service] = [bus.tracer, Wire(wire)]
         if case .openai(let settings) = configuration.backend {
             let client = ModelClient(settings, slots: configuration.slots)
             let sentry = try ModelGuard(client, agent: configuration.agent.text, bus: bus, logger: logger)

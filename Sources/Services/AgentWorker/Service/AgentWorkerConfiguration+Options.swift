@@ -36,5 +36,6 @@ extension AgentWorkerConfiguration {
             agent: agent, roles: roles.filter { seen.insert($0).inserted }.compactMap { AgentRole($0) }, slots: slots,
             owner: owner, backend: backend, nats: bus.connection
         )
+        tracer = bus.streams.tracer
     }
 }

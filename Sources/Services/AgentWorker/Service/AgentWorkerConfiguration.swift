@@ -1,3 +1,4 @@
+package import Bootstrap
 package import Contracts
 package import NATS
 
@@ -52,6 +53,7 @@ package struct AgentWorkerConfiguration: Sendable {
     /// How long work in hand may take after a SIGTERM before it is stopped and handed back.
     package var drainTimeout: Duration = drainDefault
     package var nats: NATSConfiguration
+    package var tracer = Tracer.off
 
     package init(
         agent: AgentID, roles: [AgentRole], slots: Int, owner: String, backend: BackendKind, nats: NATSConfiguration

@@ -70,7 +70,12 @@ struct Reporter: Sendable {
                 case .cancelled: return .tooLate
                 case _ where error.isTransient: break
                 default:
-                    logger.error("a report cannot be published", metadata: ["id": "\(id)", "error": "\(error)"])
+                    logger.error(
+                        "a report cannot be published",
+                        metadata: [
+                            "id": "\(id)", "error": "\(error)",
+                            "trace_id": "\(TraceContext.id(of: lease.traceparent))",
+                        ])
                     return .impossible
                 }
                 logger.info("a report is published again", metadata: ["id": "\(id)", "error": "\(error)"])

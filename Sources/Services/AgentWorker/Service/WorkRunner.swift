@@ -1,4 +1,5 @@
 internal import AgentWorkerCore
+internal import Bootstrap
 internal import Contracts
 internal import FoundationEssentials
 internal import Logging
@@ -156,10 +157,14 @@ final class WorkRunner: Service {
     }
 
     private func stop(_ key: LeaseBook.Key, _ reason: LeaseBook.StopReason) {
-        state.withLock { $0.running[key]?.stop }?.stop(reason)
+        let running = state.withLock { $0.running[key] }
+        running?.stop.stop(reason)
         logger.info(
             "stops a work item",
-            metadata: ["task_id": "\(key.task)", "attempt": "\(key.attempt)", "reason": "\(reason.rawValue)"]
+            metadata: [
+                "task_id": "\(key.task)", "attempt": "\(key.attempt)", "reason": "\(reason.rawValue)",
+                "trace_id": "\(TraceContext.id(of: running?.lease.traceparent))",
+            ]
         )
     }
 
@@ -225,7 +230,9 @@ final class WorkRunner: Service {
         let assignment = Assignment(item: lease.message, bytes: lease.payload, stop: stop) { progress in
             await self.reporter.report(progress, number: counter.next(), on: lease, stop: stop)
         }
+        let start = Date()
         let end = stop.reason == nil ? await backend.work(on: assignment) : .stopped(nil)
+        trace(end, of: lease, from: start)
         if case .handedBack(let delay) = end, stop.reason == nil {
             return settle(key, isReported: false, max(delay, Self.handBackMin), leases)
         }
@@ -234,6 +241,17 @@ final class WorkRunner: Service {
         case .tooLate: settle(key, isReported: false, .zero, leases)
         case .impossible: settle(key, isReported: false, Self.handOverDelay, leases)
         }
+    }
+
+    private func trace(_ end: WorkEnd, of lease: WorkLeases.Lease, from start: Date) {
+        let item = lease.message
+        let attributes = [
+            ("task_id", "\(item.task)"), ("attempt", "\(item.attempt)"), ("agent", configuration.agent.text),
+            ("role", item.role.text),
+        ]
+        let isFailed = if case .reported(.failed) = end { true } else { false }
+        bus.tracer.record(
+            "agent work", under: lease.traceparent, from: start, attributes: attributes, isFailed: isFailed)
     }
 
     private func report(_ end: WorkEnd, on lease: WorkLeases.Lease, stop: StopSignal) async -> Reporter.Outcome {

@@ -44,7 +44,7 @@ package struct DLQWorker: Sendable {
         let sinks = try Sinks(configuration, bus: bus, logger: logger)
         services = [
             Running("postgres", run: pool.run, stop: { await pool.shutdown(within: $0) }),
-            Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
+            bus.tracer, Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
             Running("topology", run: bus.setUpAndRun), sinks,
             AlertDesk(
                 store: store, instruments: instruments, thresholds: configuration.thresholds, sinks: sinks.all,
@@ -68,7 +68,8 @@ package struct DLQWorker: Sendable {
     ) -> EdgeServer {
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
+            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
+            checked: http.checked
         )
         let drain = Drain()
         let readiness = Readiness(

@@ -14,14 +14,18 @@ struct Instruments: Sendable {
     private let decisions: CounterFamily
     private let active: Gauge
     private let depth: Gauge
+    private let tracer: Tracer
 
-    init(_ registry: MetricsRegistry) {
+    init(_ registry: MetricsRegistry, tracer: Tracer = .off) {
+        self.tracer = tracer
         created = registry.counter("tasks_created_total", "Tasks accepted, by workflow.", labels: ["workflow"])
         completed = registry.counter("tasks_completed_total", "Tasks that ended as completed.")[]
         failed = registry.counter(
             "tasks_failed_total", "Tasks that ended otherwise, by state (failed, canceled, rejected).",
             labels: ["state"]
         )
+        // From zero on, so that the failure rate sees the first one.
+        _ = failed["failed"]
         retried = registry.counter("tasks_retried_total", "Attempts that were followed by another.")[]
         duration = registry.histogram("task_duration_seconds", "From acceptance to the end of a task.")[]
         refused = registry.counter(
@@ -52,9 +56,24 @@ struct Instruments: Sendable {
         for change in changes {
             if case .ended(_, let at) = change.task.phase {
                 duration.observe(at.timeIntervalSince(change.task.createdAt))
+                let attributes = [("task_id", "\(change.task.id)"), ("state", change.task.state.rawValue)]
+                tracer.record(
+                    "task", under: change.task.traceparent, from: change.task.createdAt, to: at,
+                    attributes: attributes, isFailed: change.task.state == .failed)
             }
             if change.previousSequence == 0 { created[change.task.workflow.text].add() }
         }
+    }
+
+    /// An attempt whose report was accepted.
+    func attemptEnded(_ task: TaskRecord) {
+        guard tracer.isOn, let lease = task.lease else { return }
+        let attributes = [
+            ("task_id", "\(task.id)"), ("attempt", "\(task.attempt)"), ("role", task.role.text),
+            ("agent", task.agent?.text ?? ""),
+        ]
+        tracer.record(
+            "task attempt", under: task.traceparent, from: lease.dispatchedAt, attributes: attributes)
     }
 
     func reportsRefused(_ reason: String, _ count: Int) { refused[reason].add(count) }

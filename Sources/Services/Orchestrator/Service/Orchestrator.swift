@@ -53,6 +53,7 @@ package struct Orchestrator: Sendable {
                         await accounts.shutdown()
                         await stores.shutdown(within: limit)
                     }),
+                bus.tracer,
                 Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
                 Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) }),
                 Running("topology", run: bus.setUpAndRun),
@@ -70,13 +71,16 @@ package struct Orchestrator: Sendable {
             configuration.tokens, issued: accounts.keyring, revocations: accounts.revocations, logger: logger)
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
+            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
+            checked: http.checked
         )
         let drain = Drain()
         var edge = EdgeConfiguration(verifier: verifier, metrics: metrics, drain: drain)
         edge.rateLimiter = work.limits.limiter
         edge.problem = ServiceProblems.problem
         edge.audit = accounts.recorder.record
+        let tracer = bus.tracer
+        if tracer.isOn { edge.trace = { $0.record(with: tracer) } }
         let readiness = Readiness(
             [
                 Readiness.Check("postgres") { try await stores.checkSchema() },
@@ -175,7 +179,7 @@ struct Work: Sendable {
         _ configuration: OrchestratorConfiguration, stores: Stores, bus: MessageBus, redis: RedisConnection,
         registry: MetricsRegistry, logger: Logger
     ) throws {
-        let instruments = Instruments(registry)
+        let instruments = Instruments(registry, tracer: bus.tracer)
         let decider = Decider(
             workflows: WorkflowCatalogue(store: stores.workflows), prompts: PromptBook(store: stores.governance))
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
@@ -226,7 +230,7 @@ struct Work: Sendable {
                 ResolutionApplier(bus: bus, escalations: stores.escalations, judge: judge, logger: logger),
                 leadership, tokens,
             ] + rateLimits.services(store: stores.rateLimits, bus: bus, logger: logger)
-            + Self.budgets(stores.budgets, registry: registry, logger: logger)
+            + Self.gauges(stores, bus: bus, registry: registry, logger: logger)
     }
 
     private static func leadership(
@@ -251,9 +255,15 @@ struct Work: Sendable {
         )
     }
 
-    private static func budgets(_ store: BudgetStore, registry: MetricsRegistry, logger: Logger) -> [any Service] {
-        let sweeper = ReservationSweeper(budgets: store, logger: logger)
-        let gauges = BudgetGauges(budgets: store, registry: registry, logger: logger)
-        return [Running("reservations", run: sweeper.run), Running("budget-gauges", run: gauges.run)]
+    private static func gauges(
+        _ stores: Stores, bus: MessageBus, registry: MetricsRegistry, logger: Logger
+    ) -> [any Service] {
+        let sweeper = ReservationSweeper(budgets: stores.budgets, logger: logger)
+        let budgets = BudgetGauges(budgets: stores.budgets, registry: registry, logger: logger)
+        let backlogs = BacklogGauges(outbox: stores.outbox, bus: bus, registry: registry, logger: logger)
+        return [
+            Running("reservations", run: sweeper.run), Running("budget-gauges", run: budgets.run),
+            Running("backlog-gauges", run: backlogs.run),
+        ]
     }
 }

@@ -134,6 +134,15 @@ final class DecisionPublisher: Service {
         }
     }
 
+    private func trace(_ session: ReviewSession) {
+        guard case .decided(let decision) = session.phase else { return }
+        bus.tracer.record(
+            "peer review", under: session.traceparent, from: session.openedAt, to: decision.at,
+            attributes: [
+                ("session_id", "\(session.id)"), ("task_id", "\(session.task)"), ("decision", session.status.rawValue),
+            ])
+    }
+
     /// Nil when the bus did not confirm it.
     private func publish(_ session: ReviewSession, _ votes: [ReviewVote]) async -> ReviewID? {
         do {
@@ -142,11 +151,15 @@ final class DecisionPublisher: Service {
                 decision, on: .reviewDecision(session.id), id: decision.messageID, traceparent: session.traceparent,
                 tenant: session.tenant
             )
+            trace(session)
             return session.id
         } catch {
             logger.warning(
                 "a decision could not be announced; it is announced again",
-                metadata: ["session_id": "\(session.id)", "error": "\(error)"]
+                metadata: [
+                    "session_id": "\(session.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: session.traceparent))",
+                ]
             )
             return nil
         }

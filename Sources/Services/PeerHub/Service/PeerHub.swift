@@ -47,7 +47,7 @@ package struct PeerHub: Sendable {
                     await store.shutdown()
                     await pool.shutdown(within: limit)
                 }),
-            Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
+            bus.tracer, Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
             Running("topology", run: bus.setUpAndRun), decisions,
             RequestIntake(bus: bus, store: store, handout: handout, instruments: instruments, logger: logger),
             CancellationIntake(bus: bus, store: store, instruments: instruments, logger: logger),
@@ -66,7 +66,8 @@ package struct PeerHub: Sendable {
     ) -> EdgeServer {
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
+            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
+            checked: http.checked
         )
         let drain = Drain()
         let readiness = Readiness(

@@ -1,6 +1,7 @@
 internal import Bootstrap
 internal import Contracts
 internal import Coordination
+internal import FoundationEssentials
 internal import Logging
 internal import MessageBus
 internal import SandboxExecutorCore
@@ -181,7 +182,14 @@ final class Executor: Service {
                 }
                 return
             }
+            let start = Date()
             let done = await run(claimed)
+            bus.tracer.record(
+                "sandbox execution", under: claimed.execution.traceparent, from: start,
+                attributes: [
+                    ("execution_id", "\(execution)"), ("language", claimed.execution.language),
+                    ("status", done.outcome.status.rawValue),
+                ], isFailed: done.isEngineFailure)
             if !done.wasAbandoned { outcome = done.isEngineFailure ? .failure : .success }
             try await keep(done, of: claimed.execution)
         } catch {

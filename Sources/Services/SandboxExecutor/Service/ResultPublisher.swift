@@ -63,7 +63,10 @@ final class ResultPublisher: Service {
         } catch {
             logger.warning(
                 "a result could not be published; it is published again",
-                metadata: ["execution_id": "\(execution.id)", "error": "\(error)"]
+                metadata: [
+                    "execution_id": "\(execution.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: execution.traceparent))",
+                ]
             )
         }
     }

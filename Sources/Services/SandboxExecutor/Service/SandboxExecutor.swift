@@ -75,7 +75,7 @@ package struct SandboxExecutor: Sendable {
         )
         var services: [any Service] = [
             Running("postgres", run: pool.run, stop: { await pool.shutdown(within: $0) }),
-            Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
+            bus.tracer, Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
         ]
         if let redis { services.append(Running("redis", run: redis.run, stop: { await redis.shutdown(within: $0) })) }
         services.append(Running("topology", run: bus.setUpAndRun))
@@ -106,7 +106,8 @@ package struct SandboxExecutor: Sendable {
     ) -> EdgeServer {
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
+            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
+            checked: http.checked
         )
         let drain = Drain()
         let sandbox = Readiness.Check("sandbox") {

@@ -32,9 +32,9 @@ package struct Supervisor: Sendable {
         let pool = PostgresPool(postgres, logger: logger)
         let store = SupervisionStore(pool: pool, times: configuration.times)
         let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
-        let bus = MessageBus(
-            connection: wire, configuration: BusConfiguration(replicas: configuration.natsReplicas), logger: logger
-        )
+        var streams = BusConfiguration(replicas: configuration.natsReplicas)
+        streams.tracer = configuration.tracer
+        let bus = MessageBus(connection: wire, configuration: streams, logger: logger)
         let instruments = SupervisorInstruments(registry)
         let herald = Herald(bus: bus, store: store, prompts: GovernanceStore(pool: pool), logger: logger)
         let intake = EscalationIntake(
@@ -43,7 +43,7 @@ package struct Supervisor: Sendable {
         )
         services = [
             Running("postgres", run: pool.run, stop: { await pool.shutdown(within: $0) }),
-            Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
+            bus.tracer, Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
             Running("topology", run: bus.setUpAndRun), herald, intake,
             AnalysisIntake(bus: bus, store: store, herald: herald, instruments: instruments, logger: logger),
             Sweeper(
@@ -62,7 +62,8 @@ package struct Supervisor: Sendable {
     ) -> EdgeServer {
         let http = HTTPServerMetrics(registry)
         let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text
+            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
+            checked: http.checked
         )
         let drain = Drain()
         let readiness = Readiness(

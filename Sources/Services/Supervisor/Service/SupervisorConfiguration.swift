@@ -14,6 +14,7 @@ package struct SupervisorConfiguration: Sendable {
     package var postgres: PostgresConfiguration
     package var nats: NATSConfiguration
     package var natsReplicas: Int
+    package var tracer: Tracer
     package var httpHost: String
     package var httpPort: Int
     /// Resolutions of one task without a human.
@@ -27,6 +28,7 @@ package struct SupervisorConfiguration: Sendable {
         postgres.maxConnections = try settings.int("GOLDEN_POOL_SIZE", default: 4, in: 2...64)
         nats = try Self.nats(settings)
         natsReplicas = try settings.int("GOLDEN_NATS_REPLICAS", default: 1, in: 1...5)
+        tracer = try Tracer(settings, service: "supervisor")
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8082, in: 0...65_535)
         automaticMax = try settings.int("GOLDEN_SUPERVISOR_AUTOMATIC_MAX", default: 2, in: 0...10)

@@ -49,6 +49,8 @@ final class ReportApplier: Service {
         var unknown: Set<TaskID> = []
         /// About tasks whose workflows this replica has not met yet.
         var unread: [AgentReport] = []
+        /// Tasks as they were, whose attempt is over.
+        var attempted: [TaskRecord] = []
     }
 
     private func apply(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
@@ -77,6 +79,7 @@ final class ReportApplier: Service {
         }
         dispatcher.carryOut(applied.outcome)
         instruments.count(applied.outcome.events, of: applied.outcome.changes)
+        for task in applied.attempted { instruments.attemptEnded(task) }
         for (reason, count) in applied.refused { instruments.reportsRefused(reason.rawValue, count) }
         return applied
     }
@@ -128,6 +131,7 @@ final class ReportApplier: Service {
         for before in locked {
             guard let after = tasks[before.id], let more = effects[before.id] else { continue }
             applied.outcome.add(after, more, previousSequence: before.eventSequence)
+            if before.lease != nil, after.lease?.token != before.lease?.token { applied.attempted.append(before) }
         }
         return applied
     }
