@@ -128,7 +128,7 @@ DASHBOARDS = (
              ("max by (name) (circuit_breaker_state)", "{{name}}"), limit=2),
         line("Dead letters", "none", ("max(dlq_messages_unresolved)", "unresolved"),
              ("max(dlq_messages_unresolved_critical)", "critical"), limit=10),
-        line("Dead letters filed", "none", ("sum by (reason) (increase(dlq_messages_filed_total[5m]))", "{{reason}}")),
+        line("Dead letters filed since the start", "none", ("sum by (reason) (dlq_messages_filed_total)", "{{reason}}")),
         line("Refused requests", "reqps",
              ('sum by (status) (rate(http_requests_total{status=~"401|403|429|402"}[1m]))', "{{status}}")),
         line("Webhooks due", "s", ("max(webhook_oldest_due_seconds)", "oldest"), limit=600),

@@ -78,7 +78,7 @@ class FailingReceiver(Fault):
                 """Thirty lines would say one thing."""
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-        self.labels = {"name": "webhook:hooks:127.0.0.1"}
+        self.labels = {"name": f"webhook:hooks:127.0.0.1:{self.server.server_address[1]}"}
 
     def begin(self) -> None:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -227,6 +227,7 @@ class Load:
                 if turn % 50 == 1:
                     client.submit({"input": f"turn {turn}", "role": "echo"})
                     admin.request("GET", "/budget/state")
+                if turn % 500 == 1:
                     nobody.request("GET", "/tasks")
                 client.request("GET", "/tasks?limit=1")
             except CONNECTION_ERRORS:
