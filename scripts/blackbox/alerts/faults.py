@@ -172,18 +172,18 @@ class EndlessPrograms(Fault):
 
     def begin(self) -> None:
         with ThreadPoolExecutor(self.RUNS) as pool:
-            ended = list(pool.map(lambda _: self.run("while True: pass"), range(self.RUNS)))
+            ended = list(pool.map(lambda _: self.run("while True: pass", 1000), range(self.RUNS)))
         if any(answer.get("status") != "timeout" for answer in ended):
             raise RuntimeError(f"programs that never end ended: {ended}")
 
-    def run(self, code: str) -> Any:
-        program = {"language": "python", "code": code, "limits": {"wall_ms": 1000}}
+    def run(self, code: str, milliseconds: int) -> Any:
+        program = {"language": "python", "code": code, "limits": {"wall_ms": milliseconds}}
         return self.post("/sandbox/execute", program)
 
     def mend(self) -> None:
         """Good programs from now on, until the bad ones are a small part."""
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: self.run("pass"), range(30 * self.RUNS)))
+            list(pool.map(lambda _: self.run("pass", 30_000), range(30 * self.RUNS)))
 
 
 class Load:
