@@ -3,8 +3,8 @@
 /// An e-process: while both are equally good, each bad event is the canary's with the chance `w`, its share of the
 /// requests. For each ratio θ of a grid, the likelihood of what was seen if the canary fails θ times as often is
 /// divided by its likelihood if it does not; their mean `E` exceeds `1/α` at any time with a chance of at most `α`
-/// (Ville's inequality; Lindon and Malek, "Anytime-valid inference for multinomial count data", arXiv 2011.03567, and for
-/// Poisson and Bernoulli streams arXiv 2205.14762).
+/// (Ville's inequality; Lindon and Malek, "Anytime-valid inference for multinomial count data", arXiv 2011.03567, and
+/// for Poisson and Bernoulli streams arXiv 2205.14762).
 package struct RelativeTest: Sendable, Equatable {
     package static let ratios = [1.25, 1.5, 2, 3, 5, 10, 30]
     private static let logRatios = ratios.map(Real.ln)
