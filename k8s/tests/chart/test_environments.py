@@ -36,6 +36,21 @@ class EnvironmentTests(unittest.TestCase):
                 self.assertEqual({kind for kind in made if kind[1] not in CLUSTER_KINDS}, allowed)
                 self.assertEqual({kind for kind in made if kind[1] in CLUSTER_KINDS}, whole - {("", "Namespace")})
 
+    def test_argo_backs_up_before_it_migrates_before_it_rolls(self):
+        waves = {}
+        for thing in environment_objects("prod"):
+            annotations = thing["metadata"].get("annotations", {})
+            waves[thing["metadata"]["name"]] = (
+                int(annotations.get("argocd.argoproj.io/sync-wave", 0)), annotations.get("argocd.argoproj.io/hook"))
+        # The volume in the wave of the Job that uses it: one that waits for its first consumer is never healthy before.
+        self.assertEqual(waves["golden-backups"], (-2, None))
+        self.assertEqual(waves["golden-database-scripts"], (-2, None))
+        self.assertEqual(waves["golden-backup-pre-upgrade"], (-2, "Sync"))
+        self.assertEqual(waves["golden-migrate"], (-1, "Sync"))
+        self.assertEqual(waves["golden-orchestrator"], (0, None))
+        # Argo CD has no such event.
+        self.assertEqual(waves["golden-backup-pre-delete"][1], "Skip")
+
     def test_staging_is_prod_but_for_names_and_sizes(self):
         def shape(environment):
             return {(thing["kind"], thing["metadata"]["name"].replace(f"-{environment}", "")) for thing in environment_objects(environment)}

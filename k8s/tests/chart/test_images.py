@@ -83,7 +83,7 @@ class DockerfileTests(unittest.TestCase):
             self.assertEqual(json.loads(of_stage(stage, "ENTRYPOINT")[0]), [f"/usr/local/bin/{stage}"])
             if stage in sources.facts():
                 self.assertEqual(of_stage(stage, "EXPOSE"), [str(sources.facts()[stage]["port"])])
-                self.assertEqual(json.loads(of_stage(stage, "CMD")[0]), container["args"])
+                self.assertEqual(json.loads(of_stage(stage, "CMD")[0]), container["args"][:1])
 
     def test_packages_are_those_that_building_takes(self):
         runs = of_stage("build", "RUN")

@@ -1,3 +1,11 @@
+{{/* A Job of a wave for Argo CD, which takes Helm's hooks for its own, cannot tell an install from an upgrade, and would run
+them before the volume for backups is there. */}}
+{{- define "golden.argoHook" -}}
+argocd.argoproj.io/hook: Sync
+argocd.argoproj.io/sync-wave: {{ . | quote }}
+argocd.argoproj.io/hook-delete-policy: BeforeHookCreation,HookSucceeded
+{{- end }}
+
 {{/* The Job that backs up, or that restores into the scratch database: (list root reason) */}}
 {{- define "golden.backupJob" -}}
 {{- $root := index . 0 -}}

@@ -204,6 +204,9 @@ GOLDEN_LOG_LEVEL: {{ $root.Values.logLevel }}
 {{- if eq $name "orchestrator" }}
 GOLDEN_JWT_SECRET_FILE: /etc/golden/secrets/jwt-secret
 {{- end }}
+{{- if eq $name "release-gate" }}
+GOLDEN_GATE_TOKEN_FILE: /etc/golden/secrets/gate-token
+{{- end }}
 {{- if and (eq $name "dlq-worker") $root.Values.secrets.deadLetterWebhook.name }}
 GOLDEN_DLQ_WEBHOOK_FILE: /etc/golden/secrets/dead-letter-webhook
 {{- end }}
