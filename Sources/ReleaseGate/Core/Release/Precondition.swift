@@ -5,8 +5,6 @@ package struct Precondition: Sendable, Equatable, Codable {
         case smokeTests = "smoke_tests"
         case loadTest = "load_test"
         case vulnerabilityScan = "vulnerability_scan"
-        /// What attacks the running system from outside (OWASP ZAP), and its firewall's rules.
-        case securityScan = "security_scan"
         case backup
         case restoreDrill = "restore_drill"
         case secretRotation = "secret_rotation"

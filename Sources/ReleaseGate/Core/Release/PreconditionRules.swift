@@ -14,7 +14,7 @@ package enum PreconditionRules {
         case .vulnerabilityScan, .backup, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow: day
         case .endToEndTests, .smokeTests: 7 * day
         case .loadTest: 30 * day
-        case .restoreDrill, .secretRotation, .securityScan: 90 * day
+        case .restoreDrill, .secretRotation: 90 * day
         case .rollbackPlan, .releaseNotes: nil
         }
     }
@@ -23,8 +23,7 @@ package enum PreconditionRules {
     package static func isBound(_ kind: Precondition.Kind) -> Bool {
         switch kind {
         case .endToEndTests, .smokeTests, .loadTest, .vulnerabilityScan, .rollbackPlan, .releaseNotes: true
-        case .backup, .restoreDrill, .secretRotation, .securityScan, .volumeSnapshot: false
-        case .onCallAcknowledged, .maintenanceWindow: false
+        case .backup, .restoreDrill, .secretRotation, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow: false
         }
     }
 
@@ -32,7 +31,6 @@ package enum PreconditionRules {
         switch kind {
         case .releaseNotes: true
         case .smokeTests, .endToEndTests, .vulnerabilityScan: request.target != .dev
-        case .securityScan: request.isGoLive
         case .volumeSnapshot: request.target == .prod && request.bump == .major
         case .loadTest: request.target == .prod && !request.isHotfix
         case .backup, .restoreDrill, .secretRotation, .onCallAcknowledged, .maintenanceWindow, .rollbackPlan:
