@@ -174,14 +174,14 @@ def series(slo: SLO, bad: int, bad_minutes: int, minutes: int) -> list[str]:
 
 
 def case(
-    slo: SLO, title: str, bad: int, firing: list[Burn], bad_minutes: int = 30, minutes: int = 30
+    slo: SLO, title: str, bad: int, firing: list[Burn], bad_minutes: int = 12, minutes: int = 12
 ) -> list[str]:
     samples = [f"          - labels: '{{alertname=\"{slo.alert}\", window=\"{burn.long}\"}}'\n            value: 1"
                for burn in firing]
     lines = [f"  - name: {slo.alert} {title}", "    interval: 1m", "    input_series:",
              *series(slo, bad, bad_minutes, minutes), "    promql_expr_test:",
              f'      - expr: count by (alertname, window) (ALERTS{{alertname="{slo.alert}",alertstate="firing"}})',
-             f"        eval_time: {minutes - 5}m"]
+             f"        eval_time: {minutes - 1}m"]
     return lines + (["        exp_samples:", *samples] if samples else ["        exp_samples: []"])
 
 
@@ -195,7 +195,7 @@ def tests() -> str:
         lines += case(slo, "is silent within the budget", int(percent / 2), [])
         lines += case(slo, "leaves a slow burn to the slowest window", round(percent * 2), [BURNS[3]])
         lines += case(slo, "leaves a moderate burn to the slower windows", round(percent * 8), BURNS[1:])
-        lines += case(slo, "stops paging once the short window is clean", 80, BURNS[1:], 40, 60)
+        lines += case(slo, "stops paging once the short window is clean", 80, BURNS[1:], 15, 23)
     return "\n".join(lines) + "\n"
 
 
