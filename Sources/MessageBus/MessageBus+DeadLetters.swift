@@ -21,7 +21,8 @@ extension MessageBus {
     /// stored stays where it is and is delivered again.
     func giveUp(_ delivery: Delivery, on pull: PullConsumer, reason: String, error: String) async {
         let subject = Subject.deadLetter(delivery.message.subject).text
-        let id = "dlq:\(delivery.stream):\(delivery.streamSequence)"
+        // A stream that was wiped counts from 1 again, so the number alone would name another letter.
+        let id = "dlq:\(delivery.stream):\(delivery.streamSequence):\(delivery.timestampNanoseconds)"
         let headers = deadLetterHeaders(delivery, reason: reason, error: error)
         let metadata: Logger.Metadata = [
             "id": "\(id)", "subject": "\(subject)", "reason": "\(reason)",

@@ -78,8 +78,10 @@ final class AdvisoryIntake: Service {
     static func letter(_ advisory: Advisory, _ stored: StoredMessage?) -> FiledLetter {
         let subject = stored?.subject ?? "\(advisory.stream).unknown"
         let error = stored == nil ? "Its stream does not keep the message any more." : "Delivered as often as allowed."
+        // The number alone would name another message once the stream was wiped.
+        let time = stored?.storedAt.map { ":" + Timestamp.text($0) } ?? ""
         return FiledLetter(
-            messageID: "max:\(advisory.stream):\(advisory.consumer):\(advisory.sequence)", subject: subject,
+            messageID: "max:\(advisory.stream):\(advisory.consumer):\(advisory.sequence)\(time)", subject: subject,
             family: DeadLetterCause.family(of: subject), fingerprint: advisory.consumer,
             payload: stored?.payload ?? [], headers: Storable.headers(stored?.headers ?? [:]),
             tenant: stored?.headers[MessageHeader.tenant].flatMap { TenantID($0) },

@@ -52,9 +52,10 @@ final class LetterIntake: Service {
         let headers = received.headers
         let subject = Subject.original(ofDeadLetter: received.subject) ?? received.subject
         let error = headers[MessageHeader.error]
+        // Whoever published without an id is told apart by the stream's number and time.
+        let number = "dlq:DLQ:\(received.sequence):\(Timestamp.text(received.storedAt))"
         return FiledLetter(
-            // Whoever published without an id is told apart by the stream's number.
-            messageID: received.messageID ?? "dlq:DLQ:\(received.sequence)", subject: subject,
+            messageID: received.messageID ?? number, subject: subject,
             family: DeadLetterCause.family(of: subject), fingerprint: DeadLetterCause.fingerprint(of: error ?? ""),
             payload: received.message.bytes, headers: Storable.headers(headers), tenant: received.tenant,
             task: Subject.task(of: subject) ?? ReplayRules.task(in: received.message.bytes),
