@@ -1,5 +1,5 @@
 package import Contracts
-internal import FoundationEssentials
+package import FoundationEssentials
 package import Postgres
 
 /// What the leading replica asks Postgres to find work that nobody else would come back to.
@@ -11,6 +11,9 @@ package final class ReconciliationStore: Sendable {
     package init(pool: PostgresPool) {
         self.pool = pool
     }
+
+    /// The database's time.
+    package func time() async throws -> Date? { try await pool.execute(ReadTime()).first }
 
     package func inFlight() async throws -> [DispatchHint.Count: Int] {
         Dictionary(try await pool.execute(CountInFlight()).map { ($0.key, $0.count) }) { $0 + $1 }
@@ -219,6 +222,13 @@ struct SaveStream: PostgresStatement {
         bindings.text(stream.created)
         bindings.int(Int(clamping: stream.lastSequence))
     }
+}
+
+struct ReadTime: PostgresStatement {
+    static let sql = "SELECT clock_timestamp()"
+    static let isReadOnly = true
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Date { try row.timestamp(0) }
 }
 
 struct PurgeIdempotencyKeys: PostgresStatement {

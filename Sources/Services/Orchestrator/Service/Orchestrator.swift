@@ -181,7 +181,8 @@ struct Work: Sendable {
     ) throws {
         let instruments = Instruments(registry, tracer: bus.tracer)
         let decider = Decider(
-            workflows: WorkflowCatalogue(store: stores.workflows), prompts: PromptBook(store: stores.governance))
+            workflows: WorkflowCatalogue(store: stores.workflows), prompts: PromptBook(store: stores.governance),
+            clock: SharedClock(store: stores.records, logger: logger))
         let publisher = EffectPublisher(bus: bus, outbox: stores.outbox, logger: logger)
         let agents = AgentDirectory(bus: bus, logger: logger)
         let requester = ReviewRequester(
@@ -226,6 +227,7 @@ struct Work: Sendable {
         )
         services =
             [publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, requester, decisions]
+            + [Running("clock", run: decider.clock.run)]
             + [
                 ResolutionApplier(bus: bus, escalations: stores.escalations, judge: judge, logger: logger),
                 leadership, tokens,

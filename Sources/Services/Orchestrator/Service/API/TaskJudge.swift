@@ -27,7 +27,7 @@ struct TaskJudge: Sendable {
 
     private func decide(_ event: TaskMachine.Event, _ id: TaskID, _ tenant: TenantID) async throws -> (Result, Outcome)
     {
-        let now = Date()
+        let now = decider.clock.now
         let (result, outcome) = try await tasks.change([id]) { [decider] locked in
             var outcome = Outcome()
             guard let task = locked.first, task.tenant == tenant else { return ([], (Result.unknown, outcome)) }

@@ -73,7 +73,7 @@ struct TaskSubmitter: Sendable {
 
     /// Nil when a budget stands over the task, and nothing was to be held: then nothing was accepted.
     private func submit(_ attempt: Attempt, isHeld: Bool) async throws -> Result? {
-        let now = Date()
+        let now = decider.clock.now
         let task = try await newTask(attempt, isHeld: isHeld, now: now)
         let queue = DispatchHint.Count(role: task.role, tenant: task.tenant)
         let startsAtOnce = dispatcher.startsAtOnce(queue, labels: task.labels)

@@ -9,6 +9,7 @@ internal import Storage
 struct Decider: Sendable {
     let workflows: WorkflowCatalogue
     let prompts: PromptBook
+    let clock: SharedClock
 
     /// A new lease token: 128 random bits in hex.
     func newToken() -> String {

@@ -243,7 +243,7 @@ final class Dispatcher: Sendable {
     }
 
     private func take(_ grants: [DispatchBook.Grant]) async throws -> LimitedTaking<Outcome> {
-        let now = Date()
+        let now = decider.clock.now
         let outcome = try await tasks.take(grants.map { ($0.key, $0.count) }, now: now) { [decider] queued in
             let outcome = Self.outcome(of: queued, decider, now: now)
             return (outcome.changes, outcome)
@@ -254,7 +254,7 @@ final class Dispatcher: Sendable {
     private func take(
         _ grants: [DispatchBook.Grant], within limits: LabelLimits
     ) async throws -> LimitedTaking<Outcome> {
-        let now = Date()
+        let now = decider.clock.now
         return try await tasks.take(
             grants.map { ($0.key, $0.count) }, within: limits, now: now
         ) { [decider] queued in

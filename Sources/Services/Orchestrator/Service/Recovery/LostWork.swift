@@ -128,7 +128,7 @@ struct LostWork: Sendable {
 
     /// Under new message ids, since the duplicate window may still know the lost ones.
     private func republish(_ running: [QueuedTask]) async throws {
-        let now = Date()
+        let now = decider.clock.now
         let derivation = Int(now.timeIntervalSince1970)
         _ = try await decider.workflows.find(running.map(\.task))
         let prompts = try await decider.prompts.handed(to: running.map(\.task))

@@ -75,7 +75,7 @@ struct Reconciler: Sendable {
         while true {
             let overdue = try await records.overdue(limit: Self.batchMax)
             if overdue.isEmpty { return }
-            let now = Date()
+            let now = decider.clock.now
             let outcome = try await tasks.change(overdue) { [decider] locked in
                 var outcome = Outcome()
                 for task in locked { decider.apply(.deadlinePassed, to: task, now: now, into: &outcome) }
@@ -84,7 +84,7 @@ struct Reconciler: Sendable {
             dispatcher.carryOut(outcome)
             instruments.count(outcome.events, of: outcome.changes)
             try await decider.workflows.meet(outcome.unread.map(\.id))
-            // Nothing changed means that this clock is behind the database's: the next second will do.
+            // Nothing changed means that the clock is a little behind the database's: the next second will do.
             if outcome.changes.isEmpty || overdue.count < Self.batchMax { return }
         }
     }

@@ -64,7 +64,7 @@ final class DecisionApplier: Service {
     /// Answers those about tasks whose workflows this replica has not met yet.
     private func apply(_ decisions: [ReviewDecision]) async throws -> [ReviewDecision] {
         guard !decisions.isEmpty else { return [] }
-        let now = Date()
+        let now = decider.clock.now
         let byTask = Dictionary(grouping: decisions, by: \.task)
         let (outcome, refused) = try await tasks.change(Array(byTask.keys)) { [decider] locked in
             var outcome = Outcome()

@@ -88,7 +88,7 @@ final class ReportApplier: Service {
     /// done. Only the truth can refuse a report: what a memory would refuse is left to the row itself.
     private func applyRemembered(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied? {
         guard let known = recent.all(ids) else { return nil }
-        let applied = Self.decide(reports, known, decider, Date())
+        let applied = Self.decide(reports, known, decider, decider.clock.now)
         guard applied.refused.isEmpty, applied.unread.isEmpty else { return nil }
         guard try await tasks.write(applied.outcome.changes) else {
             recent.forget(ids)
@@ -98,7 +98,7 @@ final class ReportApplier: Service {
     }
 
     private func applyLocked(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied {
-        let now = Date()
+        let now = decider.clock.now
         return try await tasks.change(ids) { [decider] locked in
             let applied = Self.decide(reports, locked, decider, now)
             return (applied.outcome.changes, applied)

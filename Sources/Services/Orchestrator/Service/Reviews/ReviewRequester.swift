@@ -94,8 +94,8 @@ final class ReviewRequester: Service {
     }
 
     private func publish(_ waiting: ReviewedTask, _ derivation: Int?) async -> Bool {
-        let now = Date()
-        guard let context = decider.context(waiting.task, now: now), let owner = owner(of: waiting, at: now),
+        let now = decider.clock.now
+        guard let context = decider.context(waiting.task, now: now), let owner = owner(of: waiting, at: Date()),
             let request = TaskMachine.reviewRequest(
                 of: waiting.task, artifact: waiting.artifact, owner: owner, workflow: context.workflow)
         else { return false }
