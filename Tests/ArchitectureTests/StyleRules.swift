@@ -42,13 +42,15 @@ import Testing
     }
 
     @Test func `SQL stands in Storage and migrations, and is never put together from values`() throws {
+        // About the embedded stack's servers, not about what is stored in them.
+        let replication = "Sources/CLI/Cluster/ReplicationQuestion.swift"
         let verbs = /"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM)\s/
         for file in try SourceFile.swift(below: "Sources") {
             if file.path.hasPrefix("Sources/Storage/") {
                 for literal in Self.sqlLiterals(of: file) {
                     #expect(!literal.contains("\\("), "\(file.path) interpolates into SQL")
                 }
-            } else if !file.path.hasPrefix("Sources/Drivers/Postgres/") {
+            } else if !file.path.hasPrefix("Sources/Drivers/Postgres/"), file.path != replication {
                 #expect(file.text.firstMatch(of: verbs) == nil, "\(file.path) holds SQL")
             }
         }

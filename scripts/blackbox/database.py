@@ -19,12 +19,16 @@ class Database:
     def environment(self) -> dict[str, str]:
         """The address as libpq's variables, so that no password stands in a process list."""
         parts = urlsplit(self.url)
+        # A cluster's address names several servers, separated by commas.
+        places = [place.partition(":") for place in parts.netloc.rpartition("@")[2].split(",")]
         variables = {
-            "PGHOST": parts.hostname, "PGPORT": str(parts.port or 5432), "PGUSER": parts.username,
+            "PGHOST": ",".join(host for host, _, _ in places),
+            "PGPORT": ",".join(port or "5432" for _, _, port in places), "PGUSER": parts.username,
             "PGPASSWORD": parts.password, "PGDATABASE": parts.path.lstrip("/"),
         }
         # Unix sockets stand in the query: postgresql://user@/name?host=/folder
-        options = {f"PG{name.upper()}": value for name, value in parse_qsl(parts.query) if name in ("host", "port")}
+        known = {"host": "PGHOST", "port": "PGPORT", "target_session_attrs": "PGTARGETSESSIONATTRS"}
+        options = {known[name]: value for name, value in parse_qsl(parts.query) if name in known}
         return os.environ | {name: unquote(value) for name, value in variables.items() if value} | options
 
     def rows(self, sql: str, **values: str) -> list[list[str]]:

@@ -17,6 +17,7 @@ struct UpCommand: AsyncParsableCommand {
               golden up --agent "log-analyst=python3 examples/agents/log_analyst.py" --slots 8
               golden up --orchestrators 2                          ports 8080 and 8081
               golden up --detach --observability                   golden status shows where the dashboards are
+              golden up --detach --cluster --data .golden-cluster  stores that survive the loss of a server
             """
     )
 
@@ -43,6 +44,11 @@ struct UpCommand: AsyncParsableCommand {
 
     @Option(help: "How many work items each agent does at once.")
     var slots = 4
+
+    @Flag(
+        help: "Three NATS servers, two of Redis with Sentinel and two of Postgres: any one of them may be lost."
+    )
+    var cluster = false
 
     @Option(help: ArgumentHelp("A variable for every service; repeatable.", valueName: "key=value"))
     var env: [String] = []
@@ -89,6 +95,7 @@ struct UpCommand: AsyncParsableCommand {
         var options = StackOptions(folder: data.folder(environment), port: port, orchestrators: orchestrators)
         options.slots = slots
         if observability { options.observability = Observability.Options(alertDelay: alertDelay ?? 1) }
+        options.isCluster = cluster
         guard agent.count <= StackOptions.agentsMax else {
             throw ValidationError("At most \(StackOptions.agentsMax) times --agent.")
         }
@@ -115,6 +122,7 @@ struct UpCommand: AsyncParsableCommand {
         if let port { line += ["--port", "\(port)"] }
         if observability { line += ["--observability"] }
         if let alertDelay { line += ["--alert-delay", "\(alertDelay)"] }
+        if cluster { line.append("--cluster") }
         line += agent.flatMap { ["--agent", $0] } + env.flatMap { ["--env", $0] }
         return line
     }

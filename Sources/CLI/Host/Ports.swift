@@ -5,6 +5,7 @@ enum Ports {
     /// Below the range the kernel hands to outgoing connections, so that a restarted server finds its port free.
     static let range: ClosedRange<Int> = 20_000...31_999
     static let triesMax = 2000
+    static let answerBytesMax = 64 << 10
 
     /// True when a server could listen on that port now.
     static func isFree(_ port: Int) -> Bool {
@@ -49,16 +50,42 @@ enum Ports {
         }
     }
 
-    /// Sends `request` to the port and returns the first bytes of the answer, or nil within `milliseconds`.
-    static func exchange(_ port: Int, request: String, milliseconds: Int) -> String? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { return nil }
+    /// Sends `request` to the port; true when what comes back holds `answer`, each part of it within a second.
+    static func converse(_ port: Int, request: String, until answer: String) -> Bool {
+        let descriptor = open(port, milliseconds: 1000)
+        guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
+        let bytes = Array(request.utf8)
+        guard send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return false }
+        var heard = ""
+        var part = [UInt8](repeating: 0, count: 4096)
+        while heard.utf8.count < answerBytesMax {
+            let count = recv(descriptor, &part, part.count, 0)
+            guard count > 0 else { return false }
+            heard += String(decoding: part.prefix(count), as: UTF8.self)
+            if heard.contains(answer) { return true }
+        }
+        return false
+    }
+
+    /// A connection whose waits end after `milliseconds`; negative when there is none.
+    private static func open(_ port: Int, milliseconds: Int) -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return descriptor }
         var limit = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
         let size = socklen_t(MemoryLayout<timeval>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
-        guard withLoopbackAddress(port, { connect(descriptor, $0, $1) == 0 }) else { return nil }
+        if withLoopbackAddress(port, { connect(descriptor, $0, $1) == 0 }) { return descriptor }
+        close(descriptor)
+        return -1
+    }
+
+    /// Sends `request` to the port and returns the first bytes of the answer, or nil within `milliseconds`.
+    static func exchange(_ port: Int, request: String, milliseconds: Int) -> String? {
+        let descriptor = open(port, milliseconds: milliseconds)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
         let bytes = Array(request.utf8)
         guard bytes.isEmpty || send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
             return nil

@@ -19,13 +19,15 @@ enum Tool {
     }
 
     /// - Parameter line: the program, looked up in the environment's PATH or absolute, and its arguments.
-    ///   It is killed after `runMax`, or when the task is cancelled.
-    static func run(_ line: [String], input: String = "", environment: [String: String]) async -> Outcome {
+    ///   It is killed after `limit`, or when the task is cancelled.
+    static func run(
+        _ line: [String], input: String = "", environment: [String: String], within limit: Duration = runMax
+    ) async -> Outcome {
         await withTaskGroup(of: Outcome?.self) { group in
             group.addTask { await runUnbounded(line, input: input, environment: environment) }
             group.addTask {
-                do { try await Task.sleep(for: runMax) } catch { return nil }
-                return Outcome(isSuccess: false, ending: "no end within \(runMax.components.seconds) s", output: "")
+                do { try await Task.sleep(for: limit) } catch { return nil }
+                return Outcome(isSuccess: false, ending: "no end within \(limit.components.seconds) s", output: "")
             }
             defer { group.cancelAll() }
             for await outcome in group { if let outcome { return outcome } }

@@ -12,6 +12,7 @@ extension Probe {
     func check() async -> Bool {
         switch self {
         case .exchange(let port, let request, let answer): await Self.exchange(port, request, answer)
+        case .conversation(let port, let request, let answer): await Self.conversation(port, request, answer)
         case .accepts(let port): Ports.accepts(port)
         case .program(let path, let arguments): await Self.program(path, arguments)
         case .http(let url): await Self.get(url)
@@ -25,6 +26,14 @@ extension Probe {
             DispatchQueue.global().async {
                 let got = Ports.exchange(port, request: request, milliseconds: exchangeMilliseconds)
                 continuation.resume(returning: got?.hasPrefix(answer) == true)
+            }
+        }
+    }
+
+    private static func conversation(_ port: Int, _ request: String, _ answer: String) async -> Bool {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(returning: Ports.converse(port, request: request, until: answer))
             }
         }
     }

@@ -53,7 +53,7 @@ actor ProcessKeeper {
             if now - started > Self.healthyAfter { backoff = Self.backoffFirst }
             record.restarts += 1
             await change(ends.count >= Self.crashesMax ? .crashLooping : .restarting)
-            await stopping.wait(atMost: backoff)
+            await stopping.wait(atMost: max(backoff, spec.restartAfter))
             backoff = min(backoff * 2, Self.backoffMax)
         }
         record.identity = nil
@@ -88,6 +88,12 @@ actor ProcessKeeper {
     }
 
     private func runOnce() async {
+        do throws(CLIError) {
+            try await spec.prepare?(record.restarts == 0)
+        } catch {
+            record.lastExit = "could not be prepared: \(error.message)"
+            return
+        }
         var options = PlatformOptions()
         // A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
         options.processGroupID = 0
@@ -124,9 +130,23 @@ actor ProcessKeeper {
                 wasReady = true
                 await change(.ready)
                 settled.open()
-                return
+                return await guardAgainstHanging(identity)
             }
             await stopping.wait(atMost: Self.probeEvery)
+        }
+    }
+
+    /// Kills what has not answered for too long: it would not end by itself.
+    private func guardAgainstHanging(_ identity: ProcessIdentity) async {
+        guard let liveness = spec.liveness else { return }
+        var answered = ContinuousClock.now
+        while identity.isRunning, !stopping.isOpen {
+            await stopping.wait(atMost: ProcessSpec.livenessEvery)
+            if await liveness.check() { answered = .now }
+            if ContinuousClock.now - answered > ProcessSpec.silentMax, !stopping.isOpen {
+                identity.sendToGroup(9)
+                return
+            }
         }
     }
 

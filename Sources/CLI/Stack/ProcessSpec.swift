@@ -15,11 +15,20 @@ struct ProcessSpec: Sendable {
     /// How long it may take to end before it is killed.
     var stopWithin: Duration = .seconds(10)
     var readyWithin: Duration = .seconds(20)
+    /// At least so long after it ended it is started again.
+    var restartAfter: Duration = .zero
+    /// Done before every start; the argument says whether it is the first.
+    var prepare: (@Sendable (_ isFirst: Bool) async throws(CLIError) -> Void)?
     /// The stack is up without it; what it lacks is shown.
     var isOptional = false
     /// `host:port`, for people.
     var address: String?
     let probe: Probe
+    /// Tells a process that hangs from one that works: it is killed, and so started again, when this has not held for
+    /// `silentMax`. Nil where nothing is known to hang.
+    var liveness: Probe?
+    static let livenessEvery: Duration = .seconds(5)
+    static let silentMax: Duration = .seconds(25)
 
     enum StopSignal: Int32, Sendable {
         case interrupt = 2
@@ -48,6 +57,8 @@ struct ProcessSpec: Sendable {
 enum Probe: Sendable {
     /// It answers `request` on a loopback port with something that starts with `answer`.
     case exchange(port: Int, request: String, answer: String)
+    /// It answers `request` on a loopback port, within a second, with something that holds `answer`.
+    case conversation(port: Int, request: String, answer: String)
     /// It accepts connections on a loopback port.
     case accepts(port: Int)
     /// A program ends with 0.

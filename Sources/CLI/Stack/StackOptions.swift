@@ -21,6 +21,8 @@ struct StackOptions: Sendable, Equatable {
     var orchestrators = 1
     var agents: [Agent] = []
     var slots = 4
+    /// Three NATS servers, two of Redis and two of Postgres, any of which may be lost.
+    var isCluster = false
     /// Handed to every service.
     var environment: [String: String] = [:]
     /// Nil: without Prometheus, Alertmanager and dashboards.

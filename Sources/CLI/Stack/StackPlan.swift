@@ -45,8 +45,8 @@ struct StackPlan: Sendable {
     /// Where the stores are and how to enter them. Agents get the bus alone.
     var busEnvironment: [String: String] {
         [
-            "GOLDEN_NATS_URL": "nats://127.0.0.1:\(ports.nats)", "GOLDEN_NATS_USER": NATSStore.user,
-            "GOLDEN_NATS_PASSWORD": secrets.nats,
+            "GOLDEN_NATS_URL": StoreAddresses.natsServers(ports, login: ""), "GOLDEN_NATS_USER": NATSStore.user,
+            "GOLDEN_NATS_PASSWORD": secrets.nats, "GOLDEN_NATS_REPLICAS": "\(ports.natsServers.count)",
         ]
     }
 
@@ -158,9 +158,15 @@ struct StoreAddresses: Sendable, Equatable {
     init(ports: StackRecord.Ports, secrets: StackSecrets?) {
         func login(_ user: String, _ password: String?) -> String { password.map { "\(user):\($0)@" } ?? "\(user)@" }
         postgres =
-            "postgresql://\(login(PostgresStore.role, secrets?.postgres))127.0.0.1:\(ports.postgres)/"
-            + PostgresStore.database
-        nats = "nats://\(login(NATSStore.user, secrets?.nats))127.0.0.1:\(ports.nats)"
-        redis = "redis://\(secrets.map { ":\($0.redis)@" } ?? "")127.0.0.1:\(ports.redis)/0"
+            "postgresql://\(login(PostgresStore.role, secrets?.postgres))\(Self.hosts(ports.postgresServers))/"
+            + PostgresStore.database + (ports.cluster == nil ? "" : "?target_session_attrs=read-write")
+        nats = Self.natsServers(ports, login: login(NATSStore.user, secrets?.nats))
+        redis = "redis://\(secrets.map { ":\($0.redis)@" } ?? "")\(Self.hosts(ports.redisServers))/0"
     }
+
+    static func natsServers(_ ports: StackRecord.Ports, login: String) -> String {
+        ports.natsServers.map { "nats://\(login)127.0.0.1:\($0)" }.joined(separator: ",")
+    }
+
+    private static func hosts(_ ports: [Int]) -> String { ports.map { "127.0.0.1:\($0)" }.joined(separator: ",") }
 }

@@ -26,6 +26,7 @@ struct StackPreparation: Sendable {
             stack: folder, id: id, isRoot: isRoot, environment: toolEnvironment
         )
         let postgresFolder = try await place.prepare(recorded: last?.postgresFolder)
+        if let last, (last.ports.cluster != nil) != options.isCluster { throw otherKind(last) }
         let ports = try choosePorts(last?.ports)
         let record = StackRecord(
             id: id, state: .starting, note: "starting", supervisor: ProcessIdentity.current, ports: ports,
@@ -58,11 +59,34 @@ struct StackPreparation: Sendable {
         }
         let api = try chooseAPI(last?.api)
         for index in 0..<options.orchestrators { taken.insert(api + index) }
+        if options.isCluster {
+            var first = 0
+            if let kept = last?.cluster, ClusterPorts(first: kept).areFree {
+                first = kept
+            } else {
+                first = try Ports.free(ClusterPorts.count, notIn: taken)
+            }
+            let cluster = ClusterPorts(first: first)
+            taken.formUnion(cluster.all)
+            return StackRecord.Ports(
+                api: api, nats: cluster.nats[0], redis: cluster.redis[0], postgres: cluster.postgres[0],
+                sandbox: try keep(last?.sandbox), cluster: first
+            )
+        }
         return StackRecord.Ports(
             api: api, nats: try keep(last?.nats), redis: try keep(last?.redis), postgres: try keep(last?.postgres),
             sandbox: try keep(last?.sandbox),
             observability: options.observability == nil
                 ? nil : try Observability.Ports(last: last?.observability, keep: keep)
+        )
+    }
+
+    private func otherKind(_ last: StackRecord) -> CLIError {
+        let isCluster = last.ports.cluster != nil
+        return CLIError(
+            .folderUnusable, "The stack in \(options.folder.path) is \(isCluster ? "a cluster" : "no cluster").",
+            kept: "Nothing was started.",
+            next: isCluster ? "Add --cluster, or choose another --data DIR." : "Choose another --data DIR for it."
         )
     }
 

@@ -17,6 +17,8 @@ struct StackRecord: Sendable, Equatable {
         var sandbox: Int?
         /// Nil without `--observability`.
         var observability: Observability.Ports?
+        /// The first of a clustered stack's ports; nil for one server of each kind.
+        var cluster: Int?
     }
 
     struct Process: Sendable, Equatable {
@@ -78,6 +80,7 @@ extension StackRecord {
                     writer.field("postgres", ports.postgres)
                     writer.field(ifPresent: "sandbox", ports.sandbox)
                     writer.field(ifPresent: "observability", ports.observability?.json)
+                    writer.field(ifPresent: "cluster", ports.cluster)
                 })
             writer.field("postgres_folder", postgresFolder)
             writer.field(
@@ -101,7 +104,8 @@ extension StackRecord {
             postgres: try ports.int("postgres"), sandbox: try ports.optionalInt("sandbox"),
             observability: try ports.optional("observability").map { json throws(JSONError) in
                 try Observability.Ports(json: json)
-            }
+            },
+            cluster: try ports.optionalInt("cluster")
         )
         postgresFolder = try reader.string("postgres_folder")
         var processes: [Process] = []

@@ -104,6 +104,7 @@ struct StackStatus: Sendable {
         case "postgres": .accepts(port: record.ports.postgres)
         case Observability.prometheusName, Observability.alertmanagerName, Observability.dashboardsName:
             process.address.map(Observability.probe) ?? .alive(.zero)
+        case let name where ClusterPorts.isServer(name): .accepts(port: ClusterPorts.port(in: process.address))
         default: process.address.map { .http(url: "http://\($0)/ready") } ?? .alive(.zero)
         }
     }

@@ -4,6 +4,8 @@ extension Supervisor {
         var early: [ProcessSpec] = []
         let meanwhile: @Sendable () async throws -> Void
         let late: [ProcessSpec]
+        /// Runs beside the processes until the stack stops.
+        var companion: (@Sendable (Latch) async -> Void)?
     }
 
     /// The whole stack in its order; later batches need all of the earlier ones.
@@ -13,12 +15,12 @@ extension Supervisor {
         let sandbox = try plan.sandbox().map { [$0] } ?? []
         let services = try [plan.peerHub(), plan.supervisor(), plan.dlqWorker()] + sandbox + plan.agents()
         let batches = [
-            try stores(),
+            try plan.options.isCluster ? clusterStores() : stores(),
             Batch(
                 meanwhile: {
                     await step("applying the migrations, creating the streams")
                     async let migrated: Void = orchestratorTool("migrate", "up")
-                    async let declared: Void = orchestratorTool("jetstream", "setup")
+                    async let declared: Void = declareStreams()
                     async let sealed: Void = plan.postgres().seal(environment: plan.baseEnvironment)
                     _ = try await (migrated, declared, sealed)
                     try await makeFirstAdmin()
@@ -54,6 +56,18 @@ extension Supervisor {
         )
     }
 
+    /// A cluster's servers are up before they have agreed on who leads them, and refuse until then.
+    private func declareStreams() async throws {
+        let limit = ContinuousClock.now + (plan.options.isCluster ? ClusterPlan.electionMax : .zero)
+        while true {
+            do {
+                return try await orchestratorTool("jetstream", "setup")
+            } catch  where ContinuousClock.now < limit {
+                try await Task.sleep(for: ClusterPlan.electionPoll)
+            }
+        }
+    }
+
     private func orchestratorTool(_ command: String, _ verb: String) async throws(CLIError) {
         let program = try Sibling.path("orchestrator", environment: plan.caller)
         let outcome = await Tool.run(
@@ -71,7 +85,7 @@ extension Supervisor {
         if let event = UpEvent(accounts: outcome.output) { report(event) }
     }
 
-    private func step(_ words: String) async {
+    func step(_ words: String) async {
         report(.step(words))
         await journal.update { $0.note = words }
     }

@@ -24,6 +24,7 @@ struct Supervisor: Sendable {
                     let late = batch.late.map(keeper)
                     started[started.count - 1] += late
                     await launch(late, in: &group)
+                    if let companion = batch.companion { group.addTask { await companion(stop) } }
                     try await unlessStopped(stop) { try await ready(early + late) }
                 }
                 if !stop.isOpen {

@@ -6,6 +6,9 @@ struct NATSStore: Sendable {
     let folder: String
     let port: Int
     let password: String
+    var name = "nats"
+    /// What makes it one server of several.
+    var cluster = ""
 
     var configurationFile: String { "\(folder)/nats-server.conf" }
 
@@ -13,7 +16,7 @@ struct NATSStore: Sendable {
     var configuration: String {
         """
         # Written by golden at every start; changes here are lost.
-        server_name: golden
+        server_name: golden-\(name)
         listen: "127.0.0.1:\(port)"
         max_payload: \(Self.payloadBytesMax)
         jetstream {
@@ -23,6 +26,7 @@ struct NATSStore: Sendable {
           user: \(Self.user)
           password: "\(password)"
         }
+        \(cluster)
 
         """
     }
@@ -30,11 +34,22 @@ struct NATSStore: Sendable {
     func prepare() throws(CLIError) { try StackFolder.write(configuration, to: configurationFile) }
 
     func spec(executable: String, environment: [String: String]) -> ProcessSpec {
-        ProcessSpec(
-            name: "nats", executable: executable, arguments: ["--config", configurationFile], environment: environment,
+        var spec = ProcessSpec(
+            name: name, executable: executable, arguments: ["--config", configurationFile], environment: environment,
             address: "127.0.0.1:\(port)",
             probe: .exchange(port: port, request: "", answer: "INFO ")
         )
+        // Several answer for one another, so that silence of one says little.
+        if cluster.isEmpty { spec.liveness = liveness }
+        return spec
+    }
+
+    /// A request of JetStream's. Server 2.9.10 locks itself up when a write fails, on a full disk for one: it goes on
+    /// taking connections, and no stream answers any more.
+    private var liveness: Probe {
+        let login = "{\"user\":\"\(Self.user)\",\"pass\":\"\(password)\",\"verbose\":false}"
+        let request = "CONNECT \(login)\r\nSUB alive 1\r\nPUB $JS.API.STREAM.NAMES alive 0\r\n\r\n"
+        return .conversation(port: port, request: request, answer: "MSG alive")
     }
 
     static func quoted(_ text: String) -> String {

@@ -63,14 +63,14 @@ struct PostgresStore: Sendable {
         try StackFolder.write("", to: marker)
     }
 
-    func spec(environment: [String: String]) -> ProcessSpec {
+    func spec(name: String = "postgres", environment: [String: String]) -> ProcessSpec {
         let settings = [
             "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=",
             "max_connections=\(Self.connectionsMax)", "synchronous_commit=on", "log_line_prefix=%m [%p] ",
             "timezone=UTC", "log_timezone=UTC",
         ]
         return ProcessSpec(
-            name: "postgres", executable: "\(programs)/postgres",
+            name: name, executable: "\(programs)/postgres",
             arguments: ["-D", data] + settings.flatMap { ["-c", $0] }, environment: environment, account: account,
             stopSignal: .interrupt, stopWithin: .seconds(20), readyWithin: .seconds(60), address: "127.0.0.1:\(port)",
             probe: .program(
@@ -82,13 +82,13 @@ struct PostgresStore: Sendable {
         )
     }
 
-    private func hand(_ file: String, _ environment: [String: String]) async throws(CLIError) {
+    func hand(_ file: String, _ environment: [String: String]) async throws(CLIError) {
         guard let account else { return }
         try await Tool.run(["chown", "\(account):", file], environment: environment).check(
             "chown", "Cannot give \(file) away.")
     }
 
-    private func asAccount(_ line: [String], input: String, _ environment: [String: String]) async -> Tool.Outcome {
+    func asAccount(_ line: [String], input: String, _ environment: [String: String]) async -> Tool.Outcome {
         let change = account.map { ["--reuid", $0, "--regid", $0, "--init-groups"] } ?? []
         // A killed supervisor must not leave an initdb behind that writes into the next one's cluster.
         let prefix = ["setpriv", "--pdeathsig", "KILL"] + change

@@ -5,6 +5,9 @@ struct RedisStore: Sendable {
     let folder: String
     let port: Int
     let password: String
+    var name = "redis"
+    /// The port of the server it is a replica of; nil for a master.
+    var master: Int?
 
     var configurationFile: String { "\(folder)/redis.conf" }
 
@@ -22,6 +25,8 @@ struct RedisStore: Sendable {
         save ""
         maxmemory \(Self.memoryMax)
         maxmemory-policy allkeys-lru
+        masterauth \(password)
+        \(master.map { "replicaof 127.0.0.1 \($0)" } ?? "")
 
         """
     }
@@ -30,7 +35,7 @@ struct RedisStore: Sendable {
 
     func spec(executable: String, environment: [String: String]) -> ProcessSpec {
         ProcessSpec(
-            name: "redis", executable: executable, arguments: [configurationFile], environment: environment,
+            name: name, executable: executable, arguments: [configurationFile], environment: environment,
             address: "127.0.0.1:\(port)",
             probe: .exchange(port: port, request: "AUTH \(password)\r\nPING\r\n", answer: "+OK\r\n+PONG")
         )

@@ -23,7 +23,9 @@ struct ConnectionLoop: Sendable {
             let failure: RedisError
             var orphans: [Call] = []
             do throws(RedisError) {
-                var link = try LinkHandshake(configuration: configuration, mailbox: mailbox).connect()
+                var link = try LinkHandshake(
+                    configuration: configuration.server(forAttempt: attempt), mailbox: mailbox
+                ).connect()
                 attempt = 0
                 reported = nil
                 _ = mailbox.change(to: .connected)

@@ -30,6 +30,8 @@ struct LinkHandshake {
             commands.append(["AUTH"] + user + [.text(password)])
         }
         if configuration.database != 0 { commands.append(["SELECT", RedisArgument(configuration.database)]) }
+        let mustBeMaster = !configuration.alternatives.isEmpty
+        if mustBeMaster { commands.append(["ROLE"]) }
         commands.append(["PING"])
         for command in commands {
             try link.write(try CommandEncoder.encode(command, maxBytes: configuration.maxCommandBytes))
@@ -46,6 +48,14 @@ struct LinkHandshake {
         guard replies.count == commands.count, case .success(.status("PONG")) = replies[commands.count - 1] else {
             throw RedisError(.protocolViolation, "The server did not answer PING with PONG; is it a Redis server?")
         }
+        guard !mustBeMaster || Self.isMaster(replies[commands.count - 2]) else {
+            throw RedisError(.connectFailed, "Redis is a replica at the moment; its master is looked for.")
+        }
+    }
+
+    private static func isMaster(_ reply: ReplyReader.Parsed) -> Bool {
+        guard case .success(let role) = reply else { return false }
+        return role.array?.first?.text == "master"
     }
 
     private func check(_ reply: ReplyReader.Parsed) throws(RedisError) {

@@ -1,17 +1,34 @@
 internal import FoundationEssentials
 
 extension RedisConfiguration {
-    /// From `redis://[user]:password@host:port/database`, or `rediss://` for TLS; nil for anything else.
+    /// From `redis://[user]:password@host:port/database`, or `rediss://` for TLS; nil for anything else. Several
+    /// `host:port` separated by commas are a master and its replicas, in any order.
     ///
     /// - Parameter authorityFile: whom TLS trusts; the system's authorities when nil.
     package init?(url text: String, authorityFile: String? = nil) {
-        guard let url = URLComponents(string: text), let host = url.host, let scheme = url.scheme,
+        var urls = Self.split(text)
+        guard let first = URLComponents(string: urls.removeFirst()), let host = first.host, let scheme = first.scheme,
             ["redis", "rediss"].contains(scheme)
         else { return nil }
         self.init(
-            host: host, port: url.port ?? 6379, username: url.user.flatMap { $0.isEmpty ? nil : $0 },
-            password: url.password, database: Int(url.path.dropFirst()) ?? 0
+            host: host, port: first.port ?? 6379, username: first.user.flatMap { $0.isEmpty ? nil : $0 },
+            password: first.password, database: Int(first.path.dropFirst()) ?? 0
         )
         if scheme == "rediss" { tls = RedisTLS(authorityFile: authorityFile) }
+        for url in urls {
+            guard let other = URLComponents(string: url), let host = other.host, !host.isEmpty else { return nil }
+            alternatives.append(Endpoint(host: host, port: other.port ?? 6379))
+        }
+    }
+
+    /// One URL for each server that the URL names.
+    private static func split(_ text: String) -> [String] {
+        guard let scheme = text.firstRange(of: "://") else { return [text] }
+        let rest = text[scheme.upperBound...]
+        let start = rest.lastIndex(of: "@").map { rest.index(after: $0) } ?? rest.startIndex
+        let end = rest[start...].firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        return rest[start..<end].split(separator: ",", omittingEmptySubsequences: false).map {
+            String(text[..<start] + $0 + text[end...])
+        }
     }
 }

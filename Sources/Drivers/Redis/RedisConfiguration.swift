@@ -6,6 +6,9 @@ package import DriverThreads
 package struct RedisConfiguration: Sendable {
     package var host: String
     package var port: Int
+    /// More servers of the same data. When there are any, only the one that calls itself master is served by; the
+    /// others are tried in turn, until failover has made one of them master.
+    package var alternatives: [Endpoint] = []
     /// Sent with the password as `AUTH username password`; without it the server's default user is meant.
     package var username: String?
     /// Secret: never logged, never part of an error.
@@ -30,6 +33,11 @@ package struct RedisConfiguration: Sendable {
     /// How long to wait between attempts to connect.
     package var reconnect: Backoff
 
+    package struct Endpoint: Sendable, Hashable {
+        package let host: String
+        package let port: Int
+    }
+
     package init(
         host: String = "127.0.0.1", port: Int = 6379, username: String? = nil, password: String? = nil,
         database: Int = 0, tls: RedisTLS? = nil, connectTimeout: Duration = .seconds(1),
@@ -49,6 +57,17 @@ package struct RedisConfiguration: Sendable {
         self.maxCommandBytes = maxCommandBytes
         self.maxReplyBytes = maxReplyBytes
         self.reconnect = reconnect
+    }
+}
+
+extension RedisConfiguration {
+    /// The same with the server that is to be tried in the attempt of that number.
+    func server(forAttempt attempt: Int) -> RedisConfiguration {
+        let place = attempt % (alternatives.count + 1)
+        guard place > 0 else { return self }
+        var other = self
+        (other.host, other.port) = (alternatives[place - 1].host, alternatives[place - 1].port)
+        return other
     }
 }
 

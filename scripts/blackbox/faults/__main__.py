@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
 import random
 import sys
 import time
 from collections.abc import Callable
 
 from ..stack import ROOT, Stack, StackError, end_cleanly_on_signals, table
-from .checker import RULES, EventRow, Evidence, Finding, TaskRow, check
+from .checker import RULES, Evidence, Finding, check
 from .disturb import FAULTS, disturb
 from .exact import CLIENTS, IDS, ROOM, TIMES, ExactStorm
 from .followers import Followers
 from .load import ROLE, Load
 from .money import WINDOW, MoneyStorm
+from .stored import stored
 
 TASKS = 2_000
 #: Looks at the accounts while everything is killed.
@@ -97,17 +97,7 @@ def wait(until: Callable[[], bool], seconds: float) -> None:
 
 
 def gather(stack: Stack, load: Load, followers: Followers, storm: MoneyStorm) -> Evidence:
-    tasks = {
-        row[0]: TaskRow(row[0], row[1], row[2], int(row[3]), int(row[4]), row[5] == "t", row[6] == "t")
-        for row in stack.database.rows(
-            "SELECT id, name, state, attempt, event_seq, output IS NOT NULL, ended_at IS NOT NULL FROM tasks"
-        )
-    }
-    events: dict[str, list[EventRow]] = collections.defaultdict(list)
-    for task, sequence, kind, attempt, data in stack.database.rows(
-        "SELECT task_id, sequence, kind, attempt, data FROM task_events ORDER BY task_id, sequence"
-    ):
-        events[task].append(EventRow(int(sequence), kind, int(attempt), json.loads(data)))
+    tasks, events = stored(stack.database)
     return Evidence(load.accepted, tasks, events, followers.followed, storm.evidence())
 
 

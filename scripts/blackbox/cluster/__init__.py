@@ -1,0 +1,1 @@
+"""The cluster test: a stack of several servers of each store loses one of each under load."""
