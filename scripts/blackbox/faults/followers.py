@@ -19,9 +19,11 @@ FOLLOW_SECONDS_MAX = 300.0
 
 
 class Followers:
-    """Fifty clients, each with one task at a time."""
+    """Clients with one task each at a time."""
 
-    def __init__(self, urls: list[str], token: str, fresh: queue.Queue[str], seed: int) -> None:
+    def __init__(
+        self, urls: list[str], token: str, fresh: queue.Queue[str], seed: int, clients: int = CLIENTS
+    ) -> None:
         self.followed: list[Followed] = []
         self._urls = urls
         self._token = token
@@ -30,7 +32,7 @@ class Followers:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._client, args=(number,), daemon=True) for number in range(CLIENTS)
+            threading.Thread(target=self._client, args=(number,), daemon=True) for number in range(clients)
         ]
 
     def start(self) -> None:

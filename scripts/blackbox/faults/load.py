@@ -27,7 +27,10 @@ ROLE = "sleeper"
 class Load:
     """Submits until `stop`; everything that was accepted stands in `accepted`."""
 
-    def __init__(self, urls: list[str], token: str, seed: int) -> None:
+    def __init__(
+        self, urls: list[str], token: str, seed: int, *, clients: int = CLIENTS, pace: float = PACE,
+        tasks_max: int = TASKS_MAX
+    ) -> None:
         self.accepted: dict[str, set[str]] = {}
         self.answers: collections.Counter[str] = collections.Counter()
         self.abandoned: list[str] = []
@@ -36,12 +39,14 @@ class Load:
         self._urls = urls
         self._token = token
         self._seed = seed
+        self._pace = pace
+        self._tasks_max = tasks_max
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._issued = 0
         self._start = time.monotonic()
         self._threads = [
-            threading.Thread(target=self._client, args=(number,), daemon=True) for number in range(CLIENTS)
+            threading.Thread(target=self._client, args=(number,), daemon=True) for number in range(clients)
         ]
 
     def start(self) -> None:
@@ -72,23 +77,27 @@ class Load:
         clients = [Client(url, self._token, timeout=10) for url in self._urls]
         while (task := self._next()) is not None:
             key = f"fault-{self._seed}-{task}"
-            body = {
-                "name": key, "role": ROLE, "timeout_seconds": 60, "max_attempts": 5, "budget_tokens": 50,
-                "input": {"number": task, "sleep_ms": chance.randint(50, 200)},
-            }
+            body = self.body(key, task, chance)
             chance.shuffle(clients)
             if self._submit(clients, key, body) and task % REPEAT_EVERY == 0:
                 self._submit(clients[::-1], key, body)
+
+    def body(self, key: str, number: int, chance: random.Random) -> dict[str, object]:
+        """What is submitted under that key."""
+        return {
+            "name": key, "role": ROLE, "timeout_seconds": 60, "max_attempts": 5, "budget_tokens": 50,
+            "input": {"number": number, "sleep_ms": chance.randint(50, 200)},
+        }
 
     def _next(self) -> int | None:
         """The next task's number when it is due; nil at the end."""
         with self._lock:
             number = self._issued
             self._issued += 1
-        if number >= TASKS_MAX:
+        if number >= self._tasks_max:
             return None
         # Clients held up by a fault catch up afterwards, which makes the burst real systems see.
-        due = self._start + number / PACE
+        due = self._start + number / self._pace
         return None if self._stop.wait(max(0.0, due - time.monotonic())) else number
 
     def _submit(self, clients: list[Client], key: str, body: dict[str, object]) -> bool:
@@ -105,14 +114,15 @@ class Load:
                 continue
             self._count(str(answer.status))
             if answer.status == 202:
-                self._accept(key, str(answer.json["id"]))
+                self.accept(key, str(answer.json["id"]))
                 return True
             time.sleep(RETRY_SECONDS)
         with self._lock:
             self.abandoned.append(key)
         return False
 
-    def _accept(self, key: str, task: str) -> None:
+    def accept(self, key: str, task: str) -> None:
+        """A client heard that its task is accepted."""
         with self._lock:
             known = self.accepted.setdefault(key, set())
             is_new = task not in known

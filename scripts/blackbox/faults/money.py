@@ -30,7 +30,10 @@ ALLOWED = {"200", "201", "402", "404", "409", "429", "503", "no answer"}
 class MoneyStorm:
     """Opens the accounts, then storms and samples until `stop`."""
 
-    def __init__(self, urls: list[str], token: str, admin: Client, database: Database, seed: int) -> None:
+    def __init__(
+        self, urls: list[str], token: str, admin: Client, database: Database, seed: int, *, clients: int = CLIENTS,
+        sample_seconds: float = SAMPLE_SECONDS
+    ) -> None:
         self.answers: collections.Counter[str] = collections.Counter()
         self._verdicts: dict[str, set[str]] = {}
         self._samples = 0
@@ -40,10 +43,11 @@ class MoneyStorm:
         self._admin = admin
         self._database = database
         self._seed = seed
+        self._sample_seconds = sample_seconds
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._start = time.monotonic()
-        self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(CLIENTS)]
+        self._threads = [threading.Thread(target=self._client, args=(n,), daemon=True) for n in range(clients)]
         self._threads.append(threading.Thread(target=self._sample, daemon=True))
 
     def start(self) -> None:
@@ -112,7 +116,7 @@ class MoneyStorm:
                 self._verdicts.setdefault(name, set()).add("denied" if status == "402" else "reserved")
 
     def _sample(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
+        while not self._stop.wait(self._sample_seconds):
             try:
                 rows = self._database.rows(
                     "SELECT project_id, current_usage, reserved, total_limit, "
