@@ -166,8 +166,15 @@ class Handler(BaseHTTPRequestHandler):
     def refuse(self, code, reason):
         self.answer(
             code,
-            {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
-             "message": f"{self.command} {self.path}: {reason}", "details": {}},
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": reason,
+                "code": code,
+                "message": f"{self.command} {self.path}: {reason}",
+                "details": {},
+            },
         )
 
     def discovery(self, path):
@@ -205,7 +212,11 @@ class Handler(BaseHTTPRequestHandler):
         """The things as events, the mark that those were all, then the end: who watches asks again."""
         events = [{"type": "ADDED", "object": thing} for thing in things]
         annotations = {"k8s.io/initial-events-end": "true"}
-        mark = {"kind": kind, "apiVersion": group_version, "metadata": {"resourceVersion": "1", "annotations": annotations}}
+        mark = {
+            "kind": kind,
+            "apiVersion": group_version,
+            "metadata": {"resourceVersion": "1", "annotations": annotations},
+        }
         events.append({"type": "BOOKMARK", "object": mark})
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -237,8 +248,12 @@ class Handler(BaseHTTPRequestHandler):
                     return self.watch(things, group_version, resources[plural][0])
                 return self.answer(
                     200,
-                    {"kind": resources[plural][0] + "List", "apiVersion": group_version,
-                     "metadata": {"resourceVersion": "1"}, "items": things},
+                    {
+                        "kind": resources[plural][0] + "List",
+                        "apiVersion": group_version,
+                        "metadata": {"resourceVersion": "1"},
+                        "items": things,
+                    },
                 )
         return self.refuse(404, "NotFound")
 

@@ -35,7 +35,9 @@ class Helm:
 
     def _configuration(self):
         config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "fake",
             "clusters": [{"name": "fake", "cluster": {"server": self.api.url}}],
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
             "users": [{"name": "fake", "user": {}}],
@@ -74,9 +76,18 @@ class Helm:
         return self._json(self.library.helm_sdkpy_package, str(chart).encode(), str(destination).encode())
 
     def _release(self, function, chart, values, options):
-        settings = {"wait": False, "timeout_seconds": 6, "disable_openapi_validation": True, "server_side_apply": "false"}
+        settings = {
+            "wait": False,
+            "timeout_seconds": 6,
+            "disable_openapi_validation": True,
+            "server_side_apply": "false",
+        }
         text = self._json(
-            function, RELEASE.encode(), str(chart).encode(), json.dumps(values).encode(), b"",
+            function,
+            RELEASE.encode(),
+            str(chart).encode(),
+            json.dumps(values).encode(),
+            b"",
             json.dumps(settings | options).encode(),
         )
         return json.loads(text)

@@ -1,6 +1,6 @@
 """Manifests that are written from the chart and committed: the plain ones in k8s/, and what each environment gets.
 
-    python3 k8s/tools/manifests.py          writes them
+python3 k8s/tools/manifests.py          writes them
 """
 
 import yaml
@@ -89,7 +89,8 @@ def plain():
 def golden(environment):
     """What an environment gets, without the files that are copied as they are."""
     return [
-        thing for thing in rendering.environment_objects(environment)
+        thing
+        for thing in rendering.environment_objects(environment)
         if thing["kind"] not in COPIES and "grafana_dashboard" not in thing["metadata"]["labels"]
     ]
 

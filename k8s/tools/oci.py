@@ -21,8 +21,15 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REVISION_ANNOTATION = "org.opencontainers.image.revision"
 # Program -> the port it listens on; what is made of Debian packages besides is built by k8s/Dockerfile alone.
-SCRATCH = {"orchestrator": 8080, "peer-hub": 8081, "supervisor": 8082, "dlq-worker": 8084, "release-gate": 8085,
-           "agent-worker": None, "golden": None}
+SCRATCH = {
+    "orchestrator": 8080,
+    "peer-hub": 8081,
+    "supervisor": 8082,
+    "dlq-worker": 8084,
+    "release-gate": 8085,
+    "agent-worker": None,
+    "golden": None,
+}
 SERVES = ("orchestrator", "peer-hub", "supervisor", "dlq-worker", "release-gate")
 
 
@@ -136,7 +143,10 @@ def image(program, programs, folder):
 def images(folder, programs):
     """Writes the image of every program that was built, and their digests as the chart's values."""
     folder = pathlib.Path(folder)
-    lines = ["# Digests for the chart's `images`; k8s/environments/<environment>/argocd-applications.yaml takes them.", "images:"]
+    lines = [
+        "# Digests for the chart's `images`; k8s/environments/<environment>/argocd-applications.yaml takes them.",
+        "images:",
+    ]
     for program in SCRATCH:
         if not (pathlib.Path(programs) / program).exists():
             print(f"{program}: not built")

@@ -33,7 +33,9 @@ def application(environment):
 
 def values(environment, chart=CHART):
     """What Argo CD gives Helm for an environment."""
-    return merged(load(chart / f"values-{environment}.yaml"), application(environment)["spec"]["source"]["helm"]["valuesObject"])
+    return merged(
+        load(chart / f"values-{environment}.yaml"), application(environment)["spec"]["source"]["helm"]["valuesObject"]
+    )
 
 
 def bare(**over):

@@ -89,7 +89,9 @@ def connections(objects):
         wanted = {store for store, need in sources.needs(name).items() if need}
         volumes = thing["spec"]["template"]["spec"]["volumes"]
         files = {
-            item["path"] for volume in volumes for source in volume.get("projected", {}).get("sources", [])
+            item["path"]
+            for volume in volumes
+            for source in volume.get("projected", {}).get("sources", [])
             for item in source["secret"]["items"]
         }
         given = {store for store in STORES if any(path.startswith(store) for path in files)}
@@ -108,7 +110,8 @@ def call_graph(objects):
     for thing, name in services(objects):
         labels, _ = pod_of(thing)
         own = [
-            one for one in policies_
+            one
+            for one in policies_
             if one["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/component") == component(thing)
             and covers(one["spec"]["podSelector"]["matchLabels"], labels)
         ]

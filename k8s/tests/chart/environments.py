@@ -65,7 +65,10 @@ def pinned(environment, objects):
 def projects(environment, objects):
     """B9: a project an environment, that may make what the chart makes and nothing else, and be synced by few."""
     application, project = split(objects)
-    if application["spec"]["project"] != project["metadata"]["name"] or project["metadata"]["name"] != f"golden-{environment}":
+    if (
+        application["spec"]["project"] != project["metadata"]["name"]
+        or project["metadata"]["name"] != f"golden-{environment}"
+    ):
         yield application, "belongs to another project"
     if application["spec"]["source"]["repoURL"] not in project["spec"]["sourceRepos"]:
         yield project, "may not take the chart from where it is"
@@ -83,5 +86,6 @@ RULES = [sync_policy, namespaces, pinned, projects]
 def violations(environment, objects):
     return [
         (rule.__name__, f"{thing['kind']}/{thing['metadata']['name']}", what)
-        for rule in RULES for thing, what in rule(environment, objects)
+        for rule in RULES
+        for thing, what in rule(environment, objects)
     ]

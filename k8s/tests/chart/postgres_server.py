@@ -30,9 +30,33 @@ class PostgresServer:
             shutil.chown(self.folder, "postgres", "postgres")
 
     def start(self):
-        self._run("initdb", "--pgdata", self.data, "--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C")
+        self._run(
+            "initdb",
+            "--pgdata",
+            self.data,
+            "--username",
+            USER,
+            "--auth",
+            "trust",
+            "--encoding",
+            "UTF8",
+            "--locale",
+            "C",
+        )
         options = f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off"
-        self._run("pg_ctl", "start", "--wait", "--timeout", "60", "--pgdata", self.data, "--log", self.folder / "log", "--options", options)
+        self._run(
+            "pg_ctl",
+            "start",
+            "--wait",
+            "--timeout",
+            "60",
+            "--pgdata",
+            self.data,
+            "--log",
+            self.folder / "log",
+            "--options",
+            options,
+        )
         return self
 
     def close(self):
@@ -40,8 +64,16 @@ class PostgresServer:
         shutil.rmtree(self.folder)
 
     def _run(self, program, *arguments):
-        subprocess.run([BIN / program, *arguments], check=True, cwd=self.folder, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120, **ACCOUNT)
+        subprocess.run(
+            [BIN / program, *arguments],
+            check=True,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            **ACCOUNT,
+        )
 
     def url(self, database):
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
@@ -49,8 +81,21 @@ class PostgresServer:
     def ask(self, database, sql):
         """The rows of a query as lines; what several statements say."""
         done = subprocess.run(
-            ["psql", self.url(database), "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"],
-            input=sql, capture_output=True, text=True, timeout=120, check=False,
+            [
+                "psql",
+                self.url(database),
+                "--no-psqlrc",
+                "--quiet",
+                "--tuples-only",
+                "--no-align",
+                "--set",
+                "ON_ERROR_STOP=1",
+            ],
+            input=sql,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(done.stderr)

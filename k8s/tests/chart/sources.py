@@ -75,7 +75,9 @@ def needs(name):
 def stop_seconds():
     """What runServices takes at most: the drain, and the cancellation after it."""
     swift = text("Bootstrap/Lifecycle/RunServices.swift")
-    parts = [re.search(rf"{part}: Duration = \.seconds\((\d+)\)", swift) for part in ("drainTimeout", "cancellationTimeout")]
+    parts = [
+        re.search(rf"{part}: Duration = \.seconds\((\d+)\)", swift) for part in ("drainTimeout", "cancellationTimeout")
+    ]
     return tuple(int(part[1]) for part in parts)
 
 
@@ -106,7 +108,9 @@ def metrics():
     """Every metric's name, with what it is."""
     found = {}
     for path in SOURCES.rglob("*.swift"):
-        for kind, name in re.findall(r'\b(counter|gauge|histogram|reading)\(\s*"([a-z_]+)"', path.read_text(encoding="utf-8")):
+        for kind, name in re.findall(
+            r'\b(counter|gauge|histogram|reading)\(\s*"([a-z_]+)"', path.read_text(encoding="utf-8")
+        ):
             found[name] = kind
     return found
 

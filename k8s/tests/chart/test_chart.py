@@ -27,19 +27,27 @@ COMBINATIONS = {
     },
     "NATS by credentials and TLS": {
         "secrets": {"nats": {"kind": "credentials"}},
-        "stores": {"nats": {"url": "tls://a.nats:4222,tls://b.nats:4222"}, "ca": {"configMap": "stores-ca", "key": "root.pem"}},
+        "stores": {
+            "nats": {"url": "tls://a.nats:4222,tls://b.nats:4222"},
+            "ca": {"configMap": "stores-ca", "key": "root.pem"},
+        },
         "externalSecrets": {"enabled": True},
     },
     "agents of a model, and of a program": {
         "agents": {
             "writer": {
-                **load(CHART / "values.yaml")["agents"]["echo"], "backend": "openai", "roles": ["developer", "analyst"],
+                **load(CHART / "values.yaml")["agents"]["echo"],
+                "backend": "openai",
+                "roles": ["developer", "analyst"],
                 "settings": {"GOLDEN_MODEL_URL": "https://models.example.com/v1", "GOLDEN_MODEL_NAME": "m"},
                 "modelKey": {"secret": "model", "key": "api-key"},
             },
             "tester": {
-                **load(CHART / "values.yaml")["agents"]["echo"], "backend": "command", "roles": ["tester"],
-                "program": ["python3", "/agent/run.py", "--strict"], "image": {"repository": "tester", "digest": TEST_DIGEST},
+                **load(CHART / "values.yaml")["agents"]["echo"],
+                "backend": "command",
+                "roles": ["tester"],
+                "program": ["python3", "/agent/run.py", "--strict"],
+                "image": {"repository": "tester", "digest": TEST_DIGEST},
             },
         },
     },
@@ -52,17 +60,26 @@ COMBINATIONS = {
         "backup": {"storageClass": "fast"},
     },
     "a Prometheus of its own, gVisor, quotas": {
-        "prometheus": {"enabled": True}, "serviceMonitor": {"enabled": True, "labels": {"team": "golden"}},
-        "prometheusRules": {"enabled": True}, "dashboards": {"enabled": True}, "quota": {"enabled": True},
-        "sandbox": {"runtimeClass": {"name": "gvisor", "create": True}}, "rbac": {"viewerGroups": ["team"]},
-        "admissionPolicy": {"enabled": True}, "tracing": {"endpoint": "http://collector.monitoring:4318"},
+        "prometheus": {"enabled": True},
+        "serviceMonitor": {"enabled": True, "labels": {"team": "golden"}},
+        "prometheusRules": {"enabled": True},
+        "dashboards": {"enabled": True},
+        "quota": {"enabled": True},
+        "sandbox": {"runtimeClass": {"name": "gvisor", "create": True}},
+        "rbac": {"viewerGroups": ["team"]},
+        "admissionPolicy": {"enabled": True},
+        "tracing": {"endpoint": "http://collector.monitoring:4318"},
     },
     "only the orchestrator": {
         "components": {
-            name: {"enabled": False} for name in ("peer-hub", "supervisor", "sandbox-executor", "dlq-worker", "release-gate")
+            name: {"enabled": False}
+            for name in ("peer-hub", "supervisor", "sandbox-executor", "dlq-worker", "release-gate")
         },
-        "agents": {"echo": {"enabled": False}}, "networkPolicy": {"enabled": False}, "backup": {"enabled": False},
-        "migration": {"enabled": False}, "autoscaling": {"mode": "none"},
+        "agents": {"echo": {"enabled": False}},
+        "networkPolicy": {"enabled": False},
+        "backup": {"enabled": False},
+        "migration": {"enabled": False},
+        "autoscaling": {"mode": "none"},
     },
     "other names, tags, places": {
         "fullnameOverride": "blue",
@@ -80,7 +97,9 @@ PROD_TLS = {"stores": {"nats": {"url": "tls://nats:4222"}, "ca": {"configMap": "
 REFUSED = {
     "an unknown setting": ({"componets": {}}, "componets"),
     "a setting that its service does not read": (
-        {"components": {"peer-hub": {"settings": {"GOLDEN_SANDBOX_TIER": "auto"}}}}, "GOLDEN_SANDBOX_TIER"),
+        {"components": {"peer-hub": {"settings": {"GOLDEN_SANDBOX_TIER": "auto"}}}},
+        "GOLDEN_SANDBOX_TIER",
+    ),
     "an image without a digest": ({"images": {"orchestrator": {"digest": ""}}}, "needs a digest"),
     "an image's tag for a digest": ({"images": {"orchestrator": {"digest": "v1"}}}, "digest"),
     "the tag latest": ({"global": {"imageTag": "latest"}}, "imageTag"),
@@ -144,7 +163,9 @@ class ChartTests(unittest.TestCase):
             self.assertEqual(container["imagePullPolicy"], "Always", thing["metadata"]["name"])
         for _, _, spec in policies.workloads(objects):
             self.assertEqual(spec["imagePullSecrets"], [{"name": "registry"}])
-        self.assertEqual([thing["metadata"]["name"] for thing in objects if not thing["metadata"]["name"].startswith("blue")], [])
+        self.assertEqual(
+            [thing["metadata"]["name"] for thing in objects if not thing["metadata"]["name"].startswith("blue")], []
+        )
 
     def test_install_upgrade_uninstall(self):
         helm = Helm()
@@ -174,8 +195,10 @@ class ChartTests(unittest.TestCase):
 
     def test_new_settings_roll_the_pods_that_read_them(self):
         def checksums(objects):
-            return {thing["metadata"]["name"]: thing["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
-                    for thing in policies.of_kind(objects, "Deployment")}
+            return {
+                thing["metadata"]["name"]: thing["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
+                for thing in policies.of_kind(objects, "Deployment")
+            }
 
         old = checksums(render(bare()))
         new = checksums(render(bare(components={"supervisor": {"settings": {"GOLDEN_SUPERVISOR_AUTOMATIC_MAX": 3}}})))
@@ -222,7 +245,7 @@ class ChartTests(unittest.TestCase):
             indent = len(line) - len(line.lstrip())
             if line.strip() and not line.strip().startswith(("#", "-")) and indent < depth:
                 if lines[above - 1].strip().startswith("#") and not any(
-                    text.strip().startswith("#") for text in lines[above + 1:index]
+                    text.strip().startswith("#") for text in lines[above + 1 : index]
                 ):
                     return True
                 depth = indent

@@ -23,8 +23,23 @@ def findings(objects):
         path.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
         program = pathlib.Path(sys.executable).with_name("checkov")
         done = subprocess.run(
-            [program, "--file", path, "--framework", "kubernetes", "--skip-download", "--quiet", "--compact", "--output", "json"],
-            capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"BC_SKIP_MAPPING": "TRUE"},
+            [
+                program,
+                "--file",
+                path,
+                "--framework",
+                "kubernetes",
+                "--skip-download",
+                "--quiet",
+                "--compact",
+                "--output",
+                "json",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env=os.environ | {"BC_SKIP_MAPPING": "TRUE"},
         )
     report = json.loads(done.stdout)
     failed = [(one["check_id"], one["resource"]) for one in report["results"]["failed_checks"]]
@@ -42,8 +57,10 @@ class CheckovTests(unittest.TestCase):
                 unexplained = []
                 for check, thing in failed:
                     reasons = [
-                        index for index, skip in enumerate(load(SKIPS))
-                        if skip["check"] == check and any(fnmatch.fnmatch(thing, pattern) for pattern in skip["objects"])
+                        index
+                        for index, skip in enumerate(load(SKIPS))
+                        if skip["check"] == check
+                        and any(fnmatch.fnmatch(thing, pattern) for pattern in skip["objects"])
                     ]
                     used.update(reasons)
                     if not reasons:

@@ -79,7 +79,9 @@ class DatabaseTests(unittest.TestCase):
         words = [*command, *container.get("args", [])]
         if arguments is not None:
             words = words[:2] + arguments
-        done = subprocess.run([local(word) for word in words], env=environment, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            [local(word) for word in words], env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done.stdout + done.stderr
 
@@ -159,7 +161,9 @@ class DatabaseTests(unittest.TestCase):
         self.restore("--replace", name, expect=1)
         self.assertEqual(self.counts(), before)
         # Even when its checksum says that it is what it should be.
-        subprocess.run(f"sha256sum {name} {name[:-5]}.counts > {name[:-5]}.sha256", shell=True, cwd=self.backups, check=True)
+        subprocess.run(
+            f"sha256sum {name} {name[:-5]}.counts > {name[:-5]}.sha256", shell=True, cwd=self.backups, check=True
+        )
         self.restore("--replace", name, expect=1)
         self.assertEqual(self.counts(), before)
 
@@ -178,7 +182,9 @@ class DatabaseTests(unittest.TestCase):
 
     def test_old_dumps_go_but_the_newest_stay(self):
         self.run_job("golden-migrate")
-        keep = int(next(one["value"] for one in self.container("golden-backup")["env"] if one["name"] == "BACKUP_KEEP_MIN"))
+        keep = int(
+            next(one["value"] for one in self.container("golden-backup")["env"] if one["name"] == "BACKUP_KEEP_MIN")
+        )
         long_ago = time.time() - 400 * 86_400
         for number in range(keep + 3):
             for ending in ("dump", "counts", "sha256"):

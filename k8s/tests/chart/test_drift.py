@@ -6,14 +6,27 @@ import unittest
 import drift
 import sources
 from helm import CHART, ROOT
-from rendering import ENVIRONMENTS, bare, documents, environment_objects, load, render
+from rendering import ENVIRONMENTS, bare, environment_objects, load, render
 from test_chart import COMBINATIONS
 
 # Settings that the chart sets by itself, from values of another name.
 OWN = {
-    "GOLDEN_HTTP_HOST", "GOLDEN_HTTP_PORT", "GOLDEN_LOG_LEVEL", "GOLDEN_OTLP_ENDPOINT", "GOLDEN_POSTGRES_URL", "GOLDEN_REDIS_URL",
-    "GOLDEN_REDIS_CA", "GOLDEN_NATS_URL", "GOLDEN_NATS_USER", "GOLDEN_NATS_PASSWORD", "GOLDEN_NATS_CREDENTIALS",
-    "GOLDEN_NATS_CA", "GOLDEN_NATS_REPLICAS", "GOLDEN_NATS_STORAGE", "GOLDEN_JWT_SECRET", "GOLDEN_DLQ_WEBHOOK",
+    "GOLDEN_HTTP_HOST",
+    "GOLDEN_HTTP_PORT",
+    "GOLDEN_LOG_LEVEL",
+    "GOLDEN_OTLP_ENDPOINT",
+    "GOLDEN_POSTGRES_URL",
+    "GOLDEN_REDIS_URL",
+    "GOLDEN_REDIS_CA",
+    "GOLDEN_NATS_URL",
+    "GOLDEN_NATS_USER",
+    "GOLDEN_NATS_PASSWORD",
+    "GOLDEN_NATS_CREDENTIALS",
+    "GOLDEN_NATS_CA",
+    "GOLDEN_NATS_REPLICAS",
+    "GOLDEN_NATS_STORAGE",
+    "GOLDEN_JWT_SECRET",
+    "GOLDEN_DLQ_WEBHOOK",
     "GOLDEN_MODEL_KEY",
 }
 # Settings with a place in the image that never changes.
@@ -29,14 +42,20 @@ class DriftTests(unittest.TestCase):
                 self.assertEqual(drift.violations(environment_objects(environment)), [])
 
     def test_other_values_say_what_the_sources_say(self):
-        for name in ("scaled by KEDA", "agents of a model, and of a program",
-                     "alerts for dead letters, restore drill, snapshots", "a Prometheus of its own, gVisor, quotas"):
+        for name in (
+            "scaled by KEDA",
+            "agents of a model, and of a program",
+            "alerts for dead letters, restore drill, snapshots",
+            "a Prometheus of its own, gVisor, quotas",
+        ):
             with self.subTest(name):
                 self.assertEqual(drift.violations(render(bare(**COMBINATIONS[name]))), [])
 
     def test_every_service_is_checked(self):
         names = {name for _, name in drift.services(environment_objects("prod"))}
-        self.assertLessEqual({"orchestrator", "peer-hub", "supervisor", "sandbox-executor", "dlq-worker", "agent"}, names)
+        self.assertLessEqual(
+            {"orchestrator", "peer-hub", "supervisor", "sandbox-executor", "dlq-worker", "agent"}, names
+        )
 
     def test_every_setting_can_be_set(self):
         schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -55,8 +74,9 @@ class DriftTests(unittest.TestCase):
                 continue
             with self.subTest(name):
                 needs = sources.needs(name)
-                self.assertEqual((fact["postgres"], fact["nats"], fact["redis"]),
-                                 (needs["postgres"], needs["nats"], needs["redis"]))
+                self.assertEqual(
+                    (fact["postgres"], fact["nats"], fact["redis"]), (needs["postgres"], needs["nats"], needs["redis"])
+                )
                 self.assertEqual(fact["pool"], sources.default(name, "GOLDEN_POOL_SIZE"))
                 self.assertEqual(fact["drainSeconds"], sum(sources.stop_seconds()))
                 self.assertEqual(fact["natsReplicas"], "GOLDEN_NATS_REPLICAS" in sources.settings(name))
@@ -65,8 +85,14 @@ class DriftTests(unittest.TestCase):
     def test_every_consumer_that_feeds_work_scales_its_service(self):
         watched = {(one["stream"], one["consumer"]) for fact in sources.facts().values() for one in fact["consumers"]}
         # Fed by Postgres rather than by these, never more than a trickle, or always one more than enough.
-        unwatched = {"orchestrator-results", "orchestrator-decisions", "orchestrator-resolutions", "peer-hub-cancels",
-                     "dlq-worker", "dlq-worker-advisories"}
+        unwatched = {
+            "orchestrator-results",
+            "orchestrator-decisions",
+            "orchestrator-resolutions",
+            "peer-hub-cancels",
+            "dlq-worker",
+            "dlq-worker-advisories",
+        }
         self.assertEqual({name for _, name in sources.consumers() - watched}, unwatched)
         self.assertLessEqual(watched, sources.consumers())
 
@@ -86,8 +112,10 @@ class DriftTests(unittest.TestCase):
         offered = {rule["name"]["as"]: rule for rule in rules}
         asked = {
             metric["external"]["metric"]["name"]
-            for thing in render(bare()) if thing["kind"] == "HorizontalPodAutoscaler"
-            for metric in thing["spec"]["metrics"] if metric["type"] == "External"
+            for thing in render(bare())
+            if thing["kind"] == "HorizontalPodAutoscaler"
+            for metric in thing["spec"]["metrics"]
+            if metric["type"] == "External"
         }
         self.assertEqual(asked, set(offered))
         for name, rule in offered.items():
@@ -96,8 +124,10 @@ class DriftTests(unittest.TestCase):
 
     def test_log_levels_are_the_loggers(self):
         schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-        self.assertEqual(schema["properties"]["logLevel"]["enum"],
-                         ["trace", "debug", "info", "notice", "warning", "error", "critical"])
+        self.assertEqual(
+            schema["properties"]["logLevel"]["enum"],
+            ["trace", "debug", "info", "notice", "warning", "error", "critical"],
+        )
 
 
 if __name__ == "__main__":

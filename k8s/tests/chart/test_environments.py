@@ -29,7 +29,8 @@ class EnvironmentTests(unittest.TestCase):
                 allowed = {(one["group"], one["kind"]) for one in project["spec"]["namespaceResourceWhitelist"]}
                 whole = {(one["group"], one["kind"]) for one in project["spec"]["clusterResourceWhitelist"]}
                 made = {
-                    (thing["apiVersion"].rpartition("/")[0], thing["kind"]) for thing in environment_objects(environment)
+                    (thing["apiVersion"].rpartition("/")[0], thing["kind"])
+                    for thing in environment_objects(environment)
                 }
                 # Rules come with files that may not be there yet.
                 made |= {("monitoring.coreos.com", "PrometheusRule")} & allowed
@@ -41,7 +42,9 @@ class EnvironmentTests(unittest.TestCase):
         for thing in environment_objects("prod"):
             annotations = thing["metadata"].get("annotations", {})
             waves[thing["metadata"]["name"]] = (
-                int(annotations.get("argocd.argoproj.io/sync-wave", 0)), annotations.get("argocd.argoproj.io/hook"))
+                int(annotations.get("argocd.argoproj.io/sync-wave", 0)),
+                annotations.get("argocd.argoproj.io/hook"),
+            )
         # The volume in the wave of the Job that uses it: one that waits for its first consumer is never healthy before.
         self.assertEqual(waves["golden-backups"], (-2, None))
         self.assertEqual(waves["golden-database-scripts"], (-2, None))
@@ -53,7 +56,10 @@ class EnvironmentTests(unittest.TestCase):
 
     def test_staging_is_prod_but_for_names_and_sizes(self):
         def shape(environment):
-            return {(thing["kind"], thing["metadata"]["name"].replace(f"-{environment}", "")) for thing in environment_objects(environment)}
+            return {
+                (thing["kind"], thing["metadata"]["name"].replace(f"-{environment}", ""))
+                for thing in environment_objects(environment)
+            }
 
         self.assertEqual(shape("staging"), shape("prod"))
 

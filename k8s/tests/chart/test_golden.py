@@ -29,7 +29,9 @@ class GoldenTests(unittest.TestCase):
         for name, objects in manifests.plain().items():
             with self.subTest(name):
                 copies = [thing for thing in objects if thing["kind"] in manifests.COPIES]
-                committed = [thing for thing in rendering.documents(ROOT / "k8s" / name) if thing["kind"] in manifests.COPIES]
+                committed = [
+                    thing for thing in rendering.documents(ROOT / "k8s" / name) if thing["kind"] in manifests.COPIES
+                ]
                 # Alert rules are written by `scripts/chart render` from files that others change: those there are must be
                 # theirs, and promtool judges them where they are made.
                 self.assertTrue(all(thing in copies for thing in committed), HOW)
@@ -50,13 +52,29 @@ class GoldenTests(unittest.TestCase):
         self.assertEqual(drift.violations(own), [])
 
     def test_the_customers_names_are_there(self):
-        for name in ("orchestrator-deployment.yaml", "peer-hub-deployment.yaml", "supervisor-deployment.yaml",
-                     "sandbox-deployment.yaml", "hpa-configs.yaml", "prometheus.yaml"):
+        for name in (
+            "orchestrator-deployment.yaml",
+            "peer-hub-deployment.yaml",
+            "supervisor-deployment.yaml",
+            "sandbox-deployment.yaml",
+            "hpa-configs.yaml",
+            "prometheus.yaml",
+        ):
             self.assertTrue(rendering.documents(ROOT / "k8s" / name), name)
-        scaled = {thing["spec"]["scaleTargetRef"]["name"]: (thing["spec"]["minReplicas"], thing["spec"]["maxReplicas"])
-                  for thing in rendering.documents(ROOT / "k8s/hpa-configs.yaml") if thing["kind"] == "HorizontalPodAutoscaler"}
-        self.assertEqual(scaled, {"golden-orchestrator": (2, 20), "golden-peer-hub": (2, 10), "golden-supervisor": (1, 5),
-                                  "golden-sandbox-executor": (3, 15)})
+        scaled = {
+            thing["spec"]["scaleTargetRef"]["name"]: (thing["spec"]["minReplicas"], thing["spec"]["maxReplicas"])
+            for thing in rendering.documents(ROOT / "k8s/hpa-configs.yaml")
+            if thing["kind"] == "HorizontalPodAutoscaler"
+        }
+        self.assertEqual(
+            scaled,
+            {
+                "golden-orchestrator": (2, 20),
+                "golden-peer-hub": (2, 10),
+                "golden-supervisor": (1, 5),
+                "golden-sandbox-executor": (3, 15),
+            },
+        )
 
 
 if __name__ == "__main__":

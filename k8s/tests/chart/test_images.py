@@ -125,10 +125,14 @@ class DockerfileTests(unittest.TestCase):
 
     def test_the_sandbox_has_what_it_is_linked_to_and_runs(self):
         packages = set(re.search(r"--no-install-recommends ([^&]+)", of_stage("sandbox-executor", "RUN")[0])[1].split())
-        linked = subprocess.run(["ldd", PROGRAMS / "sandbox-executor"], check=True, capture_output=True, text=True).stdout
+        linked = subprocess.run(
+            ["ldd", PROGRAMS / "sandbox-executor"], check=True, capture_output=True, text=True
+        ).stdout
         for library in ("libnats", "libhiredis", "libpq", "libssl"):
             path = pathlib.Path(re.search(rf"(/\S*{library}\S*)", linked)[1]).resolve()
-            owner = subprocess.run(["dpkg", "-S", path], check=True, capture_output=True, text=True).stdout.split(":")[0]
+            owner = subprocess.run(["dpkg", "-S", path], check=True, capture_output=True, text=True).stdout.split(":")[
+                0
+            ]
             self.assertIn(owner, packages)
         places = {"python": "python3", "javascript": "nodejs", "c": "gcc"}
         languages = {path.stem for path in (ROOT / "sandbox/languages").glob("*.json")} - {"shell"}
@@ -149,8 +153,11 @@ class RootTests(unittest.TestCase):
             self.assertIn("/etc/ssl/certs/ca-certificates.crt", names)
             server = PostgresServer().start()
             self.addCleanup(server.close)
-            environment = {"GOLDEN_MIGRATIONS": "/usr/local/share/golden/migrations", "GOLDEN_REDIS_URL": "redis://127.0.0.1:1/0",
-                           "GOLDEN_POSTGRES_URL": server.url("postgres")}
+            environment = {
+                "GOLDEN_MIGRATIONS": "/usr/local/share/golden/migrations",
+                "GOLDEN_REDIS_URL": "redis://127.0.0.1:1/0",
+                "GOLDEN_POSTGRES_URL": server.url("postgres"),
+            }
             said = self.inside(root, environment, "/usr/local/bin/orchestrator", "migrate", "up")
             self.assertEqual(said.count("applied"), len(list((ROOT / "migrations").glob("*.sql"))))
 
@@ -162,8 +169,14 @@ class RootTests(unittest.TestCase):
             change += ["chroot", "--userspec=65532:65532", root]
         else:
             change += ["--user", "--map-root-user", "chroot", root]
-        done = subprocess.run([*change, *command], env=environment | {"PATH": os.environ["PATH"]}, capture_output=True, text=True,
-                              timeout=120, check=False)
+        done = subprocess.run(
+            [*change, *command],
+            env=environment | {"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout
 
@@ -217,7 +230,9 @@ class LayoutTests(unittest.TestCase):
         for program, port in oci.SCRATCH.items():
             self.assertEqual(stages()[program], "scratch")
             self.assertEqual(of_stage(program, "EXPOSE"), [str(port)] if port else [])
-            self.assertEqual([json.loads(rest) for rest in of_stage(program, "CMD")], [["serve"]] if program in oci.SERVES else [])
+            self.assertEqual(
+                [json.loads(rest) for rest in of_stage(program, "CMD")], [["serve"]] if program in oci.SERVES else []
+            )
 
     def test_the_chart_is_an_artifact(self):
         folder = self.folder / "chart"

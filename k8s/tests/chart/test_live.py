@@ -1,5 +1,7 @@
-"""The services themselves, started with the chart's own settings beside an embedded stack: they read every setting, listen
-where the chart says, answer its probes, show its metrics, and end within its grace."""
+"""The services themselves, started with the chart's own settings beside an embedded stack.
+
+They read every setting, listen where the chart says, answer its probes, show its metrics, and end within its grace.
+"""
 
 import json
 import os
@@ -36,8 +38,13 @@ class LiveTests(unittest.TestCase):
         secrets = json.loads((cls.stack.folder / "secrets.json").read_text())
         stores = cls.stack.status()["stores"]
         cls.nats = re.sub(r"//[^@]*@", "//", stores["nats"])
-        files = {"postgres-url": stores["postgres"], "redis-url": stores["redis"],
-                 "nats-user": re.search(r"//([^:@]+)[:@]", stores["nats"])[1], "nats-password": secrets["nats"], "jwt-secret": secrets["jwt"]}
+        files = {
+            "postgres-url": stores["postgres"],
+            "redis-url": stores["redis"],
+            "nats-user": re.search(r"//([^:@]+)[:@]", stores["nats"])[1],
+            "nats-password": secrets["nats"],
+            "jwt-secret": secrets["jwt"],
+        }
         for name, text in files.items():
             (cls.folder / name).write_text(text + "\n", encoding="utf-8")
 
@@ -80,8 +87,10 @@ class LiveTests(unittest.TestCase):
     def test_they_are_what_the_chart_takes_them_for(self):
         hpas = {
             thing["spec"]["scaleTargetRef"]["name"]: metric["external"]["metric"]["name"]
-            for thing in self.objects if thing["kind"] == "HorizontalPodAutoscaler"
-            for metric in thing["spec"]["metrics"] if metric["type"] == "External"
+            for thing in self.objects
+            if thing["kind"] == "HorizontalPodAutoscaler"
+            for metric in thing["spec"]["metrics"]
+            if metric["type"] == "External"
         }
         checked = []
         for thing, name in self.deployments():
@@ -91,8 +100,11 @@ class LiveTests(unittest.TestCase):
                 log = self.folder / f"{name}.log"
                 with log.open("w") as output:
                     process = subprocess.Popen(
-                        [PROGRAMS / name, *container["args"]], env=self.environment(thing, port), stdout=output,
-                        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                        [PROGRAMS / name, *container["args"]],
+                        env=self.environment(thing, port),
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        stdin=subprocess.DEVNULL,
                     )
                     try:
                         self.wait(process, port, container["livenessProbe"]["httpGet"]["path"], (200,))
@@ -116,11 +128,17 @@ class LiveTests(unittest.TestCase):
     def test_the_streams_are_there(self):
         orchestrator = next(thing for thing, name in self.deployments() if name == "orchestrator")
         done = subprocess.run(
-            [PROGRAMS / "orchestrator", "jetstream", "status"], env=self.environment(orchestrator, 0), capture_output=True,
-            text=True, timeout=60, check=False,
+            [PROGRAMS / "orchestrator", "jetstream", "status"],
+            env=self.environment(orchestrator, 0),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         # As declared means: those that sources.consumers() reads, of which the chart's scalers name some.
-        self.assertEqual((done.returncode, done.stdout.strip()), (0, "Streams and consumers are as declared."), done.stderr)
+        self.assertEqual(
+            (done.returncode, done.stdout.strip()), (0, "Streams and consumers are as declared."), done.stderr
+        )
 
 
 if __name__ == "__main__":
