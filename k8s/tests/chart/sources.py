@@ -29,7 +29,8 @@ def folder(name):
 
 
 def is_there(name):
-    return folder(name).is_dir()
+    """Whether the program's sources are in this tree: of a service, those that serve."""
+    return folder(name).is_dir() and (name == "agent" or "GOLDEN_HTTP_PORT" in quoted_settings(code(name)))
 
 
 @functools.cache
