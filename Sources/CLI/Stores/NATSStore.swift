@@ -44,11 +44,11 @@ struct NATSStore: Sendable {
         return spec
     }
 
-    /// A request of JetStream's. Server 2.9.10 locks itself up when a write fails, on a full disk for one: it goes on
-    /// taking connections, and no stream answers any more.
+    /// Asks about every stream, so that one which hangs keeps the answer back. Server 2.9.10 locks a stream up when a
+    /// write to it fails, on a full disk for one: the server goes on taking connections, and nothing is carried.
     private var liveness: Probe {
         let login = "{\"user\":\"\(Self.user)\",\"pass\":\"\(password)\",\"verbose\":false}"
-        let request = "CONNECT \(login)\r\nSUB alive 1\r\nPUB $JS.API.STREAM.NAMES alive 0\r\n\r\n"
+        let request = "CONNECT \(login)\r\nSUB alive 1\r\nPUB $JS.API.STREAM.LIST alive 0\r\n\r\n"
         return .conversation(port: port, request: request, answer: "MSG alive")
     }
 

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 
-from ..api import CONNECTION_ERRORS, Client
+from ..api import CONNECTION_ERRORS, Answer, Client
 from ..database import Database
 from .checker import Money
 
@@ -23,6 +23,7 @@ PROJECT = "storm"
 TASKS_PROJECT = "default"
 TASKS_LIMIT = 100_000_000
 SAMPLE_SECONDS = 0.2
+OPEN_SECONDS_MAX = 30.0
 #: Unknown when an id was never reserved; a conflict when another client settled it otherwise.
 ALLOWED = {"200", "201", "402", "404", "409", "429", "503", "no answer"}
 
@@ -53,12 +54,21 @@ class MoneyStorm:
     def start(self) -> None:
         for project, limit in ((PROJECT, WINDOW * TOKENS // 2), (TASKS_PROJECT, TASKS_LIMIT)):
             body = json.dumps({"project": project, "total_limit": limit}).encode()
-            answer = self._admin.request("PUT", "/budget/limits", body, {"Content-Type": "application/json"})
+            answer = self._open(body)
             if answer.status != 200:
                 raise RuntimeError(f"the account of {project} was not opened: {answer.status} {answer.body!r}")
         self._start = time.monotonic()
         for thread in self._threads:
             thread.start()
+
+    def _open(self, body: bytes) -> Answer:
+        """Ready stacks may have no Redis yet, without which money waits: 503 until then."""
+        limit = time.monotonic() + OPEN_SECONDS_MAX
+        while True:
+            answer = self._admin.request("PUT", "/budget/limits", body, {"Content-Type": "application/json"})
+            if answer.status != 503 or time.monotonic() > limit:
+                return answer
+            time.sleep(0.2)
 
     def stop(self) -> None:
         self._stop.set()
