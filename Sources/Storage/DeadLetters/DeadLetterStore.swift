@@ -130,8 +130,9 @@ package final class DeadLetterStore: Sendable {
         try await pool.execute(ClaimReplay(leaseSeconds: Self.leaseSeconds)).first
     }
 
-    package func next(of replay: Replay, limit: Int) async throws -> [LetterInHand] {
-        try await pool.execute(NextLetters(replay: replay, limit: limit))
+    /// - Parameter place: behind which letter; nil begins with the first.
+    package func next(of replay: Replay, after place: ReplayPlace?, limit: Int) async throws -> [LetterInHand] {
+        try await pool.execute(NextLetters(replay: replay, place: place, limit: limit))
     }
 
     package func tasks(_ ids: Set<TaskID>) async throws -> [TaskID: LetterTask] {
@@ -153,8 +154,8 @@ package final class DeadLetterStore: Sendable {
         )
         return try await pool.transaction { tx in
             if !fates.isEmpty {
-                _ = try tx.execute(
-                    SettleLetters(fates: fates, by: claim.replay.requestedBy, replay: claim.replay.id))
+                try tx.enqueue(FindByIndex())
+                try tx.enqueue(SettleLetters(fates: fates, by: claim.replay.requestedBy, replay: claim.replay.id))
             }
             return try tx.finish(advance).first
         }

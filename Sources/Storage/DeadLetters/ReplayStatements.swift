@@ -139,6 +139,23 @@ package struct ClaimedReplay: Sendable {
     package let replay: Replay
     /// Fences the worker: one that lost its lease writes no more.
     package var fence: Int
+    /// The last letter that was looked at; nil at the beginning.
+    package let place: ReplayPlace?
+}
+
+/// Behind which letter a replay goes on.
+package struct ReplayPlace: Sendable {
+    let createdAt: Date
+    let id: DeadLetterID
+
+    package init(_ letter: LetterInHand) {
+        self.init(createdAt: letter.createdAt, id: letter.id)
+    }
+
+    init(createdAt: Date, id: DeadLetterID) {
+        self.createdAt = createdAt
+        self.id = id
+    }
 }
 
 /// Takes the replay that has waited longest, with a lease.
@@ -153,18 +170,24 @@ struct ClaimReplay: PostgresStatement {
             WHERE state = 'running' AND (leased_until IS NULL OR leased_until < clock_timestamp())
             ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ) RETURNING
-        """ + " " + ReplayRow.columns + ", r.fence"
+        """ + " " + ReplayRow.columns + ", r.fence, r.after_created_at, r.after_id"
 
     func bind(to bindings: inout PostgresBindings) { bindings.interval(seconds: leaseSeconds) }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ClaimedReplay {
-        ClaimedReplay(replay: try ReplayRow.read(row), fence: try row.int(ReplayRow.count))
+        var place: ReplayPlace?
+        if let at = try row.timestampOrNil(ReplayRow.count + 1), let id = try row.uuidOrNil(ReplayRow.count + 2) {
+            place = ReplayPlace(createdAt: at, id: DeadLetterID(id))
+        }
+        return ClaimedReplay(replay: try ReplayRow.read(row), fence: try row.int(ReplayRow.count), place: place)
     }
 }
 
-/// The next letters of a replay, in the order they were filed.
+/// The next letters of a replay, in the order they were filed. Where to begin is a plain bound, so that the index goes
+/// there instead of past all that was replayed before.
 struct NextLetters: PostgresStatement {
     let replay: Replay
+    let place: ReplayPlace?
     let limit: Int
 
     static let isReadOnly = true
@@ -173,13 +196,16 @@ struct NextLetters: PostgresStatement {
         SELECT m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers::json, m.task_id,
             m.replay_count
         FROM dlq_messages m, dlq_replays r
-        WHERE r.id = $10 AND NOT m.resolved AND m.created_at <= r.created_at
-            AND (r.after_id IS NULL OR (m.created_at, m.id) > (r.after_created_at, r.after_id)) AND
-        """ + " " + LetterMatch.condition + " ORDER BY m.created_at, m.id LIMIT $11"
+        WHERE r.id = $10 AND NOT m.resolved AND m.created_at <= r.created_at AND (m.created_at, m.id) > (
+            COALESCE($11, '-infinity'::timestamptz), COALESCE($12, '00000000-0000-0000-0000-000000000000'::uuid)
+        ) AND
+        """ + " " + LetterMatch.condition + " ORDER BY m.created_at, m.id LIMIT $13"
 
     func bind(to bindings: inout PostgresBindings) {
         LetterMatch.bind(replay.filter, tenant: replay.tenant, to: &bindings)
         bindings.uuid(replay.id.uuid)
+        bindings.timestamp(place?.createdAt)
+        bindings.uuid(place?.id.uuid)
         bindings.int(limit)
     }
 
@@ -202,6 +228,16 @@ struct FindLetterTasks: PostgresStatement {
             id: TaskID(try row.uuid(0)), state: state, attempt: try row.int(2), leaseToken: try row.textOrNil(3)
         )
     }
+}
+
+/// For this transaction: many letters are found by their ids in an index, however few there are in all. The planner
+/// would rather read the whole table for each batch.
+struct FindByIndex: PostgresStatement {
+    static let sql =
+        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
+        + "set_config('enable_mergejoin', 'off', true)"
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) {}
 }
 
 /// Writes down what became of letters. What is settled by that is resolved; the others stay for somebody to look at.
@@ -272,6 +308,7 @@ struct AdvanceReplay: PostgresStatement {
 /// Takes letters whose reason a policy may answer by itself, once each.
 struct TakeAnswerable: PostgresStatement {
     let reasons: [String]
+    /// With `*` for what differs.
     let families: [String]
     let minAgeSeconds: Double
     let limit: Int
@@ -281,7 +318,7 @@ struct TakeAnswerable: PostgresStatement {
         WHERE m.id IN (
             SELECT id FROM dlq_messages
             WHERE NOT resolved AND answered_at IS NULL AND replay_count = 0 AND reason = ANY($1::text[])
-                AND subject_family = ANY($2::text[]) AND created_at < clock_timestamp() - $3
+                AND subject_family LIKE ANY($2::text[]) AND created_at < clock_timestamp() - $3
             ORDER BY created_at, id LIMIT $4 FOR UPDATE SKIP LOCKED
         )
         RETURNING m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers::json, m.task_id,
@@ -290,7 +327,7 @@ struct TakeAnswerable: PostgresStatement {
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.texts(reasons)
-        bindings.texts(families)
+        bindings.texts(families.map { $0.replacing("*", with: "%") })
         bindings.interval(seconds: minAgeSeconds)
         bindings.int(limit)
     }

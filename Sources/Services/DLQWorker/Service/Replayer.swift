@@ -43,25 +43,55 @@ final class Replayer: Service {
         }
     }
 
+    /// A batch that was sent and is not noted yet.
+    private struct Sent: Sendable {
+        let last: LetterInHand?
+        let fates: [LetterFate]
+        let isLast: Bool
+    }
+
+    /// While one batch is sent, the one before is noted and the one behind is read, so that the bus need not wait for
+    /// Postgres.
     private func carryOut(_ claim: ClaimedReplay) async throws {
         let replay = claim.replay
         logger.info("replaying", metadata: ["replay_id": "\(replay.id)", "letters": "\(replay.total)"])
         // A batch takes a second or less of the rate, so that a stop is heard soon.
         let size = min(Self.batchMax, max(1, replay.rate))
+        let payload = replay.payload.map { Array($0.utf8) }
+        var batch = try await store.next(of: replay, after: claim.place, limit: size)
+        var sent: Sent?
         while true {
             let start = ContinuousClock.now
-            let letters = try await store.next(of: replay, limit: size)
-            let fates = try await sender.send(letters, payload: replay.payload.map { Array($0.utf8) })
-            let isDone = letters.count < size
+            let (letters, before) = (batch, sent)
+            let isLast = letters.count < size
+            async let isWanted = note(before, claim)
+            async let following = isLast ? [] : next(of: replay, after: letters.last, limit: size)
+            let fates = try await sender.send(letters, payload: payload)
             instruments.replayed(fates)
-            let state = try await store.advance(claim, past: letters.last, fates: fates, isDone: isDone)
-            guard let state, state.state == .running else {
-                let how = state?.state.rawValue ?? "taken over by another worker"
-                logger.info("a replay ended here", metadata: ["replay_id": "\(replay.id)", "state": "\(how)"])
+            let now = Sent(last: letters.last, fates: fates, isLast: isLast)
+            let goesOn = try await isWanted
+            if !goesOn || isLast {
+                _ = try await note(now, claim)
                 return
             }
+            sent = now
+            batch = try await following
             let due = start + .seconds(1) * (Double(letters.count) / Double(replay.rate))
             try await Task.sleep(until: due, clock: .continuous)
         }
+    }
+
+    private func next(of replay: Replay, after last: LetterInHand?, limit: Int) async throws -> [LetterInHand] {
+        try await store.next(of: replay, after: last.map { ReplayPlace($0) }, limit: limit)
+    }
+
+    /// False when the replay is at its end here: done, stopped, or another worker's.
+    private func note(_ sent: Sent?, _ claim: ClaimedReplay) async throws -> Bool {
+        guard let sent else { return true }
+        let state = try await store.advance(claim, past: sent.last, fates: sent.fates, isDone: sent.isLast)
+        if state?.state == .running { return true }
+        let how = state?.state.rawValue ?? "taken over by another worker"
+        logger.info("a replay ended here", metadata: ["replay_id": "\(claim.replay.id)", "state": "\(how)"])
+        return false
     }
 }
