@@ -108,10 +108,11 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     /// Whether messages on this subject are work for agents.
     package static func isWork(_ text: String) -> Bool { text.hasPrefix("work.") }
 
-    /// Subjects, with `*` for ids, whose consumers stand any message twice.
+    /// Subjects, with `*` for ids and roles, whose consumers stand any message twice.
     package static let fencedFamilies = [
-        "prc.*.request", "prc.*.response", "prc.*.decision", "supervisor.escalation", "supervisor.resolution.*",
-        "sandbox.execute", "sandbox.result.*",
+        "work.*", "results.*.*", "prc.*.request", "prc.*.response", "prc.*.decision", "prc.*.cancel",
+        "supervisor.escalation", "supervisor.analysis.*", "supervisor.resolution.*", "sandbox.execute",
+        "sandbox.result.*",
     ]
 
     /// What dead letters may never wait on: nobody else would hear of these.

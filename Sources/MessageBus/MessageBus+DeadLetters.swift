@@ -23,7 +23,7 @@ extension MessageBus {
         let subject = Subject.deadLetter(delivery.message.subject).text
         // A stream that was wiped counts from 1 again, so the number alone would name another letter.
         let id = "dlq:\(delivery.stream):\(delivery.streamSequence):\(delivery.timestampNanoseconds)"
-        let headers = deadLetterHeaders(delivery, reason: reason, error: error)
+        var headers = deadLetterHeaders(delivery, reason: reason, error: error)
         let metadata: Logger.Metadata = [
             "id": "\(id)", "subject": "\(subject)", "reason": "\(reason)",
             "trace_id": "\(TraceContext.id(of: headers[MessageHeader.traceparent]))",
@@ -35,6 +35,7 @@ extension MessageBus {
                 guard error.code == .messageTooLarge else { throw error }
                 // Its beginning and its story are worth more than a message that comes back for ever.
                 let kept = Array(delivery.message.payload.prefix(max(0, payloadBytesMax - Self.headerBytesReserve)))
+                headers[MessageHeader.wholeBytes] = String(delivery.message.payload.count)
                 _ = try await store(subject, payload: kept, id: id, headers: headers, timeout: nil)
             }
             try pull.terminate(delivery)

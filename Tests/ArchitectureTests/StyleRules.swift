@@ -56,6 +56,26 @@ import Testing
         }
     }
 
+    /// Whoever takes messages from a stream does so by `MessageBus.consume` or `WorkLeases`, which give up alike: after so
+    /// many deliveries, or at once on what cannot be read, into a dead letter, and only then off the stream.
+    @Test func `streams are consumed in MessageBus alone`() throws {
+        let pulls = /\b(?:pullConsumer|PullConsumer|openPull)\b/
+        for file in try SourceFile.swift(below: "Sources")
+        where !file.path.hasPrefix("Sources/MessageBus/") && !file.path.hasPrefix("Sources/Drivers/NATS/") {
+            #expect(file.text.firstMatch(of: pulls) == nil, "\(file.path) takes messages past the giving-up policy")
+        }
+        let bus = try SourceFile.swift(below: "Sources/MessageBus")
+        let openers = bus.filter { $0.text.contains("try openPull(") || $0.text.contains("bus.openPull(") }
+        #expect(openers.map(\.path).sorted() == Self.consuming)
+        for file in bus where file.text.contains("decode(") && file.path != "Sources/MessageBus/Received.swift" {
+            #expect(file.text.contains("giveUp("), "\(file.path) reads messages and never gives up on any")
+        }
+    }
+
+    private static let consuming = [
+        "Sources/MessageBus/MessageBus+Consume.swift", "Sources/MessageBus/WorkLeases.swift",
+    ]
+
     @Test func `subjects are spelled in Contracts alone`() throws {
         let literal = /"(work|results|events|prc|supervisor|sandbox|dlq|control|alerts|rpc|agents)\.[^"]*"/
         for file in try SourceFile.swift(below: "Sources") where file.path != "Sources/Contracts/Subject.swift" {

@@ -42,6 +42,11 @@ import Testing
         #expect(Rules.messageID(of: id, replayCount: 0) != Rules.messageID(of: id, replayCount: 1))
     }
 
+    @Test func `the beginning of a message is not sent as the message`() throws {
+        #expect(Rules.isCut(stored: try JSON(parsing: #"{"Golden-Whole-Bytes":"2097152"}"#.utf8)))
+        #expect(!Rules.isCut(stored: try JSON(parsing: #"{"Golden-Reason":"undecodable"}"#.utf8)))
+    }
+
     @Test func `the story of a death is not sent again`() throws {
         let id = try #require(DeadLetterID("0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f60"))
         let stored = try JSON(

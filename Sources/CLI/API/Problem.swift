@@ -41,6 +41,8 @@ struct Problem: Sendable, Equatable {
 
     private var kept: String? {
         switch status {
+        // Said already.
+        case 400..<500 where detail.hasSuffix("Nothing was changed."): nil
         case 400..<500: "Nothing was changed."
         default: "It is not known whether the request took effect; the Idempotency-Key makes a retry safe."
         }
@@ -51,6 +53,7 @@ struct Problem: Sendable, Equatable {
         case 401: "Get a token: golden token --role developer --tenant default"
         case 403 where code == "self_approval": "Have somebody else approve it, with a token of their own."
         case 403: "Use a token whose role may do this: golden token --role operator --tenant default"
+        case 404 where !detail.contains("task"): nil
         case 404: "golden tasks list shows the tasks of this token's tenant."
         case 413: "Send less: the body must stay below 1 MiB."
         case 409: nil

@@ -23,8 +23,10 @@ struct DLQGroupsCommand: AsyncParsableCommand {
             let groups = try reader.optionalArray("groups") ?? []
             guard !groups.isEmpty else { return console.note("No dead letters.") }
             var table = Table("CAUSE", "COUNT", "SUBJECT", "REASON", "LAST", "ERROR")
+            var total = 0
             for json in groups {
                 var group = try JSONReader(json)
+                total += try group.int("count")
                 table.add(
                     .init(try group.string("cause"), .bold), .init("\(try group.int("count"))", .red),
                     .init(try group.string("subject")), .init(try group.string("reason")),
@@ -32,6 +34,7 @@ struct DLQGroupsCommand: AsyncParsableCommand {
                 )
             }
             console.print(table)
+            console.note("\(total) dead letters of \(groups.count) causes.")
             console.note("Next: golden dlq list --cause CAUSE · golden dlq replay --cause CAUSE --dry-run")
         }
     }

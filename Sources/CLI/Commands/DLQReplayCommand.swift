@@ -60,6 +60,8 @@ struct DLQReplayCommand: AsyncParsableCommand {
                 return try show(newTask: answer, on: console)
             }
             if !isDetached, state == ReplayState.running.rawValue {
+                let id = try reader.string("id")
+                console.note("It goes on if you leave: golden dlq stop \(id)")
                 answer = try await ReplayProgress(console: console, client: client).follow(answer)
             }
             try ReplayPrinter.show(answer, isJSON: output.isJSON, on: console)

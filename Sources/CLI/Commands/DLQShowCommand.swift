@@ -46,7 +46,7 @@ enum DeadLetterPrinter {
         for (name, value) in reader.optional("headers")?.fields ?? [] {
             line("header", "\(name): \(value.string ?? value.text)", on: console)
         }
-        for entry in try reader.optionalArray("history") ?? [] { line("history", entry.text, on: console) }
+        for entry in try reader.optionalArray("history") ?? [] { line("history", try event(entry), on: console) }
         let data = try reader.string("data")
         line("message", String(data.prefix(dataMax)) + (data.count > dataMax ? " …" : ""), on: console)
         if try reader.string("data_encoding") == "base64" {
@@ -56,6 +56,18 @@ enum DeadLetterPrinter {
             let id = try reader.string("id")
             console.note("Next: golden dlq replay \(id) · golden dlq resolve \(id) --notes WHY")
         }
+    }
+
+    /// One line of its story: when, what, by whom, and what they said.
+    private static func event(_ entry: JSON) throws -> String {
+        var reader = try JSONReader(entry)
+        let at = try reader.string("at")
+        var text = "\(at.prefix(19))\(at.suffix(6)) \(try reader.string("what"))"
+        if let by = try reader.optionalString("by") { text += " by \(by)" }
+        if let replay = try reader.optionalString("replay_id") { text += " in replay \(replay)" }
+        if let id = try reader.optionalString("message_id") { text += ", sent as \(id)" }
+        if let notes = try reader.optionalString("notes") { text += ": \(notes)" }
+        return text
     }
 
     private static func line(_ label: String, _ text: String, on console: Console) {

@@ -8,6 +8,6 @@ package enum LetterOutcome: String, Sendable, CaseIterable {
     case superseded
     /// It names a task that does not exist.
     case unknownTask = "unknown_task"
-    /// No stream takes its subject.
+    /// No stream takes its subject, or the letter holds the beginning of its message only.
     case notDeliverable = "not_deliverable"
 }

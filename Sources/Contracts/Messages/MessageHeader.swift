@@ -24,6 +24,9 @@ package enum MessageHeader {
     package static let lastSeen = "Golden-Last-Seen"
     /// The id under which the message was published, when it had one.
     package static let originalID = "Golden-Original-Id"
+    /// How large the message was of which a letter holds the beginning only, because all of it and its story together
+    /// were more than the server takes.
+    package static let wholeBytes = "Golden-Whole-Bytes"
     /// On a replayed message: the dead letter's id.
     package static let replayOf = "Golden-Replay-Of"
 

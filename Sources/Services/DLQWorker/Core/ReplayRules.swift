@@ -63,6 +63,11 @@ package enum ReplayRules {
         }
     }
 
+    /// Whether a letter holds the beginning of its message only: that is no message, and is not sent.
+    package static func isCut(stored: JSON) -> Bool {
+        stored.fields?.contains { $0.name == MessageHeader.wholeBytes } ?? false
+    }
+
     /// The id under which a letter is sent for the `count`-th time; the same again if whoever sent it is asked twice.
     package static func messageID(of letter: DeadLetterID, replayCount count: Int) -> String {
         "replay:\(letter):\(count + 1)"

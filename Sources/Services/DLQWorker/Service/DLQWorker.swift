@@ -92,6 +92,9 @@ package struct DLQWorker: Sendable {
 /// Where alerts go, each behind its circuit breaker; to run as long as anything is told.
 final class Sinks: Service {
     private static let closeTimeout: Duration = .seconds(2)
+    /// Alerts are few: two that fail in a row say as much as twenty calls elsewhere, and a receiver that is away must
+    /// not keep the others waiting.
+    private static let policy = BreakerPolicy(callsMin: 2)
 
     let all: [(sink: any AlertSink, breaker: CircuitBreaker?)]
     private let registry: BreakerRegistry
@@ -104,7 +107,8 @@ final class Sinks: Service {
         redis = configuration.redis.map { RedisConnection($0, logger: logger) }
         registry = BreakerRegistry(
             redis: redis, replica: "dlq-worker.\(String(UInt32.random(in: 0...UInt32.max), radix: 36))",
-            replicas: { 1 }, logger: logger, onNews: { bus.tellOfBreaker($0, version: $1) }
+            replicas: { 1 }, logger: logger, settings: BreakerRegistry.Settings(policy: Self.policy),
+            onNews: { bus.tellOfBreaker($0, version: $1) }
         )
         client = HTTPClient(eventLoopGroupProvider: .singleton)
         var all: [(sink: any AlertSink, breaker: CircuitBreaker?)] = [(LogSink(logger: logger), nil)]

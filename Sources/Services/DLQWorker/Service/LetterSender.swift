@@ -25,6 +25,10 @@ struct LetterSender: Sendable {
                     fates[index] = fate
                     running -= 1
                 }
+                if payload == nil, ReplayRules.isCut(stored: letter.headers) {
+                    fates[index] = LetterFate(id: letter.id, outcome: .notDeliverable, messageID: nil)
+                    continue
+                }
                 let fact = Self.fact(letter, tasks)
                 group.addTask { (index, try await send(letter, payload ?? letter.payload, fact)) }
                 running += 1
