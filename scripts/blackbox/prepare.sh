@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by scripts/bench, scripts/faults, scripts/chaos, scripts/cluster, scripts/restore-drill, scripts/api-fuzz and scripts/runbook: what they need before they start.
+# Sourced by the scripts that run the programs: what they need before they start.
 
 # prepare PROGRAM…: the programs are there and Golden is built for release; names what is missing otherwise.
 prepare() {

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 
 from ..stack import StackError, end_cleanly_on_signals
-from . import backlog, breaker, budget, e2e, gate, latency, memory, peers, ratelimit, review, sandbox, submit
+from . import backlog, breaker, budget, dlq, e2e, gate, latency, memory, peers, ratelimit, review, sandbox, submit
 from .report import Row, note, printed
 
 BENCHES: dict[str, Callable[[], list[Row]]] = {
     module.NAME: module.bench
-    for module in (memory, submit, budget, ratelimit, breaker, e2e, latency, review, backlog, peers, sandbox, gate)
+    for module in (
+        memory, submit, budget, ratelimit, breaker, e2e, latency, review, backlog, peers, sandbox, dlq, gate,
+    )
 }
 SECONDS_MAX = 3600
 

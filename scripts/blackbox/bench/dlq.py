@@ -1,0 +1,168 @@
+"""Dead letters: 50,000 of twelve causes, seen as twelve lines, and replayed in bulk beside raw JetStream publishing.
+
+Runs: one dlq-worker that files the letters from the bus, one orchestrator, the stores. The letters are addressed to a
+subject of the reviews' stream that nobody consumes, so that what is measured is the replay and not what it brings
+about. The reference publishes messages of the same size, with ids, to the same stream, as many unconfirmed at a time
+as the replay has, right before and right after it. The replay is stopped in its middle and resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..api import Client
+from ..nats import NATS
+from ..stack import Stack, StackError, binaries
+from .report import Row, below, exactly, note, ratio_at_least
+
+NAME = "dlq"
+LETTERS = 50_000
+CAUSES = 12
+REFERENCE = 20_000
+IN_FLIGHT = 512
+GROUPS_TRIES = 5
+RATE = 100_000
+SECONDS_MAX = 300
+SUBJECT = "prc.bench.replayed"
+REFERENCE_SUBJECT = "prc.bench.reference"
+
+
+def payload(number: int) -> bytes:
+    return json.dumps({"v": 1, "number": number, "text": "x" * 200}).encode()
+
+
+def letters() -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
+    """As a consumer writes them that gives up."""
+    for number in range(LETTERS):
+        cause = number % CAUSES
+        yield f"dlq.{SUBJECT}{cause % 3}", payload(number), {
+            "Nats-Msg-Id": f"dlq:BENCH:{number}", "Golden-Reason": f"reason_{'abcd'[cause // 3]}",
+            "Golden-Error": f"field {number} of \"{number}\" is missing", "Golden-Attempts": "5",
+            "Golden-Stream": "PRC", "Golden-Sequence": str(number + 1), "Golden-Consumer": "bench",
+            "golden-tenant": "default",
+        }
+
+
+def reference(nats: NATS, turn: str) -> float:
+    """Messages a second that JetStream stores for one publisher."""
+    messages = [
+        (REFERENCE_SUBJECT, payload(number), {"Nats-Msg-Id": f"{turn}.{number}", "golden-tenant": "default"})
+        for number in range(REFERENCE)
+    ]
+    return REFERENCE / nats.store_all(messages, IN_FLIGHT)
+
+
+def file_all(stack: Stack, nats: NATS) -> float:
+    """Seconds from the first letter published to the last one filed."""
+    start = time.monotonic()
+    nats.store_all(letters(), IN_FLIGHT)
+    wait_for(lambda: stack.database.number("SELECT count(*) FROM dlq_messages") >= LETTERS, "the letters to be filed")
+    return time.monotonic() - start
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    limit = time.monotonic() + SECONDS_MAX
+    while not condition():
+        if time.monotonic() > limit:
+            raise StackError(f"waited {SECONDS_MAX} s for {what}")
+        time.sleep(0.02)
+
+
+def groups(stack: Stack) -> tuple[float, int]:
+    """Seconds of the slowest `golden dlq groups`, and the lines it printed below its heading."""
+    slowest, lines = 0.0, 0
+    command = [str(binaries() / "golden"), "dlq", "groups", "--data", str(stack.folder)]
+    for _ in range(GROUPS_TRIES):
+        start = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        slowest = max(slowest, time.monotonic() - start)
+        if done.returncode != 0:
+            raise StackError(f"golden dlq groups ended with {done.returncode}: {done.stderr}")
+        lines = sum("reason_" in line for line in done.stdout.splitlines())
+    return slowest, lines
+
+
+def post(client: Client, path: str, body: Mapping[str, Any]) -> Any:
+    answer = client.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    if answer.status >= 300:
+        raise StackError(f"POST {path} answered {answer.status}: {answer.body.decode()}")
+    return answer.json
+
+
+class Replay:
+    """One bulk replay as its caller sees it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._body = post(client, "/dlq/replay", {"subject": "prc.bench.>", "rate": RATE})
+        #: When each new step of progress was seen first.
+        self.steps: dict[int, float] = {}
+
+    def look(self) -> Any:
+        self._body = self._client.request("GET", f"/dlq/replays/{self._body['id']}").json
+        self.steps.setdefault(self.done, time.monotonic())
+        return self._body
+
+    @property
+    def done(self) -> int:
+        return int(self._body["replayed"] + self._body["skipped"])
+
+    def turn(self, verb: str) -> None:
+        post(self._client, f"/dlq/replays/{self._body['id']}/{verb}", {})
+
+    def run_until(self, condition: Callable[[Any], bool]) -> float:
+        """Letters a second, from the first step of progress on: a worker looks for new replays four times a second."""
+        before = self.done
+        wait_for(lambda: condition(self.look()), "the replay")
+        steps = [(done, at) for done, at in self.steps.items() if done > before]
+        (first, start), (last, end) = steps[0], steps[-1]
+        return (last - first) / (end - start) if end > start else math.nan
+
+
+def stand_still(replay: Replay) -> int:
+    """What a stopped replay still sent after the batch that was under way."""
+    time.sleep(1)
+    replay.look()
+    before = replay.done
+    time.sleep(1)
+    replay.look()
+    return replay.done - before
+
+
+def bench(tell: Callable[[str], None] = note) -> list[Row]:
+    with Stack() as stack, NATS(stack.status()["stores"]["nats"]) as nats:
+        tell(f"dlq: {LETTERS} letters of {CAUSES} causes are filed")
+        filing = file_all(stack, nats)
+        seconds, lines = groups(stack)
+        tell("dlq: the reference, a bulk replay that is stopped and resumed, the reference again")
+        reference(nats, "warm")
+        before = reference(nats, "before")
+        replay = Replay(stack.client(role="operator"))
+        running = replay.run_until(lambda body: replay.done >= LETTERS // 3)
+        replay.turn("stop")
+        moved = stand_still(replay)
+        replay.turn("resume")
+        resumed = replay.run_until(lambda body: body["state"] == "done")
+        after = reference(nats, "after")
+        raw = (before + after) / 2
+        stored = nats.request("$JS.API.STREAM.INFO.PRC", b'{"subjects_filter":"prc.bench.*"}')
+        subjects = stored["state"].get("subjects") or {}
+        sent = sum(count for subject, count in subjects.items() if subject.startswith(SUBJECT))
+        settled = stack.database.number("SELECT count(*) FROM dlq_messages WHERE resolved AND replay_count = 1")
+        return [
+            below(1, NAME, f"golden dlq groups over {LETTERS} letters, the slowest of {GROUPS_TRIES}", seconds, "s"),
+            exactly(CAUSES, NAME, "lines it printed", lines, "lines"),
+            ratio_at_least(0.3, NAME, "bulk replay beside raw JetStream publishing",
+                           resumed, "1/s", raw),
+            Row(NAME, "bulk replay until it was stopped", running, "1/s"),
+            exactly(0, NAME, "letters sent while it was stopped", moved, "letters"),
+            exactly(LETTERS, NAME, "letters in the stream again, each once", sent, "letters"),
+            exactly(LETTERS, NAME, "letters settled by one replay", settled, "letters"),
+            Row(NAME, "steps of progress seen", len(replay.steps), "steps"),
+            Row(NAME, "letters filed by one dlq-worker", LETTERS / filing, "1/s"),
+        ]

@@ -1,0 +1,1 @@
+"""Messages that nobody should send, on every subject there is."""
