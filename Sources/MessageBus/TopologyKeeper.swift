@@ -17,6 +17,9 @@ actor TopologyKeeper {
 
     /// Losses kept for a listener that is slow; there are few streams.
     private static let lossesKept = 64
+    /// A stream that was deleted is made again only after this time. nats-server 2.9 forgets a stream before it removes
+    /// its files: one made at once loses its own with them, and refuses every message from then on.
+    private static let removalTime: Duration = .seconds(2)
 
     init(admin: JetStreamAdmin, configuration: BusConfiguration, logger: Logger) {
         self.admin = admin
@@ -88,19 +91,35 @@ actor TopologyKeeper {
 
     private func makeMissing() async throws(BusError) {
         if configuration.ownsStreams {
-            for stream in BusTopology.streams {
-                if let info = try await admin.stream(stream.name) {
-                    note(stream.name, info)
-                } else {
-                    note(stream.name, try await admin.create(stream, configuration))
-                    logger.notice("made a missing stream", metadata: ["stream": "\(stream.name.rawValue)"])
+            var missing = try await missingStreams()
+            if missing.contains(where: { incarnations[$0.name] != nil }) {
+                do { try await Task.sleep(for: Self.removalTime) } catch {
+                    throw BusError(.cancelled, "Waiting to make a stream again was cancelled.")
                 }
+                missing = try await missingStreams()
+            }
+            for stream in missing {
+                note(stream.name, try await admin.create(stream, configuration))
+                logger.notice("made a missing stream", metadata: ["stream": "\(stream.name.rawValue)"])
             }
         }
         for consumer in allConsumers where try await admin.consumer(consumer) == nil {
             _ = try await apply(consumer, changing: true)
             logger.notice("made a missing consumer", metadata: ["consumer": "\(consumer.name)"])
         }
+    }
+
+    /// Takes note of those that are there.
+    private func missingStreams() async throws(BusError) -> [BusTopology.Stream] {
+        var missing: [BusTopology.Stream] = []
+        for stream in BusTopology.streams {
+            if let info = try await admin.stream(stream.name) {
+                note(stream.name, info)
+            } else {
+                missing.append(stream)
+            }
+        }
+        return missing
     }
 
     private func apply(_ stream: BusTopology.Stream, changing: Bool) async throws(BusError) -> TopologyChange? {

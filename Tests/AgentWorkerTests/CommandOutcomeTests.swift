@@ -36,6 +36,11 @@ struct CommandOutcomeTests {
         #expect(body == .rejected(reason: "The program refused the input: no such file: x.log"))
     }
 
+    @Test func `exit 77 asks how to go on with what the program said`() {
+        let body = CommandOutcome.report(.exited(77), output: [], stderr: "two specifications contradict\n")
+        #expect(body == .escalated(reason: "The program asks how to go on: two specifications contradict"))
+    }
+
     @Test func `a result at the bound passes and one beyond it does not`() {
         let bound = AgentReport.outputBytesMax
         func text(_ count: Int) -> [UInt8] { Array("\"\(String(repeating: "x", count: count - 2))\"".utf8) }

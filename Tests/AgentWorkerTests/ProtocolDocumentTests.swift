@@ -27,7 +27,7 @@ struct ProtocolDocumentTests {
         let kinds = Dictionary(grouping: Self.blocks, by: \.kind).mapValues(\.count)
         #expect(
             kinds == [
-                "work-item": 1, "report": 4, "cancel": 1, "announcement": 1, "progress-line": 2, "vote": 1,
+                "work-item": 1, "report": 5, "cancel": 1, "announcement": 1, "progress-line": 2, "vote": 1,
                 "review-plan": 1, "synthesis": 1, "consensus": 1,
             ])
     }
@@ -65,6 +65,7 @@ struct ProtocolDocumentTests {
         #expect(page.contains("at most \(AgentReport.progressMax) of them"))
         #expect(page.contains("exit \(CommandOutcome.rejectedCode) (`EX_DATAERR`)"))
         #expect(page.contains("exit \(CommandOutcome.temporaryCode) (`EX_TEMPFAIL`)"))
+        #expect(page.contains("exit \(CommandOutcome.escalatedCode) (`EX_NOPERM`)"))
         #expect(page.contains("`\(Subject.work(AgentRole(literal: "r")).text.dropLast())<role>`"))
         #expect(page.contains("`\(Subject.Pattern.allCancels)`"))
         #expect(page.contains("`\(Subject.announceNow)`") && page.contains("`\(Subject.announcements)`"))

@@ -109,6 +109,11 @@ import Testing
             { try AgentReport(json: $0).json }
         ),
         (
+            "question",
+            #"{"v":1,"task_id":"\#(task)","attempt":1,"lease_token":"t","agent":"a-1","outcome":"escalated","reason":"r"}"#,
+            { try AgentReport(json: $0).json }
+        ),
+        (
             "event",
             #"{"v":1,"task_id":"\#(task)","tenant":"acme","seq":4,"type":"task.completed","at":"2026-01-31T12:00:00.000Z","attempt":1,"data":{}}"#,
             { try TaskEvent(json: $0).json }

@@ -63,6 +63,35 @@ struct RecoveryTests {
         }
     }
 
+    /// nats-server 2.9 would remove the files of a stream that is made again at once together with the old one's.
+    @Test(arguments: TestNATS.binaries)
+    func `a stream deleted among publishers takes messages once it is made again`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            let bus = test.bus
+            for round in 0..<3 {
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for publisher in 0..<16 {
+                        group.addTask {
+                            for number in 0..<50 {
+                                let task = newTask()
+                                let id = "\(round).\(publisher).\(number)"
+                                // What is lost in between is its publisher's to say again.
+                                do {
+                                    _ = try await bus.publish(report(1, task), on: .results(developer, task), id: id)
+                                } catch { continue }
+                            }
+                        }
+                    }
+                    group.addTask { _ = try await test.administer("STREAM.DELETE.RESULTS") }
+                    try await group.waitForAll()
+                }
+                let task = newTask()
+                _ = try await bus.publish(report(1, task), on: .results(developer, task), id: "after \(round)")
+                #expect(try await bus.incarnation(of: .results).messageCount > 0)
+            }
+        }
+    }
+
     @Test(arguments: TestNATS.binaries)
     func `running bus repairs after a reconnect without being asked`(_ binary: String) async throws {
         try await BusUnderTest.run(binary) { test in

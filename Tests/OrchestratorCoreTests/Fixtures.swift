@@ -38,6 +38,13 @@ func report(_ body: AgentReport.Body, attempt: Int = 1, lease: String = "lease-1
     .reported(AgentReport(task: newTask().id, attempt: attempt, leaseToken: lease, agent: worker, body: body))
 }
 
+func buried(attempt: Int = 1, lease: String = "lease-1") -> TaskMachine.Event {
+    .buried(
+        TaskMachine.BuriedMessage(
+            id: "letter-1", subject: "results.developer.task", reason: "undecodable", attempt: attempt,
+            leaseToken: lease))
+}
+
 let success = AgentReport.Body.completed(output: .emptyObject, usage: AgentReport.Usage(tokens: 7))
 let transient = AgentReport.Body.failed(.init(code: "busy", message: "try again", isRetryable: true))
 let permanent = AgentReport.Body.failed(.init(code: "bad", message: "never", isRetryable: false))

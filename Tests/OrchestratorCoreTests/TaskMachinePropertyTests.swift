@@ -33,7 +33,7 @@ import Testing
         let lease = isCurrent ? task.lease?.token ?? token : token
         let attempt = isCurrent ? task.attempt : dice.roll(task.attempt + 1)
         let session = ReviewID(lease) ?? Reviewed.session(at: Double(dice.roll(400)))
-        switch dice.roll(12) {
+        switch dice.roll(14) {
         case 0, 1: return .dispatched(token: token, input: .null)
         case 2, 3: return report(success, attempt: attempt, lease: lease)
         case 4:
@@ -47,6 +47,8 @@ import Testing
             let statuses = [ReviewStatus.escalated, .rejected]
             return .reviewDecided(try Reviewed.decision(statuses[dice.roll(2)], session: session, of: task))
         case 10: return `Task stages`.approval(.approve(reason: nil), isCurrent ? task.lease?.token : token)
+        case 11: return report(.escalated(reason: "which?"), attempt: attempt, lease: lease)
+        case 12: return buried(attempt: attempt, lease: lease)
         default:
             let id = EscalationID(lease) ?? EscalationID(newTask().id.uuid)
             let resolutions = [Resolution.retry(plan: nil), .approve, .reassign(Reviewed.tester, plan: nil)]

@@ -30,6 +30,14 @@ import Testing
         ("permanent failure", runningTask(), report(permanent), 1, .failed, ["free", "task.failed"]),
         ("rejection", runningTask(), report(.rejected(reason: "no")), 1, .rejected, ["free", "task.rejected"]),
         (
+            "an agent asks how to go on", runningTask(), report(.escalated(reason: "which of the two?")), 1, .escalated,
+            ["free", "task.escalated", "escalate"]
+        ),
+        (
+            "a dead letter of the attempt", runningTask(), buried(), 1, .escalated,
+            ["stop", "free", "task.escalated", "escalate"]
+        ),
+        (
             "cancel while running", runningTask(), .cancelRequested(reason: "r"), 1, .canceling,
             ["task.canceling", "stop"]
         ),
@@ -56,6 +64,9 @@ import Testing
         ("older attempt", runningTask(), report(success, attempt: 0), 1, .lost),
         ("newer attempt", runningTask(), report(success, attempt: 2), 1, .lost),
         ("forged lease", runningTask(), report(success, lease: "guess"), 1, .wrongLease),
+        ("a dead letter of an older attempt", runningTask(), buried(attempt: 0), 1, .lost),
+        ("a dead letter that proves nothing", runningTask(), buried(lease: "guess"), 1, .wrongLease),
+        ("a dead letter of a task that waits", newTask(), buried(), 1, .lost),
         ("repeated progress", runningTask(), report(.progress(number: 0, message: "", data: nil)), 1, .repeated),
         ("deadline not yet passed", runningTask(), .deadlinePassed, 59, .notApplicable),
         ("second dispatch", runningTask(), .dispatched(token: "y", input: .null), 1, .notApplicable),

@@ -1,5 +1,7 @@
 import Contracts
 import Foundation
+import Storage
+import Synchronization
 internal import TestSupport
 import Testing
 
@@ -71,6 +73,64 @@ import Testing
             #expect(second != id)
             #expect(try await stack.get("/escalations/\(second)", token: stack.token())["role"] == "architect")
             #expect(try await stack.resolve(id, #"{"resolution":"retry"}"#).status == 409, "The old one is over.")
+        }
+    }
+
+    @Test func `an agent asks how to go on, and a human's answer goes to the next`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            try await stack.withAgent(work: { item in
+                item.plan == nil
+                    ? .escalated(reason: "Whose incident is it?") : .completed(output: item.plan ?? .null, usage: nil)
+            }) {
+                // In a workflow that does not escalate failures either.
+                let task = try await stack.submit("{}")
+                try await eventually { try await stack.state(of: task) == "escalated" }
+                let id = try #require(try await stack.get("/tasks/\(task)", token: stack.token())["escalation_id"])
+                let shown = try await stack.get("/escalations/\(id)", token: stack.token())
+                #expect(shown["source"] == "agent" && shown["classification"] == "process_issue", "\(shown.body)")
+                #expect(shown["reason"] == "Whose incident is it?")
+                let answer = #"{"resolution":"retry","plan":{"note":"the first customer's"}}"#
+                #expect(try await stack.resolve(id, answer).status == 200)
+                try await eventually { try await stack.state(of: task) == "completed" }
+                let done = try await stack.get("/tasks/\(task)", token: stack.token())
+                #expect(done.body.contains(#""output":{"note":"the first customer's"}"#), "\(done.body)")
+            }
+        }
+    }
+
+    @Test func `a dead letter that holds the attempt's lease escalates its task, once; others do nothing`() async throws
+    {
+        try await OrchestratorUnderTest.run(replicas: 2) { stack in
+            let items = Mutex<[WorkItem]>([])
+            // Takes work and never reports.
+            try await stack.withAgent(work: { item in
+                items.withLock { $0.append(item) }
+                return nil
+            }) {
+                let task = try await stack.submit("{}")
+                try await eventually { items.withLock { $0.count } == 1 }
+                let first = items.withLock { $0[0] }
+                try await stack.bury(first, token: "guess")
+                try await stack.bury(first, payload: "no JSON at all")
+                try await stack.bury(first, attempt: 7)
+                // As a consumer does that cannot read a report.
+                try await stack.bury(first)
+                try await eventually { try await stack.state(of: task) == "escalated" }
+                let id = try #require(try await stack.get("/tasks/\(task)", token: stack.token())["escalation_id"])
+                let shown = try await stack.get("/escalations/\(id)", token: stack.token())
+                #expect(shown["source"] == "dead_letter", "\(shown.body)")
+                #expect(shown["reason"]?.contains("undecodable") == true)
+                #expect(try await stack.resolve(id, #"{"resolution":"retry"}"#).status == 200)
+                try await eventually { items.withLock { $0.count } == 2 }
+                // Once per task: what comes of the second attempt is left to its deadline.
+                try await stack.bury(items.withLock { $0[1] })
+                let other = try await stack.submit("{}")
+                try await eventually { items.withLock { $0.count } == 3 }
+                try await stack.bury(items.withLock { $0[2] })
+                try await eventually { try await stack.state(of: other) == "escalated" }
+                #expect(try await stack.state(of: task) == "developing")
+                #expect(try await stack.sql("SELECT count(*) FROM escalations") == "2")
+            }
         }
     }
 
@@ -154,5 +214,28 @@ import Testing
 extension OrchestratorUnderTest {
     fileprivate func resolve(_ id: String, _ body: String, replica: Int = 0) async throws -> Answer {
         try await post("/escalations/\(id)/resolve", body, replica: replica, token: token(role: "operator"))
+    }
+}
+
+extension OrchestratorUnderTest {
+    /// Files a dead letter about an attempt, as the dlq-worker does.
+    fileprivate func bury(
+        _ item: WorkItem, token: String? = nil, attempt: Int? = nil, payload: String? = nil
+    ) async throws {
+        let report = JSONWriter.object { writer in
+            writer.field("task_id", item.task.description)
+            writer.field("attempt", attempt ?? item.attempt)
+            writer.field("lease_token", token ?? item.leaseToken)
+            writer.field("outcome", "unheard of")
+        }
+        let letter = FiledLetter(
+            messageID: "dlq:RESULTS:\(UInt32.random(in: 0 ... .max))",
+            subject: "results.\(item.role).\(item.task)", family: "results.*.*", fingerprint: "x",
+            payload: Array((payload ?? report.text).utf8), headers: [:], tenant: item.tenant, task: item.task,
+            reason: "undecodable", error: nil, errorCount: 1, stream: "RESULTS", streamSequence: 1,
+            consumer: "orchestrator-results", firstSeen: Date(), lastSeen: Date()
+        )
+        let filed = try await withStore { pool, _ in try await DeadLetterStore(pool: pool).file([letter]) }
+        #expect(filed.count == 1)
     }
 }

@@ -200,4 +200,112 @@ import Testing
             await hub.stop()
         }
     }
+
+    /// Where everything stands, for a test that waits in vain.
+    private static func diagnosis(_ stack: OrchestratorUnderTest) async throws -> String {
+        var lines: [String] = []
+        for query in [
+            "SELECT 'tasks', state, rework, count(*) FROM tasks GROUP BY 2, 3",
+            """
+            SELECT 'session', s.status, count(*), min(now() - s.opened_at), max(now() - s.opened_at),
+                min(now() - t.updated_at), string_agg(DISTINCT t.state, ',')
+            FROM peer_review_sessions s JOIN tasks t ON t.id = s.task_id GROUP BY 2
+            """,
+            """
+            SELECT 'waiting', count(*), count(s.id), count(*) FILTER (WHERE s.status = 'open'),
+                min((SELECT count(*) FROM peer_votes v WHERE v.session_id = s.id)),
+                max((SELECT count(*) FROM peer_votes v WHERE v.session_id = s.id)), now() - min(t.dispatched_at)
+            FROM tasks t LEFT JOIN peer_review_sessions s ON s.id::text = t.lease_token WHERE t.state = 'reviewing'
+            """,
+            """
+            SELECT 'unvoted', r ->> 'role', count(*) FROM peer_review_sessions s, json_array_elements(s.reviewers) r
+            WHERE s.status = 'open' AND NOT EXISTS (
+                SELECT FROM peer_votes v WHERE v.session_id = s.id AND v.reviewer_role = r ->> 'role') GROUP BY 2
+            """,
+            "SELECT 'outbox', count(*) FROM outbox", "SELECT * FROM bus_streams",
+            """
+            SELECT l.granted, a.state, now() - a.backend_start, now() - a.query_start, left(a.query, 60)
+            FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory'
+            """,
+        ] { lines.append(try await stack.sql(query)) }
+        try await stack.withBus { bus in
+            for consumer in BusTopology.consumers {
+                if let backlog = try await bus.backlog(of: consumer) {
+                    lines.append("\(consumer.name) \(backlog)")
+                } else {
+                    lines.append("\(consumer.name) is missing")
+                }
+            }
+            for role in ["developer"] + Peers.roles {
+                lines.append("\(role) \(String(describing: try await bus.consumerState(AgentRole(role)!)))")
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static let patient = """
+        {"stages":[{"name":"work","kind":"work","role":"developer"},
+            {"name":"review","kind":"review","quorum":0.75,"timeout_seconds":86400,"reviewers":[
+                {"role":"security","weight":0.4},{"role":"reviewer","weight":0.3},{"role":"tester","weight":0.3}]}]}
+        """
+
+    @Test func `a hundred reviews get through the loss of their stream, of a hub and of an orchestrator`() async throws
+    {
+        let count = 100
+        try await OrchestratorUnderTest.run { stack in
+            let hubs = [try await stack.startHub(), try await stack.startHub()]
+            let replica = try await stack.startReplica()
+            let refused = Mutex<Set<String>>([])
+            var peers = Peers()
+            peers.develop = { item in
+                .completed(
+                    output: JSONWriter.object { $0.field("code", "\(item.task) \(item.plan != nil)") }, usage: nil)
+            }
+            peers.review = { item in
+                var input = try JSONReader(item.input)
+                let task = try input.string("task_id")
+                // Every third is refused once.
+                let isRefused =
+                    task.utf8.last.map { $0 % 3 == 0 } == true
+                    && input.optional("artifact")?.text.contains("false") == true
+                if isRefused { refused.withLock { _ = $0.insert(task) } }
+                return Peers.vote(isRefused ? "reject" : "approve", concerns: isRefused ? ["no"] : [])
+            }
+            try await stack.withPeers(peers) {
+                // With a day for the votes: whatever is missing is asked for again, or this never ends.
+                #expect(try await stack.put("/workflows/patient", Self.patient).status == 201)
+                for _ in 0..<count { _ = try await stack.submit(#"{"workflow":"patient"}"#) }
+                let decided = "SELECT count(*) FROM peer_review_sessions WHERE status <> 'open'"
+                try await eventually { Int(try await stack.sql(decided)) ?? 0 > count / 10 }
+                let wire = try await NATSConnection.connect(
+                    NATSConfiguration(servers: [stack.nats.url], name: "test"), logger: OrchestratorUnderTest.quiet)
+                _ = try await wire.request(
+                    "$JS.API.STREAM.DELETE.PRC", headers: [:], payload: [], timeout: .seconds(5))
+                await wire.shutdown(within: .seconds(1))
+                await hubs[0].kill()
+                await replica.kill()
+                let unfinished = "SELECT count(*) FROM tasks WHERE state <> 'completed'"
+                do {
+                    try await eventually(within: .seconds(240)) { try await stack.sql(unfinished) == "0" }
+                } catch {
+                    Issue.record("\(try await Self.diagnosis(stack))")
+                    throw error
+                }
+                let ends = "SELECT count(*), count(DISTINCT task_id) FROM task_events WHERE kind = 'task.completed'"
+                #expect(try await stack.sql(ends) == "\(count)|\(count)")
+                let approved = "SELECT count(*) FROM peer_review_sessions WHERE status = 'approved'"
+                #expect(try await stack.sql(approved) == "\(count)")
+                let sentBack = "SELECT count(*) FROM tasks WHERE rework = 1"
+                #expect(try await stack.sql(sentBack) == "\(refused.withLock { $0.count })")
+                let twice = """
+                    SELECT count(*) FROM (
+                        SELECT data ->> 'session_id' FROM task_events WHERE kind = 'task.review_decided'
+                        GROUP BY 1 HAVING count(*) > 1
+                    ) again
+                    """
+                #expect(try await stack.sql(twice) == "0")
+            }
+            await hubs[1].stop()
+        }
+    }
 }

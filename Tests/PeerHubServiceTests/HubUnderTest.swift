@@ -1,9 +1,11 @@
+import AsyncHTTPClient
 import Bootstrap
 import Contracts
 import Foundation
 import Logging
 import MessageBus
 import NATS
+import NIOCore
 import PeerHubService
 import Postgres
 import ServiceLifecycle
@@ -82,8 +84,7 @@ struct HubUnderTest: Sendable {
     }
 
     /// A hub in a process of its own, which can be killed like any process.
-    func process() throws -> ServerProcess {
-        let port = freePort()
+    func process(port: Int = freePort()) throws -> ServerProcess {
         let hub = ServerProcess(
             try LineProcess.built("peer-hub"), ["serve"],
             environment: [
@@ -94,6 +95,15 @@ struct HubUnderTest: Sendable {
         )
         try hub.start { accepts(port: port) }
         return hub
+    }
+
+    /// The sum of a hub's counters whose lines begin so.
+    static func metric(_ name: String, port: Int) async throws -> Int {
+        let answer = try await HTTPClient.shared.execute(
+            HTTPClientRequest(url: "http://127.0.0.1:\(port)/metrics"), timeout: .seconds(30))
+        let lines = String(buffer: try await answer.body.collect(upTo: 4 << 20)).split(separator: "\n")
+        return lines.filter { $0.hasPrefix(name) }.compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+            .reduce(0, +)
     }
 
     /// Makes agents known, each with an owner of its own.

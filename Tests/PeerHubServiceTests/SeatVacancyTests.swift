@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import MessageBus
+import Postgres
 import Storage
 import TestSupport
 import Testing
@@ -75,6 +76,32 @@ import Testing
         }
     }
 
+    @Test func `a seat whose reviewer takes the work and says nothing is offered again, once, before the deadline`()
+        async throws
+    {
+        try await HubUnderTest.run { test in
+            let hubs = [try await test.hub(), try await test.hub()]
+            try await test.introduce(["security-1", "security-2", "tester-1"])
+            let request = try HubUnderTest.request(["security", "tester"], seconds: 600)
+            try await test.ask(request)
+            // Taken and acknowledged, as by an agent that has forgotten it.
+            let items = try await test.work(of: ["security", "tester"], count: 2)
+            let tester = try #require(items.first { $0.role.text == "tester" })
+            try await test.vote(HubUnderTest.output("approve"), on: tester, by: "tester-1")
+            let again = try await test.work(of: ["security"], count: 1)[0]
+            let forgotten = try #require(items.first { $0.role.text == "security" })
+            #expect(again.task == forgotten.task && again.attempt == 2 && again.input == forgotten.input)
+            #expect(again.leaseToken != forgotten.leaseToken)
+            #expect(again.exclusion?.agents.contains("tester-1") == true)
+            let offers = try await test.pool.execute(OffersOf(session: request.session))
+            #expect(offers == [2], "of two hubs one offers it")
+            #expect(try await test.bus.incarnation(of: .work).lastSequence == 3)
+            try await test.vote(HubUnderTest.output("approve"), on: again, by: "security-2")
+            #expect(try await test.untilDecided(request.session).status == .approved)
+            for hub in hubs { await hub.stop() }
+        }
+    }
+
     @Test func `a hub that dies before it offers the seat again changes nothing`() async throws {
         try await HubUnderTest.run { test in
             let first = try test.process()
@@ -91,4 +118,14 @@ import Testing
             second.kill()
         }
     }
+}
+
+private struct OffersOf: PostgresStatement {
+    let session: ReviewID
+
+    static let sql = "SELECT offers FROM peer_review_sessions WHERE id = $1"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuid(session.uuid) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
 }

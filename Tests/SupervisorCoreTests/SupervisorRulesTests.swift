@@ -95,6 +95,25 @@ import Testing
                 "review", "Missing.", earlier: [before("review", "Missing.", filedAs: .processIssue)],
                 filedAs: .processIssue), classification: .processIssue, step: "human needs_human"),
         Row(
+            testDescription: "an agent asks how to go on", escalation: escalation("agent", "Which of the two?"),
+            classification: .processIssue, step: "ask synthesis"),
+        Row(
+            testDescription: "an agent asks, and no analyst",
+            escalation: escalation("agent", "Which of the two?", online: [developer]),
+            classification: .processIssue, step: "human no_analyst"),
+        Row(
+            testDescription: "an agent asks again",
+            escalation: escalation("agent", "Which now?", earlier: [before("agent", "Which of the two?")]),
+            classification: .processIssue, step: "human needs_human"),
+        Row(
+            testDescription: "a dead letter", escalation: escalation("dead_letter", "Dead letter 1: undecodable."),
+            classification: .processIssue, step: "retry by retry"),
+        Row(
+            testDescription: "a dead letter again",
+            escalation: escalation(
+                "dead_letter", "Dead letter 2.", earlier: [before("dead_letter", "Dead letter 1.")]),
+            classification: .processIssue, step: "human needs_human"),
+        Row(
             testDescription: "a source without rules", escalation: escalation("flood", "x"),
             classification: .processIssue, step: "human needs_human"),
         Row(

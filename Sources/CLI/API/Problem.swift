@@ -58,7 +58,7 @@ struct Problem: Sendable, Equatable {
         case 413: "Send less: the body must stay below 1 MiB."
         case 409: nil
         case 429: "Try again in \(retryAfterSeconds ?? 60) s."
-        case 422, 400: "Correct the body; golden submit --help shows an example."
+        case 422, 400: "Correct what is named; the command's --help shows an example."
         case 500...: "golden status shows which part is unwell; the logs are named there."
         default: nil
         }

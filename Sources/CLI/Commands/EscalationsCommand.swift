@@ -36,8 +36,9 @@ enum EscalationPrinter {
         let fields = [
             ("task", "task_id"), ("from", "source"), ("because", "reason"), ("guard", "guard"), ("role", "role"),
             ("review", "session_id"),
-            ("kind", "classification"), ("severity", "severity"), ("since", "created_at"), ("waits", "waits_because"),
-            ("rule", "rule"), ("analyst", "analyst"), ("resolution", "resolution"), ("by", "resolved_by"),
+            ("kind", "classification"), ("severity", "severity"), ("since", "created_at"),
+            (state == "resolved" ? "waited" : "waits", "waits_because"), ("rule", "rule"), ("analyst", "analyst"),
+            ("resolution", "resolution"), ("by", "resolved_by"),
             ("notes", "notes"),
         ]
         for (label, field) in fields {

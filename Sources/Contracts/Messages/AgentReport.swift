@@ -29,6 +29,8 @@ package struct AgentReport: Sendable, Equatable {
         case failed(Failure)
         /// The agent will not do this, and no other agent of its role should try: the task ends.
         case rejected(reason: String, usage: Usage? = nil)
+        /// The agent may not or cannot decide how to go on: the supervisor does, or a human.
+        case escalated(reason: String, usage: Usage? = nil)
 
         package var word: String {
             switch self {
@@ -36,13 +38,16 @@ package struct AgentReport: Sendable, Equatable {
             case .completed: "completed"
             case .failed: "failed"
             case .rejected: "rejected"
+            case .escalated: "escalated"
             }
         }
 
         /// What the attempt has consumed by now, where the agent says so.
         package var usage: Usage? {
             switch self {
-            case .progress(_, _, _, let usage), .completed(_, let usage), .rejected(_, let usage): usage
+            case .progress(_, _, _, let usage), .completed(_, let usage), .rejected(_, let usage),
+                .escalated(_, let usage):
+                usage
             case .failed(let failure): failure.usage
             }
         }
@@ -110,6 +115,10 @@ extension AgentReport: WireMessage {
             body = .rejected(
                 reason: try reader.bounded("reason", bytesMax: 4096), usage: try Self.usage(&reader)
             )
+        case "escalated":
+            let reason = try reader.bounded("reason", bytesMax: 4096)
+            guard !reason.isEmpty else { throw reader.error("reason", "must say what is to be decided") }
+            body = .escalated(reason: reason, usage: try Self.usage(&reader))
         case let other: throw reader.error("outcome", "is \"\(other)\", which this build does not know")
         }
     }
@@ -140,7 +149,7 @@ extension AgentReport: WireMessage {
             writer.field("message", failure.message)
             writer.field("retryable", failure.isRetryable)
             writer.field(ifPresent: "retry_after_seconds", failure.retryAfterSeconds)
-        case .rejected(let reason, _): writer.field("reason", reason)
+        case .rejected(let reason, _), .escalated(let reason, _): writer.field("reason", reason)
         }
         if let usage = body.usage { writer.field("usage", object: { $0.field("tokens", usage.tokens) }) }
     }

@@ -30,6 +30,10 @@ package struct EscalationCause: Sendable, Equatable {
         case approvalDeadline = "approval_deadline"
         /// Reviewers still refused the work after the last round of rework, or could not decide.
         case review
+        /// An agent said that it may not or cannot decide how to go on.
+        case agent
+        /// The work of an attempt, or its result, became a dead letter.
+        case deadLetter = "dead_letter"
     }
 
     /// What kind of trouble it is. The raw values are stored.
@@ -63,7 +67,7 @@ extension EscalationCause.Source {
     fileprivate var classification: EscalationCause.Classification {
         switch self {
         case .failure, .guardFailure: .skillGap
-        case .approvalDeadline: .processIssue
+        case .approvalDeadline, .agent, .deadLetter: .processIssue
         case .review: .agentConflict
         }
     }

@@ -6,7 +6,7 @@ package import Postgres
 package final class ReconciliationStore: Sendable {
     /// Queued tasks of one role and tenant are counted up to this.
     package static let queuedCountMax = 1000
-    private let pool: PostgresPool
+    let pool: PostgresPool
 
     package init(pool: PostgresPool) {
         self.pool = pool

@@ -1,4 +1,5 @@
 package import Contracts
+package import FoundationEssentials
 package import Postgres
 
 /// The review sessions and their votes.
@@ -76,6 +77,23 @@ package final class ReviewStore: Sendable {
     /// Closes sessions that nobody waits for: later votes are late. Answers those that were open until now.
     package func cancel(_ ids: [ReviewID]) async throws -> [ReviewSession] {
         try await pool.execute(CancelReviews(ids: ids))
+    }
+
+    // MARK: Offering
+
+    /// Open sessions whose empty seats were offered longer ago, after the given id.
+    package func quiet(forSeconds seconds: Double, after: ReviewID?, limit: Int) async throws -> [QuietReview] {
+        try await pool.execute(QuietReviews(ageSeconds: seconds, after: after, limit: limit))
+    }
+
+    /// True when the caller is the one to offer the session's empty seats once more.
+    package func claimOffer(_ session: ReviewID, offers: Int) async throws -> Bool {
+        try await !pool.execute(ClaimOffer(session: session, offers: offers)).isEmpty
+    }
+
+    /// True when the session's empty seats were not offered since somebody asked for it.
+    package func offer(_ session: ReviewID, askedAt: Date) async throws -> Bool {
+        try await !pool.execute(OfferAsAsked(session: session, askedAt: askedAt)).isEmpty
     }
 
     // MARK: Announcing

@@ -23,7 +23,7 @@ package enum SeatLease {
     static func role(in session: ReviewSession, work: TaskID, attempt: Int, token: String) -> AgentRole? {
         guard (1...ReviewSession.Assignment.attemptsMax).contains(attempt),
             let (role, assignment) = session.assignments.first(where: { $0.value.work == work }),
-            token == Self.token(for: assignment, attempt: attempt)
+            LeaseToken.matches(token, Self.token(for: assignment, attempt: attempt))
         else { return nil }
         return role
     }

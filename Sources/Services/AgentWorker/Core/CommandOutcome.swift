@@ -8,12 +8,15 @@ package import Contracts
 /// | exit 0, anything else on standard output | `failed{bad_output}`, permanent |
 /// | more than 1 MiB on standard output | `failed{output_too_large}`, permanent |
 /// | exit 65 (`EX_DATAERR`) | `rejected` |
+/// | exit 77 (`EX_NOPERM`) | `escalated` |
 /// | exit 75 (`EX_TEMPFAIL`) | `failed{temporary_failure}`, tried again |
 /// | another exit code | `failed{exit_<code>}`, permanent |
 /// | killed by a signal | `failed{signal_<number>}`, tried again |
 package enum CommandOutcome {
     /// The program's input can never be worked on (`EX_DATAERR` of sysexits.h).
     package static let rejectedCode: Int32 = 65
+    /// Somebody else has to decide how to go on (`EX_NOPERM` of sysexits.h).
+    package static let escalatedCode: Int32 = 77
     /// Trying again later may work (`EX_TEMPFAIL` of sysexits.h).
     package static let temporaryCode: Int32 = 75
     private static let messageBytesMax = 4096
@@ -33,6 +36,8 @@ package enum CommandOutcome {
         case .exited(0): return completed(output, stderr, usage)
         case .exited(rejectedCode):
             return .rejected(reason: message("The program refused the input", stderr), usage: usage)
+        case .exited(escalatedCode):
+            return .escalated(reason: message("The program asks how to go on", stderr), usage: usage)
         case .exited(temporaryCode):
             return failed("temporary_failure", "The program asked to be tried again", stderr, usage, isRetryable: true)
         case .exited(let code):

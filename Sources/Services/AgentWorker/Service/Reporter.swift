@@ -88,7 +88,7 @@ struct Reporter: Sendable {
     private static func canShrink(_ body: AgentReport.Body) -> Bool {
         switch body {
         case .completed: true
-        case .progress, .failed, .rejected: false
+        case .progress, .failed, .rejected, .escalated: false
         }
     }
 

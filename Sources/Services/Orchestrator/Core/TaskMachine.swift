@@ -33,6 +33,25 @@ package enum TaskMachine {
         case approvalGiven(question: String?, by: String, verdict: Approval)
         /// Somebody with the right to do so decided what becomes of an escalated task.
         case escalationResolved(EscalationID, by: String, Resolution)
+        /// A message of an attempt became a dead letter.
+        case buried(BuriedMessage)
+    }
+
+    /// A dead letter that held the lease of an attempt: its work, or what was reported about it.
+    package struct BuriedMessage: Sendable, Equatable {
+        package let id: String
+        package let subject: String
+        package let reason: String
+        package let attempt: Int
+        package let leaseToken: String
+
+        package init(id: String, subject: String, reason: String, attempt: Int, leaseToken: String) {
+            self.id = id
+            self.subject = subject
+            self.reason = reason
+            self.attempt = attempt
+            self.leaseToken = leaseToken
+        }
     }
 
     /// What a human says to work that waits for approval.
@@ -148,6 +167,11 @@ package enum TaskMachine {
         case (.running(_, let lease), .deadlinePassed):
             guard lease.deadline <= context.now else { return .unchanged(.notApplicable) }
             step.timeOut()
+        case (.running(_, let lease), .buried(let letter)):
+            guard letter.attempt == task.attempt else { return .unchanged(.lost) }
+            guard LeaseToken.matches(letter.leaseToken, lease.token) else { return .unchanged(.wrongLease) }
+            step.bury(letter)
+        case (.queued, .buried), (.canceling, .buried): return .unchanged(.lost)
         case (.running, .dispatched): return .unchanged(.notApplicable)
 
         case (.canceling(let lease, let reason), .reported(let report)):
@@ -200,7 +224,7 @@ package enum TaskMachine {
         case (.resolution, .deadlinePassed):
             guard lease.deadline <= now else { return .notApplicable }
             step.expire()
-        case (_, .reported), (.approval, .reviewDecided), (.resolution, .reviewDecided): return .lost
+        case (_, .reported), (_, .buried), (.approval, .reviewDecided), (.resolution, .reviewDecided): return .lost
         case (_, .dispatched), (.review, .approvalGiven), (.resolution, .approvalGiven), (.review, .escalationResolved),
             (.approval, .escalationResolved):
             return .notApplicable
@@ -254,7 +278,7 @@ package enum TaskMachine {
     /// Lets through only what the holder of the current lease says for the first time.
     private static func fence(_ report: AgentReport, _ task: TaskRecord, _ lease: TaskRecord.Lease) -> Reason? {
         guard report.attempt == task.attempt else { return .lost }
-        guard report.leaseToken == lease.token else { return .wrongLease }
+        guard LeaseToken.matches(report.leaseToken, lease.token) else { return .wrongLease }
         if case .progress(let number, _, _, _) = report.body, number <= task.progressSeen { return .repeated }
         return nil
     }

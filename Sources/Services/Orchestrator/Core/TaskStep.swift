@@ -57,6 +57,7 @@ struct TaskStep {
         case .completed(let output, _): completeStage(output)
         case .failed(let failure): fail(failure)
         case .rejected(let reason, _): end(.rejected(reason: reason))
+        case .escalated(let reason, _): escalate(EscalationCause(.agent, reason: reason))
         }
     }
 
@@ -133,6 +134,14 @@ struct TaskStep {
         )
     }
 
+    /// What an agent could not read, or nobody could read of it: waiting for the deadline would help nobody.
+    mutating func bury(_ letter: TaskMachine.BuriedMessage) {
+        effects.append(.stop(notice("A message of the attempt became a dead letter.")))
+        escalate(
+            EscalationCause(
+                .deadLetter, reason: "Dead letter \(letter.id) on \(letter.subject): \(letter.reason)."))
+    }
+
     mutating func startCanceling(_ lease: TaskRecord.Lease, _ reason: String) {
         var lease = lease
         lease.deadline = context.now.addingTimeInterval(TaskMachine.cancelGrace)
@@ -149,7 +158,7 @@ struct TaskStep {
         count(report.body.usage)
         switch report.body {
         case .progress(let number, let message, let data, _): progress(number, message, data, by: report.agent)
-        case .completed, .failed, .rejected: end(.canceled(reason: reason))
+        case .completed, .failed, .rejected, .escalated: end(.canceled(reason: reason))
         }
     }
 

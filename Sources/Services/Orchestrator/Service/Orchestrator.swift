@@ -253,6 +253,9 @@ struct Work: Sendable {
             ),
             reviews: ReviewRecovery(
                 bus: bus, reviews: stores.taskReviews, requester: requester, applier: decisions, logger: logger),
+            buried: BuriedMessages(
+                tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
+                instruments: instruments, logger: logger),
             logger: logger
         )
     }

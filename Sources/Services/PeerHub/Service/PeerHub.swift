@@ -54,6 +54,7 @@ package struct PeerHub: Sendable {
             ResponseIntake(
                 bus: bus, store: store, decisions: decisions, vacancies: vacancies, instruments: instruments,
                 logger: logger),
+            SeatSweep(bus: bus, store: store, handout: handout, instruments: instruments, logger: logger),
             Self.server(
                 configuration, bus: bus, store: store, registry: registry, logger: logger, onListening: onListening),
         ]

@@ -11,7 +11,7 @@ internal import Storage
 ///
 /// A request is acknowledged once its session is stored and all work is on its way; one that comes again finds the
 /// session and sends the work of the seats that have not voted: under the same ids when it is the same message, under
-/// new ones when it was sent anew because messages were lost.
+/// new ones when it was sent anew because messages were lost; not at all when the work was sent after that.
 final class RequestIntake: Service {
     /// Requests in hand at once.
     static let batchMax = 64
@@ -77,6 +77,7 @@ final class RequestIntake: Service {
             )
             try await handout.all(opened, request, received.messageID, except: [])
         case .exists(let known) where known.status == .open:
+            guard try await isNewsFor(known, received) else { break }
             let votes = try await store.votes(in: [known.id])[known.id] ?? []
             try await handout.all(known, request, received.messageID, except: Set(votes.map(\.cast.role)))
         case .exists: break
@@ -87,6 +88,12 @@ final class RequestIntake: Service {
             )
         }
         return .acknowledge
+    }
+
+    /// The same message again may have been left half done. One sent anew is about what was lost before it.
+    private func isNewsFor(_ known: ReviewSession, _ received: Received<ReviewRequest>) async throws -> Bool {
+        guard received.messageID != received.message.messageID, received.deliveryCount == 1 else { return true }
+        return try await store.offer(known.id, askedAt: received.storedAt)
     }
 
     private static func session(_ request: ReviewRequest, traceparent: String?) -> ReviewSession? {

@@ -82,7 +82,7 @@ final class ResponseIntake: Service {
         var vote: VoteBody?
         switch report.body {
         case .progress: return nil
-        case .failed, .rejected: break
+        case .failed, .rejected, .escalated: break
         case .completed(let output, _):
             do throws(JSONError) {
                 var body = try JSONReader(output, path: "output")

@@ -35,27 +35,32 @@ struct WorkHandout: Sendable {
 
     /// Another attempt at a seat that is still empty: not for whoever has just shown that they may not vote, nor for
     /// those who have voted already. Without the request, which the stream keeps for a day, there is nothing to hand
-    /// out; the seat stays empty then.
+    /// out; the seat stays empty then. False when nothing was handed out.
+    ///
+    /// - Parameter offer: set when time makes it be handed out, so that an attempt's earlier message does not stand in
+    ///   its way.
+    @discardableResult
     func again(
-        _ session: ReviewSession, _ role: AgentRole, attempt: Int, notFor agent: String?
-    ) async throws {
+        _ session: ReviewSession, _ role: AgentRole, attempt: Int, notFor agent: String?, offer: Int? = nil
+    ) async throws -> Bool {
         let request = try await bus.oldest(on: .reviewRequest(session.id), in: .reviews)
         guard let request, Self.hash(request.artifact) == session.artifact else {
             logger.warning(
                 "a seat's work cannot be handed out again; its request is gone",
                 metadata: ["session_id": "\(session.id)", "role": "\(role)"])
-            return
+            return false
         }
         let voters = try await store.votes(in: [session.id])[session.id] ?? []
-        guard !voters.contains(where: { $0.cast.role == role }) else { return }
+        guard !voters.contains(where: { $0.cast.role == role }) else { return false }
         let agents = [session.author] + voters.map(\.cast.reviewer) + (agent.map { [$0] } ?? [])
         try await publish(
             session, role, attempt: attempt, Self.input(session, request.artifact),
-            WorkExclusion(agents: agents, owners: [session.authorOwner])
+            WorkExclusion(agents: agents, owners: [session.authorOwner]), offer.map { ".o\($0)" } ?? ""
         )
         logger.info(
             "handed a seat's work out again",
             metadata: ["session_id": "\(session.id)", "role": "\(role)", "attempt": "\(attempt)"])
+        return true
     }
 
     private func publish(

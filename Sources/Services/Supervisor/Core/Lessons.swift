@@ -38,6 +38,8 @@ package enum Lessons {
         case .reviewersDisagree: "Reviewers could not agree on the work."
         case .workRefused: "Reviewers still refused the work after every round of rework."
         case .reviewersMissing: "Too few reviewers voted in time."
+        case .agentAsked: "Agents asked how to go on."
+        case .messageLost: "Messages of attempts became dead letters."
         case .unknown: "Failures of a kind without rules."
         }
     }
@@ -62,7 +64,7 @@ package enum Lessons {
         case .workRefused:
             "Work was still refused after every round of rework. Begin with the concerns of its reviewers, answer each "
                 + "of them, and change nothing else."
-        case .nobodyApproved, .reviewersMissing, .unknown: nil
+        case .nobodyApproved, .reviewersMissing, .agentAsked, .messageLost, .unknown: nil
         }
     }
 

@@ -5,7 +5,7 @@ extension EscalationCase {
     /// one failure to the next. Nil when it says nothing about a role's work.
     var signature: String? {
         switch trouble {
-        case .nobodyApproved, .reviewersMissing, .unknown: nil
+        case .nobodyApproved, .reviewersMissing, .agentAsked, .messageLost, .unknown: nil
         case .guardFailing, .tooSlow, .attemptsUsedUp, .gaveUp, .reviewersDisagree, .workRefused:
             "\(trouble.words)/\(classification.rawValue)/\(Fingerprint.text(reason))"
         }

@@ -10,6 +10,8 @@ package import Contracts
 /// | an agent gave up | an analyst | an analyst |
 /// | reviewers refused it | an analyst | an analyst |
 /// | reviewers disagree | an analyst, who judges | an analyst |
+/// | an agent asked | an analyst | a human |
+/// | a dead letter | once more | a human |
 /// | reviewers missing, or nobody approved | the same question once more | a human |
 ///
 /// A task has `automaticMax` of these at most, analysts' included; then a human decides. So rules cannot loop. What
@@ -51,6 +53,11 @@ package struct SupervisorRules: Sendable {
             if isAgain { return ask(.synthesis, escalation) }
             return .resolve(.retry(plan: ActionPlan.again(escalation.reason)), rule: "retry")
         case .gaveUp: return ask(.synthesis, escalation)
+        // Who asks again was not helped by an analyst.
+        case .agentAsked: return isAgain ? .leaveToHuman(.needsHuman) : ask(.synthesis, escalation)
+        case .messageLost:
+            if isAgain { return .leaveToHuman(.needsHuman) }
+            return .resolve(.retry(plan: ActionPlan.again(escalation.reason)), rule: "retry")
         case .workRefused: return ask(.synthesis, escalation)
         case .reviewersDisagree: return ask(.consensus, escalation)
         case .nobodyApproved, .reviewersMissing, .unknown: return .leaveToHuman(.needsHuman)
@@ -62,7 +69,9 @@ package struct SupervisorRules: Sendable {
         switch trouble {
         case .nobodyApproved: approvalSeconds
         case .reviewersMissing: reviewSeconds
-        case .guardFailing, .tooSlow, .attemptsUsedUp, .gaveUp, .reviewersDisagree, .workRefused, .unknown: nil
+        case .guardFailing, .tooSlow, .attemptsUsedUp, .gaveUp, .reviewersDisagree, .workRefused, .agentAsked,
+            .messageLost, .unknown:
+            nil
         }
     }
 

@@ -18,6 +18,10 @@ enum Trouble: Sendable, Hashable {
     case workRefused
     /// Too few reviewers voted in time.
     case reviewersMissing
+    /// An agent may not or cannot decide how to go on.
+    case agentAsked
+    /// The work of an attempt, or its result, became a dead letter.
+    case messageLost
     /// Of a source that this build has no rule for.
     case unknown
 
@@ -31,6 +35,8 @@ enum Trouble: Sendable, Hashable {
         switch EscalationCause.Source(rawValue: source) {
         case .guardFailure: self = failedGuard.map { .guardFailing($0) } ?? .unknown
         case .approvalDeadline: self = .nobodyApproved
+        case .agent: self = .agentAsked
+        case .deadLetter: self = .messageLost
         case .review:
             switch filedAs {
             case .skillGap: self = .workRefused
@@ -75,6 +81,8 @@ enum Trouble: Sendable, Hashable {
         case .reviewersDisagree: "reviewers_disagree"
         case .workRefused: "work_refused"
         case .reviewersMissing: "reviewers_missing"
+        case .agentAsked: "agent_asked"
+        case .messageLost: "message_lost"
         case .unknown: "unknown"
         }
     }
@@ -102,7 +110,8 @@ extension EscalationCase {
                 ? .agentConflict : .skillGap
         case .gaveUp, .workRefused: .skillGap
         case .reviewersDisagree: .agentConflict
-        case .tooSlow, .attemptsUsedUp, .nobodyApproved, .reviewersMissing, .unknown: .processIssue
+        case .tooSlow, .attemptsUsedUp, .nobodyApproved, .reviewersMissing, .agentAsked, .messageLost, .unknown:
+            .processIssue
         }
     }
 }

@@ -49,7 +49,7 @@ final class AnalysisIntake: Service {
         let answer: JSON?
         switch report.body {
         case .progress: return .acknowledge
-        case .failed, .rejected: answer = nil
+        case .failed, .rejected, .escalated: answer = nil
         case .completed(let output, _): answer = output
         }
         let ticket = AnalysisTicket(work: report.task, token: report.leaseToken)

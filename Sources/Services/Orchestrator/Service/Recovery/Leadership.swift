@@ -16,6 +16,7 @@ struct Leadership: Service {
     let reconciler: Reconciler
     let lostWork: LostWork
     let reviews: ReviewRecovery
+    let buried: BuriedMessages
     let logger: Logger
 
     func run() async throws {
@@ -42,6 +43,7 @@ struct Leadership: Service {
             group.addTask { try await reconciler.run() }
             group.addTask { try await lostWork.run() }
             group.addTask { try await reviews.run() }
+            group.addTask { try await buried.run() }
             // The first to fail ends this term; the next election starts all of it anew.
             try await group.next()
             group.cancelAll()

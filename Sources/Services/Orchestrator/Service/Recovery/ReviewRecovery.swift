@@ -14,6 +14,8 @@ struct ReviewRecovery: Sendable {
     static let hearingTime: Duration = .seconds(2)
     /// A request younger than this is on its way.
     static let openingTime: Duration = .seconds(5)
+    /// A request older than this is not among those that a hub is busy with, or was taken by one that died since.
+    static let stalledTime: Duration = .seconds(45)
     static let closingInterval: Duration = .seconds(5)
     static let batchMax = 200
     /// The longest wait between two requests for one session, which begin `openingTime` apart.
@@ -64,18 +66,25 @@ struct ReviewRecovery: Sendable {
     private func askAgain(
         _ asked: [TaskID: (wait: TimeInterval, next: Date)]
     ) async throws -> [TaskID: (wait: TimeInterval, next: Date)] {
-        let unopened = try await reviews.unopened(age: Self.openingTime, limit: Self.batchMax)
+        var unopened = try await reviews.unopened(age: Self.openingTime, limit: Self.batchMax)
         guard !unopened.isEmpty else { return [:] }
-        // What waits in the stream, or in a hub's hands, is not lost.
-        guard let requests = try await bus.backlog(of: BusTopology.hubRequests),
-            requests.pending + requests.ackPending == 0
-        else { return asked }
+        guard let requests = try await bus.backlog(of: BusTopology.hubRequests) else { return asked }
+        // What waits in the stream, or in a hub's hands, is not lost; but behind others' requests one may be missing.
+        if requests.pending + requests.ackPending > 0 {
+            unopened = try await reviews.unopened(age: Self.stalledTime, limit: Self.batchMax)
+        }
         let now = Date()
         let due = unopened.filter { asked[$0].map { $0.next <= now } ?? true }
-        let count = try await requester.ask(due, derivation: Int(now.timeIntervalSince1970))
-        if count > 0 { logger.warning("asked for reviews again", metadata: ["count": "\(count)"]) }
-        var next = asked.filter { unopened.contains($0.key) }
-        for task in due {
+        let outcome = try await requester.ask(due, derivation: Int(now.timeIntervalSince1970))
+        if outcome.count > 0 { logger.warning("asked for reviews again", metadata: ["count": "\(outcome.count)"]) }
+        if !outcome.unasked.isEmpty {
+            let count = outcome.unasked.count
+            logger.warning("could not ask for reviews again; it is tried again", metadata: ["count": "\(count)"])
+        }
+        let known = Set(unopened)
+        var next = asked.filter { known.contains($0.key) }
+        // Those that could not be asked for are due at once.
+        for task in Set(due).subtracting(outcome.unasked) {
             let wait = min(
                 (next[task]?.wait ?? TimeInterval(Self.openingTime.components.seconds) / 2) * 2, Self.askingMax)
             next[task] = (wait, now.addingTimeInterval(wait))

@@ -21,6 +21,8 @@ final class ReviewRequester: Service {
     static let pageMax = 500
     /// Batches under way at once.
     static let batchesMax = 8
+    /// How often what the bus does not take is tried again, a second apart, before the whole is begun anew.
+    static let triesMax = 30
     /// An agent that nobody has heard of by then, though all announce themselves every five seconds, belongs to itself.
     static let ownerGrace: TimeInterval = 10
 
@@ -60,37 +62,62 @@ final class ReviewRequester: Service {
         }
     }
 
-    /// Asks for the reviews that these tasks still wait for; answers how many requests the bus took.
+    /// What became of requests.
+    struct Asked: Sendable {
+        /// The bus took so many.
+        var count = 0
+        /// Still to be asked for: the bus did not take it, or it is not known yet whose the work is.
+        var unasked: [TaskID] = []
+    }
+
+    /// Asks for the reviews that these tasks still wait for.
     ///
     /// - Parameter derivation: set when an earlier request may be lost, so that the duplicate window lets this one
     ///   through and the hub hands work out anew.
     @discardableResult
-    func ask(_ tasks: [TaskID], derivation: Int?) async throws -> Int {
-        var count = 0
+    func ask(_ tasks: [TaskID], derivation: Int?) async throws -> Asked {
+        var asked = Asked()
         for start in stride(from: 0, to: tasks.count, by: Self.batchMax) {
             let batch = Array(tasks[start..<min(start + Self.batchMax, tasks.count)])
             let waiting = try await store.waiting(batch)
             _ = try await decider.workflows.find(waiting.map(\.task))
-            count += await withTaskGroup(of: Bool.self) { group in
-                for waiting in waiting { group.addTask { await self.publish(waiting, derivation) } }
-                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            await withTaskGroup(of: TaskID?.self) { group in
+                for waiting in waiting {
+                    group.addTask { await self.publish(waiting, derivation) ? nil : waiting.task.id }
+                }
+                for await unasked in group {
+                    if let unasked { asked.unasked.append(unasked) } else { asked.count += 1 }
+                }
             }
         }
-        return count
+        return asked
     }
 
     /// Asks for every review that is not decided, since messages of them may be lost; answers how many requests the bus
-    /// took.
+    /// took. Throws when it did not take all, so that whoever noticed the loss comes back to it.
     func askForAll() async throws -> Int {
         let derivation = Int(Date().timeIntervalSince1970)
         var count = 0
+        var unasked: [TaskID] = []
         var last: TaskID?
         while true {
             let undecided = try await store.undecided(after: last, limit: Self.pageMax)
-            count += try await ask(undecided, derivation: derivation)
+            let asked = try await ask(undecided, derivation: derivation)
+            count += asked.count
+            unasked += asked.unasked
             last = undecided.last
-            if undecided.count < Self.pageMax { return count }
+            if undecided.count < Self.pageMax { break }
         }
+        for _ in 0..<Self.triesMax where !unasked.isEmpty {
+            try await Task.sleep(for: .seconds(1))
+            let asked = try await ask(unasked, derivation: derivation)
+            count += asked.count
+            unasked = asked.unasked
+        }
+        guard unasked.isEmpty else {
+            throw BusError(.unavailable, "\(unasked.count) reviews could not be asked for again; they are tried again.")
+        }
+        return count
     }
 
     private func publish(_ waiting: ReviewedTask, _ derivation: Int?) async -> Bool {

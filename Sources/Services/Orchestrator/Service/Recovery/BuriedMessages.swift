@@ -1,0 +1,84 @@
+internal import Contracts
+internal import FoundationEssentials
+internal import Logging
+internal import OrchestratorCore
+internal import Storage
+
+/// Escalates tasks of which the work, or the result, became a dead letter: runs on the leading replica.
+///
+/// A letter counts when it holds the lease of the attempt that is running, as the attempt's own messages do: anybody
+/// can put another task's name on a message. Each task is escalated for a letter once; what happens to it later, and
+/// letters that prove nothing, are left to the attempt's deadline.
+struct BuriedMessages: Sendable {
+    static let interval: Duration = .seconds(2)
+    /// Letters in memory at once, each as large as a message may be.
+    static let batchMax = 16
+    /// Batches in one look; the next goes on behind them.
+    static let batchesMax = 16
+
+    let tasks: TaskStore
+    let records: ReconciliationStore
+    let decider: Decider
+    let dispatcher: Dispatcher
+    let instruments: Instruments
+    let logger: Logger
+
+    func run() async throws {
+        var last: DeadLetterID?
+        while true {
+            do { last = try await look(after: last) } catch {
+                try Task.checkCancellation()
+                logger.warning("could not look for dead letters of tasks", metadata: ["error": "\(error)"])
+            }
+            try await Task.sleep(for: Self.interval)
+        }
+    }
+
+    /// Answers the last letter looked at; nil when all were.
+    private func look(after last: DeadLetterID?) async throws -> DeadLetterID? {
+        var last = last
+        for _ in 0..<Self.batchesMax {
+            let letters = try await records.buried(after: last, limit: Self.batchMax)
+            try await escalate(letters)
+            last = letters.last?.id
+            if letters.count < Self.batchMax { return nil }
+        }
+        return last
+    }
+
+    private func escalate(_ letters: [BuriedLetter]) async throws {
+        var buried: [TaskID: [TaskMachine.BuriedMessage]] = [:]
+        for letter in letters {
+            if let message = Self.read(letter) { buried[letter.task, default: []].append(message) }
+        }
+        guard !buried.isEmpty else { return }
+        let now = Date()
+        let outcome = try await tasks.change(Array(buried.keys)) { [decider, buried] locked in
+            var outcome = Outcome()
+            for task in locked {
+                // The first that proves something; what others say of the task does not stand in its way.
+                _ = buried[task.id]?.first { decider.apply(.buried($0), to: task, now: now, into: &outcome) == nil }
+            }
+            return (outcome.changes, outcome)
+        }
+        dispatcher.carryOut(outcome)
+        instruments.count(outcome.events, of: outcome.changes)
+        try await decider.workflows.meet(outcome.unread.map(\.id))
+        if !outcome.changes.isEmpty {
+            logger.warning("escalated tasks for dead letters", metadata: ["count": "\(outcome.changes.count)"])
+        }
+    }
+
+    /// Nil when the letter proves nothing of an attempt.
+    private static func read(_ letter: BuriedLetter) -> TaskMachine.BuriedMessage? {
+        do throws(JSONError) {
+            var body = try JSONReader(try JSON(parsing: letter.payload))
+            return TaskMachine.BuriedMessage(
+                id: "\(letter.id)", subject: letter.subject, reason: letter.reason,
+                attempt: try body.int("attempt"), leaseToken: try body.string("lease_token")
+            )
+        } catch {
+            return nil
+        }
+    }
+}
