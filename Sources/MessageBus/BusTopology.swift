@@ -141,6 +141,12 @@ package enum BusTopology {
         waitingMax: 64
     )
 
+    /// All orchestrators share it: how runs of tasks' tests ended.
+    package static let orchestratorExecutions = Consumer(
+        stream: .sandbox, name: "orchestrator-executions", filter: Subject.Pattern.sandboxResults, ackWait: ackWait,
+        ackPendingMax: 1024, waitingMax: 512
+    )
+
     /// All sandbox executors share it.
     package static let sandboxRequests = Consumer(
         stream: .sandbox, name: "sandbox-executor", filter: Subject.sandboxExecute.text, ackWait: ackWait,
@@ -151,6 +157,7 @@ package enum BusTopology {
     package static let consumers: [Consumer] = [
         orchestratorResults, orchestratorDecisions, hubRequests, hubResponses, hubCancels, supervisorEscalations,
         supervisorAnalyses, orchestratorResolutions, deadLetterFiler, advisoryFiler, sandboxRequests,
+        orchestratorExecutions,
     ]
 
     private static func stream(

@@ -46,6 +46,7 @@ import Testing
         ("reviewed-change", ["sql-injection", "missing-tests"]),
         ("reviewed-lookup", ["hard-coded-secret", "bare-except"]),
         ("reviewed-rename", ["shell-injection", "unsafe-yaml"]),
+        ("tested-change", ["sql-injection"]),
     ]
 
     @Test func `a change is refused for its flaws, mended, approved and completed, and all of it is shown`()
@@ -68,6 +69,10 @@ import Testing
                 #expect(shown.output.contains("Could have passed it alone") || shown.output.contains("Short by"))
                 #expect(shown.output.contains("Approved with 1 of the 0.75 needed."), "\(shown.output)")
                 #expect(shown.output.contains(" completed after ") && shown.output.contains("Mended: "))
+                guard name == "tested-change" else { continue }
+                let tested = shown.output.split(separator: "\n").filter { $0.contains(" tested ") }
+                #expect(tested.count == 2 && tested.allSatisfy { $0.contains("ok · namespaces") }, "\(shown.output)")
+                #expect(shown.output.contains("Ran 3 tests") && shown.output.contains("\"sandbox\""))
             }
         }
     }

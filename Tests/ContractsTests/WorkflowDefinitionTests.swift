@@ -45,7 +45,7 @@ import Testing
             let read = try Workflow(name: workflow.name, version: 1, definition: workflow.definition)
             #expect(read == workflow)
         }
-        #expect(Workflow.builtIn.map(\.name.text) == ["single", "reviewed", "gated"])
+        #expect(Workflow.builtIn.map(\.name.text) == ["single", "reviewed", "gated", "code"])
     }
 
     private static func review(_ fields: String) -> String {

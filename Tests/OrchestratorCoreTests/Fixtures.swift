@@ -67,6 +67,8 @@ extension TaskMachine.Decision {
             case .free: "free"
             case .escalate: "escalate"
             case .settle: "settle"
+            case .execute: "execute"
+            case .stopExecution: "stop execution"
             case .review: "review"
             case .closeReview: "close"
             case .keep: "keep"

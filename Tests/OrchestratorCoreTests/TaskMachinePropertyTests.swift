@@ -25,6 +25,7 @@ import Testing
             Reviewed.review,
         ],
         [Reviewed.work, `Task stages`.signOff, Reviewed.review],
+        [Reviewed.work, Tested.stage, Reviewed.review],
     ]
 
     /// Everything anybody could say about the task right now, half of it about something that is over.
@@ -33,7 +34,10 @@ import Testing
         let lease = isCurrent ? task.lease?.token ?? token : token
         let attempt = isCurrent ? task.attempt : dice.roll(task.attempt + 1)
         let session = ReviewID(lease) ?? Reviewed.session(at: Double(dice.roll(400)))
-        switch dice.roll(14) {
+        switch dice.roll(17) {
+        case 13: return .executed(Tested.report(Tested.ok, ExecutionID(lease)))
+        case 14: return .executed(Tested.report(Tested.failing, ExecutionID(lease)))
+        case 15: return .executed(Tested.report(Tested.lost, ExecutionID(lease)))
         case 0, 1: return .dispatched(token: token, input: .null)
         case 2, 3: return report(success, attempt: attempt, lease: lease)
         case 4:
@@ -61,6 +65,8 @@ import Testing
         var asked: Set<ReviewID> = []
         var open: Set<ReviewID> = []
         var decided: Set<ReviewID> = []
+        var run: Set<ExecutionID> = []
+        var running: Set<ExecutionID> = []
     }
 
     private static func check(
@@ -73,11 +79,23 @@ import Testing
             let isFirst = seen.decided.insert(decision.session).inserted
             #expect(wasOpen && isFirst, "Only what is waited for counts, and once.")
         }
+        if case .executed(let report) = event {
+            let wasRunning = seen.running.remove(report.execution) != nil
+            #expect(wasRunning, "Only the run that is waited for counts, and once.")
+        }
         for (index, effect) in effects.enumerated() {
             switch effect {
             case .record(let told):
                 if told.kind.endsTask { seen.ends += 1 }
                 #expect(told.kind.endsTask == false || after.state.isTerminal)
+            case .execute(let execution):
+                let isNew = seen.run.insert(execution).inserted
+                #expect(isNew, "A run is asked for once.")
+                #expect(after.state == .testing && after.lease?.token == execution.description && index > 0)
+                seen.running.insert(execution)
+            case .stopExecution(let execution):
+                let wasRunning = seen.running.remove(execution) != nil
+                #expect(wasRunning)
             case .review(let session):
                 let isNew = seen.asked.insert(session).inserted
                 #expect(isNew, "A session is asked for once.")
@@ -91,7 +109,8 @@ import Testing
         }
         #expect(after.rework <= Workflow.reworkMax && after.rework >= before.rework)
         #expect(seen.open.count <= 1 && (after.state == .reviewing) == (seen.open.count == 1))
-        if after.state == .reviewing { #expect(after.draft != nil && after.author != nil) }
+        #expect(seen.running.count <= 1 && (after.state == .testing) == (seen.running.count == 1))
+        if after.state == .reviewing || after.state == .testing { #expect(after.draft != nil && after.author != nil) }
         #expect(after.reviewRound == seen.asked.count)
     }
 

@@ -13,7 +13,7 @@ import Testing
     static let asynchronous = ["prefer": "respond-async"]
 
     /// The folder of the programs that were built with these tests.
-    private static var programs: String {
+    static var programs: String {
         var folder = URL(filePath: ProcessInfo.processInfo.arguments[0]).deletingLastPathComponent()
         while folder.path != "/", !FileManager.default.isExecutableFile(atPath: "\(folder.path)/sandbox-launcher") {
             folder = folder.deletingLastPathComponent()
@@ -21,17 +21,20 @@ import Testing
         return folder.path
     }
 
-    private static func withExecutor(
-        _ stack: OrchestratorUnderTest, _ body: () async throws -> Void
-    ) async throws {
-        try #require(geteuid() == 0, "This test needs root: it builds real sandboxes with control groups.")
+    /// What an executor on the stack's stores is told.
+    static func settings(_ stack: OrchestratorUnderTest) -> [String: String] {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../sandbox")
         let own = [
             "GOLDEN_SANDBOX_FOLDER": folder.standardizedFileURL.path,
             "GOLDEN_SANDBOX_LAUNCHER": "\(programs)/sandbox-launcher",
             "GOLDEN_SANDBOX_UID_BASE": "\(Int.random(in: 100_000...1_000_000_000))",
         ]
-        let settings = ServiceConfiguration(environment: stack.settings.merging(own) { $1 })
+        return stack.settings.merging(own) { $1 }
+    }
+
+    static func withExecutor(_ stack: OrchestratorUnderTest, _ body: () async throws -> Void) async throws {
+        try #require(geteuid() == 0, "This test needs root: it builds real sandboxes with control groups.")
+        let settings = ServiceConfiguration(environment: settings(stack))
         let executor = try await SandboxExecutor(
             SandboxExecutorConfiguration(settings), logger: OrchestratorUnderTest.quiet)
         let services = ServiceGroup(

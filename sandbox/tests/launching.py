@@ -6,6 +6,7 @@ It follows sandbox/README.md and knows nothing else of the launcher.
 import atexit
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -159,6 +160,7 @@ def parse_archive(data):
     return None
 
 
+@functools.cache
 def language(name):
     return json.loads((SANDBOX / f"languages/{name}.json").read_text())
 

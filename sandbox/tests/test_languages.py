@@ -34,6 +34,35 @@ class Languages(unittest.TestCase):
         self.assertIsNone(result.record("started", step="run"))
         self.assertIn(b"nonsense", result.stderr)
 
+    def test_python_without_site_is_as_a_plain_start(self):
+        plain = ["/usr/bin/python3", "-B", "{code}/main.py"]
+        programs = [
+            "print(sorted(globals()), [globals()[n] for n in ('__name__', '__file__', '__spec__', '__package__')])",
+            "import sys; print(sys.argv, sys.path[0], sys.path[-1] in sys.path)",
+            "def f():\n  1/0\nf()",
+            "try:\n  1/0\nexcept Exception as error:\n  raise ValueError('again') from error",
+            "x = (",
+            "exit(3)",
+            "quit()",
+            "raise SystemExit('bye')",
+            "raise KeyboardInterrupt",
+            "print(input())",
+            "import multiprocessing as m\ndef f(x): return x * 2\nif __name__ == '__main__':\n"
+            "  with m.get_context('spawn').Pool(1) as pool: print(pool.map(f, [1, 2]))",
+            "import inspect\ndef f(): pass\nprint(inspect.getsource(f))",
+            "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'exit(4)']).returncode)",
+        ]
+        for code in programs:
+            with groups("site") as made:
+                ours = Sandbox(code=code.encode(), stdin=b"typed", groups=made).run()
+            with groups("site") as made:
+                theirs = Sandbox(code=code.encode(), stdin=b"typed", groups=made, run_command=plain).run()
+            with self.subTest(code=code):
+                self.assertEqual(ours.stdout, theirs.stdout)
+                self.assertEqual(ours.stderr, theirs.stderr)
+                ends = [result.record("exit", step="run") for result in (ours, theirs)]
+                self.assertEqual(*[(end["kind"], end["value"]) for end in ends])
+
     def test_the_files_of_a_language_know_the_keys(self):
         known = {
             "id",
@@ -42,6 +71,7 @@ class Languages(unittest.TestCase):
             "source",
             "compile",
             "run",
+            "test",
             "mounts",
             "mounts_if_present",
             "links",

@@ -31,7 +31,14 @@ struct APIClient: Sendable {
 
     /// - Parameter path: with its query, escaped.
     /// - Throws: `CLIError`: `unreachable` when no answer came, `refused` for a problem document.
-    func get(_ path: String) async throws -> Answer { try await exchange(.GET, path, body: nil, idempotencyKey: nil) }
+    func get(_ path: String) async throws -> Answer {
+        do {
+            return try await exchange(.GET, path, body: nil, idempotencyKey: nil)
+        } catch let error as CLIError where error.code == .unreachable {
+            // The connection may have been one that was just being closed; asking twice changes nothing.
+            return try await exchange(.GET, path, body: nil, idempotencyKey: nil)
+        }
+    }
 
     /// - Parameter isAsynchronous: wants an answer before the work is done.
     func post(

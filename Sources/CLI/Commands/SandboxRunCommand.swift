@@ -29,7 +29,7 @@ struct SandboxRunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What it is written in; told by the file's name otherwise.", valueName: "name"))
     var language: String?
 
-    @Option(help: ArgumentHelp("A folder whose files it finds where it starts.", valueName: "dir"))
+    @Option(help: ArgumentHelp("A folder: what is in it lies where the program starts.", valueName: "dir"))
     var input: String?
 
     @Option(help: ArgumentHelp("How long it may run: 10s, 2m.", valueName: "time")) var timeout: String?
@@ -42,8 +42,13 @@ struct SandboxRunCommand: AsyncParsableCommand {
     @Option(name: .customLong("output"), help: ArgumentHelp("Where to put what is brought back.", valueName: "dir"))
     var folder: String?
 
+    /// No installation allows more.
+    private static let secondsMax = 300
+
     func validate() throws {
-        if let timeout, Spans.seconds(timeout) == nil { throw ValidationError("--timeout must be such as 10s or 2m.") }
+        if let timeout, Spans.seconds(timeout).map({ (1...Self.secondsMax).contains($0) }) != true {
+            throw ValidationError("--timeout must be such as 10s or 2m, and at most \(Self.secondsMax / 60)m.")
+        }
         if let path = artifact.first(where: { !SandboxProgram.isPath($0) }) {
             throw ValidationError("--artifact \(path): must be a path relative to where the program starts.")
         }
@@ -94,6 +99,10 @@ struct SandboxRunCommand: AsyncParsableCommand {
     /// Regular files below the folder, by their paths in it.
     private func inputs() throws -> [SandboxProgram.File] {
         guard let input else { return [] }
+        var isFolder = false
+        guard FileManager.default.fileExists(atPath: input, isDirectory: &isFolder), isFolder else {
+            throw CLIError(.usage, "--input \(input) is no folder.", kept: "Nothing was run.")
+        }
         var files: [SandboxProgram.File] = []
         var left = SandboxProgram.filesBytesMax
         for path in try FileManager.default.subpathsOfDirectory(atPath: input).sorted() {
@@ -125,7 +134,7 @@ struct SandboxRunCommand: AsyncParsableCommand {
     }
 
     private static func explain(_ outcome: SandboxOutcome, on console: Console) {
-        let reached = "Raise it with limits, where the installation allows it."
+        let reached = "POST /sandbox/execute takes higher limits."
         switch outcome.status {
         case .ok, .error: break
         case .signal: console.note("golden: signal \(outcome.signal ?? 0) ended the program")

@@ -86,6 +86,8 @@ final class TaskView: Sendable {
         case .rejected: "rejected"
         case .escalated: "escalated"
         case .reworking: "sent back"
+        case .executionRequested: "in the sandbox"
+        case .executed: "tested"
         case .reviewRequested: "in review"
         case .reviewDecided: "reviewed"
         case .approvalRequested: "asks for approval"
@@ -99,7 +101,8 @@ final class TaskView: Sendable {
         case .completed, .approved: .green
         case .failed, .rejected: .red
         case .retrying, .canceling, .canceled, .escalated, .reworking: .yellow
-        case .created, .dispatched, .stageCompleted, .approvalRequested, .resolved, .reviewRequested, .reviewDecided:
+        case .created, .dispatched, .stageCompleted, .approvalRequested, .resolved, .reviewRequested, .reviewDecided,
+            .executionRequested, .executed:
             .bold
         case .progress: .cyan
         }
@@ -117,10 +120,17 @@ final class TaskView: Sendable {
             if let round = text("round") { parts.append("round \(round)") }
             if let decision = text("decision") { parts.append(decision) }
         }
+        if event.kind == .executed {
+            parts += ["status", "isolation"].compactMap(text)
+            if let cpu = text("cpu_ms") { parts.append("\(cpu) ms of CPU") }
+        }
         parts += ["message", "reason", "code", "stage"].compactMap(text)
         if let role = text("role") { parts.append("for \(role)") }
         if let agent = text("agent") ?? text("author") { parts.append("by \(agent)") }
         if event.kind == .reviewRequested, let session = text("session_id") { parts.append("session \(session)") }
+        if event.kind == .executionRequested, let execution = text("execution_id") {
+            parts.append("execution \(execution)")
+        }
         if event.kind == .dispatched || event.kind == .retrying { parts.append("attempt \(event.attempt)") }
         return Table.printable(parts.joined(separator: " · "))
     }

@@ -16,6 +16,8 @@ package struct SandboxProgram: Sendable, Equatable {
     package static let artifactsMax = 32
     /// The whole as JSON, with files as base64.
     package static let bodyBytesMax = 24 << 20
+    /// How tests end that were not found; as Python's unittest and pytest do it.
+    package static let noTestsCode = 5
 
     /// A file by its relative path.
     package struct File: Sendable, Equatable {
@@ -32,13 +34,15 @@ package struct SandboxProgram: Sendable, Equatable {
     package enum Source: Sendable, Equatable {
         /// One file, under the name the language gives it.
         case code(String)
-        /// Several below `/code`; one of them bears the language's name for the main file.
+        /// Several below `/code`; one of them bears the language's name for the main file, unless they are tested.
         case files([File])
     }
 
     /// A language's id or alias.
     package var language: String
     package var source: Source
+    /// True: not the main file is run but the tests among the files, as the language finds them.
+    package var isTest = false
     /// Files for it to read, below `/box`, where it starts.
     package var inputs: [File]
     package var arguments: [String]
@@ -105,6 +109,7 @@ extension SandboxProgram {
         limits = SandboxLimits()
         if var fields = try body.optionalObject("limits") { limits = try SandboxLimits(from: &fields) }
         artifacts = try body.optionalStrings("artifacts") ?? []
+        isTest = try body.optionalBool("test") ?? false
         try body.refuseUnknown()
         guard arguments.count <= Self.argumentsMax,
             arguments.allSatisfy({ $0.utf8.count <= Self.argumentBytesMax })
@@ -199,6 +204,7 @@ extension SandboxProgram {
         case .code(let code): writer.field("code", code)
         case .files(let files): Self.write(files, as: "files", to: &writer)
         }
+        if isTest { writer.field("test", true) }
         if !inputs.isEmpty { Self.write(inputs, as: "inputs", to: &writer) }
         if !arguments.isEmpty { writer.field("argv", arguments) }
         if !stdin.isEmpty { OutputText.write(stdin, text: "stdin", base64: "stdin_base64", to: &writer) }

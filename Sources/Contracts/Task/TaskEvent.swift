@@ -10,6 +10,8 @@ package struct TaskEvent: Sendable, Equatable {
         case retrying = "task.retrying"
         case stageCompleted = "task.stage_completed"
         case reworking = "task.reworking"
+        case executionRequested = "task.execution_requested"
+        case executed = "task.executed"
         case reviewRequested = "task.review_requested"
         case reviewDecided = "task.review_decided"
         case approvalRequested = "task.approval_requested"
@@ -27,6 +29,7 @@ package struct TaskEvent: Sendable, Equatable {
             switch self {
             case .completed, .failed, .canceled, .rejected: true
             case .created, .dispatched, .progress, .retrying, .stageCompleted, .canceling, .escalated: false
+            case .executionRequested, .executed: false
             case .reworking, .reviewRequested, .reviewDecided, .approvalRequested, .approved, .resolved: false
             }
         }

@@ -152,6 +152,9 @@ package struct TaskRecord: Sendable, Equatable {
     /// Each is a question to the outside. The lease's token is its name: asked again it is the same question, and an
     /// answer to another, or a second answer, changes nothing.
     package enum Wait: Sendable, Equatable {
+        /// The sandbox runs the tests of what was developed, in the execution that the lease's token names; it is asked
+        /// for once the lease's time of dispatch has come.
+        case execution
         /// Peers vote in the review session that the lease's token names.
         case review
         /// A human approves or rejects what was developed.
@@ -161,6 +164,7 @@ package struct TaskRecord: Sendable, Equatable {
 
         package var state: TaskState {
             switch self {
+            case .execution: .testing
             case .review: .reviewing
             case .approval: .awaitingApproval
             case .resolution: .escalated

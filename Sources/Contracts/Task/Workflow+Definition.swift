@@ -41,6 +41,10 @@ extension Stage {
     package static let timeoutDefaultSeconds = 600
     package static let approvalDefaultSeconds = 86_400
     package static let attemptsDefault = 5
+    /// How long a run in the sandbox may be waited for, its place in the queue included.
+    package static let executionSeconds = 1...3600
+    package static let executionDefaultSeconds = 300
+    package static let executionAttemptsDefault = 3
 
     /// - Parameter worker: whose work came before; nil at the first stage, which must be one of work.
     fileprivate init(_ json: JSON, path: String, worker: AgentRole?) throws(JSONError) {
@@ -50,6 +54,9 @@ extension Stage {
         switch word {
         case "work":
             self = try Self.work(name.text, &body)
+        case "execute":
+            guard let worker else { throw body.error("kind", "must be work at the first stage") }
+            self = try Self.execute(name.text, worker, &body)
         case "review":
             guard let worker else { throw body.error("kind", "must be work at the first stage") }
             let terms = try body.reviewTerms(isStrict: true)
@@ -65,7 +72,7 @@ extension Stage {
                 name: name.text, kind: .approve, role: worker,
                 timeout: .seconds(seconds ?? Self.approvalDefaultSeconds), attemptMax: 1, guards: []
             )
-        default: throw body.error("kind", "must be work, review or approve")
+        default: throw body.error("kind", "must be work, execute, review or approve")
         }
         try body.refuseUnknown()
     }
@@ -80,15 +87,32 @@ extension Stage {
         return Stage(
             name: name, kind: .work(state: state), role: try body.name("role"),
             timeout: .seconds(seconds ?? Stage.timeoutDefaultSeconds), attemptMax: attempts ?? Stage.attemptsDefault,
-            guards: try guards(&body)
+            guards: try guards(&body) ?? []
         )
     }
 
-    private static func guards(_ body: inout JSONReader) throws(JSONError) -> [Guard] {
+    /// Work without tests is sent back unless the definition says otherwise.
+    private static func execute(
+        _ name: String, _ worker: AgentRole, _ body: inout JSONReader
+    ) throws(JSONError) -> Stage {
+        let terms = try ExecuteTerms(from: &body)
+        let seconds = try bounded("timeout_seconds", executionSeconds, &body)
+        let attempts = try bounded("max_attempts", TaskSubmission.attemptsRange, &body)
+        return Stage(
+            name: name, kind: .execute(terms), role: worker, timeout: .seconds(seconds ?? executionDefaultSeconds),
+            attemptMax: attempts ?? executionAttemptsDefault,
+            guards: try guards(&body, among: Guard.answeredByExecution) ?? [.hasTests]
+        )
+    }
+
+    private static func guards(
+        _ body: inout JSONReader, among possible: [Guard] = Guard.allCases
+    ) throws(JSONError) -> [Guard]? {
+        guard let words = try body.optionalStrings("guards") else { return nil }
         var guards: [Guard] = []
-        for word in try body.optionalStrings("guards") ?? [] {
-            guard let found = Guard(rawValue: word), !guards.contains(found) else {
-                let known = Guard.allCases.map(\.rawValue).joined(separator: ", ")
+        for word in words {
+            guard let found = Guard(rawValue: word), possible.contains(found), !guards.contains(found) else {
+                let known = possible.map(\.rawValue).joined(separator: ", ")
                 throw body.error("guards", "must each be one of \(known), and stand once")
             }
             guards.append(found)
@@ -113,6 +137,10 @@ extension Stage {
         case .work(let state):
             writer.field("role", role.text)
             writer.field("state", state.rawValue)
+            writer.field("max_attempts", attemptMax)
+            writer.field("guards", guards.map(\.rawValue))
+        case .execute(let terms):
+            terms.write(to: &writer)
             writer.field("max_attempts", attemptMax)
             writer.field("guards", guards.map(\.rawValue))
         case .review(let terms): writer.fields(terms)

@@ -32,11 +32,18 @@ package struct Workflow: Sendable, Equatable {
         ),
         Workflow(name: WorkflowName(literal: "reviewed"), version: 1, stages: [developing, reviewing]),
         Workflow(name: WorkflowName(literal: "gated"), version: 1, stages: [developing, reviewing, signingOff]),
+        Workflow(name: WorkflowName(literal: "code"), version: 1, stages: [developing, testing, reviewing]),
     ]
 
     private static let developing = Stage(
         name: "develop", kind: .work(state: .developing), role: AgentRole(literal: "developer"), timeout: .seconds(600),
         attemptMax: 5, guards: []
+    )
+
+    private static let testing = Stage(
+        name: "test", kind: .execute(ExecuteTerms(language: SandboxProgram.languageDefault)),
+        role: AgentRole(literal: "developer"), timeout: .seconds(Stage.executionDefaultSeconds),
+        attemptMax: Stage.executionAttemptsDefault, guards: [.hasTests]
     )
 
     private static let reviewing = Stage(
@@ -51,6 +58,9 @@ package struct Workflow: Sendable, Equatable {
 
     /// The last stage of work at or before `stage`: where a task goes back to.
     package func workStage(atOrBefore stage: Int) -> Int { stages[...stage].lastIndex { $0.kind.isWork } ?? 0 }
+
+    /// Whether the sandbox has a say in it.
+    package var isTested: Bool { stages.contains { $0.kind.state == .testing } }
 }
 
 /// One step of a workflow.
@@ -60,7 +70,7 @@ package struct Stage: Sendable, Equatable {
     /// Which agents may lease its work; at a stage of another kind, those whose work is judged and who get it back.
     package let role: AgentRole
     /// For one attempt from dispatch to result; for an approval from the question to the answer; for a review from its
-    /// opening to the reviewers' deadline.
+    /// opening to the reviewers' deadline; for a run in the sandbox from the request to the result.
     package let timeout: Duration
     /// How often this stage is tried in all.
     package let attemptMax: Int
@@ -82,6 +92,8 @@ package struct Stage: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         /// An agent that leases `work.<role>`; the task shows `state` meanwhile (`developing` or `deploying`).
         case work(state: TaskState)
+        /// The sandbox, which runs the tests of what was developed.
+        case execute(ExecuteTerms)
         /// Peers who vote on what was developed.
         case review(ReviewTerms)
         /// A human who approves or rejects what was developed.
@@ -91,6 +103,7 @@ package struct Stage: Sendable, Equatable {
         package var state: TaskState {
             switch self {
             case .work(let state): state
+            case .execute: .testing
             case .review: .reviewing
             case .approve: .awaitingApproval
             }
@@ -100,6 +113,7 @@ package struct Stage: Sendable, Equatable {
         package var word: String {
             switch self {
             case .work: "work"
+            case .execute: "execute"
             case .review: "review"
             case .approve: "approve"
             }
@@ -108,13 +122,14 @@ package struct Stage: Sendable, Equatable {
         package var isWork: Bool {
             switch self {
             case .work: true
-            case .review, .approve: false
+            case .execute, .review, .approve: false
             }
         }
     }
 }
 
-/// A check on the work of a stage: it holds when the output says so, `{"checks": {"has_tests": true}}`.
+/// A check on the work of a stage: it holds when the output says so, `{"checks": {"has_tests": true}}`. At a stage of
+/// kind `execute` it holds when the sandbox says so.
 ///
 /// What is missing counts as failed, and each failure has its fixed fix: who gets the work back, and with what plan.
 package enum Guard: String, Sendable, CaseIterable {
@@ -123,6 +138,9 @@ package enum Guard: String, Sendable, CaseIterable {
     case codeQuality = "code_quality"
     case hasDocumentation = "has_documentation"
     case performanceOK = "performance_ok"
+
+    /// Those that a run in the sandbox answers.
+    package static let answeredByExecution: [Guard] = [.hasTests, .performanceOK]
 
     /// The field of an output that holds what it declares about itself.
     package static let outputField = "checks"

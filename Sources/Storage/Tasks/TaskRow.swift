@@ -57,7 +57,8 @@ enum TaskRow {
         guard let state = TaskState(rawValue: text) else { throw unreadable("tasks.state is \(text)") }
         switch state {
         case .queued: return .queued(runAt: try row.timestamp(23))
-        case .developing, .testing, .deploying: return .running(state, try lease(row))
+        case .developing, .deploying: return .running(state, try lease(row))
+        case .testing: return .waiting(.execution, try lease(row))
         case .reviewing: return .waiting(.review, try lease(row))
         case .awaitingApproval: return .waiting(.approval, try lease(row))
         case .escalated: return .waiting(.resolution, try lease(row))

@@ -141,6 +141,15 @@ package struct Explanation: Sendable, Equatable {
         let since = "It waits since \(Timestamp.text(lease.dispatchedAt))"
         let deadline = Timestamp.text(lease.deadline)
         switch wait {
+        case .execution:
+            return Explanation(
+                summary: "The sandbox runs its tests: attempt \(task.stageAttempt).",
+                details: [
+                    "\(since), at most until \(deadline); then another attempt begins, or it fails.",
+                    "Execution \(lease.token); without a sandbox-executor it waits in vain.",
+                ],
+                next: "golden status"
+            )
         case .review: return reviewing(task, since: "\(since), at most until \(deadline)", facts)
         case .approval:
             return Explanation(

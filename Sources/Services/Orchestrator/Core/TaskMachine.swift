@@ -27,6 +27,8 @@ package enum TaskMachine {
         case cancelRequested(reason: String)
         /// The current lease's deadline has passed.
         case deadlinePassed
+        /// The run of the work's tests has ended.
+        case executed(ExecutionReport)
         /// The peers' session has an outcome.
         case reviewDecided(ReviewDecision)
         /// A human answered the question named `question`; whichever is open when nil.
@@ -85,6 +87,10 @@ package enum TaskMachine {
         case hand(WorkItem)
         /// Ask whoever holds the attempt to stop.
         case stop(CancelNotice)
+        /// Ask the sandbox for the execution that the row now waits for, when its time has come.
+        case execute(ExecutionID)
+        /// Nobody waits for the execution any more.
+        case stopExecution(ExecutionID)
         /// Ask the peer hub for the session that the row now waits for.
         case review(ReviewID)
         /// Tell the peer hub that nobody waits for the session any more.
@@ -184,7 +190,7 @@ package enum TaskMachine {
 
         case (.waiting(let wait, let lease), _):
             if let reason = answer(event, wait, lease, now: context.now, &step) { return .unchanged(reason) }
-        case (_, .reviewDecided): return .unchanged(.lost)
+        case (_, .reviewDecided), (_, .executed): return .unchanged(.lost)
         case (_, .approvalGiven), (_, .escalationResolved): return .unchanged(.notApplicable)
         }
         return .changed(step.task, step.effects)
@@ -195,6 +201,17 @@ package enum TaskMachine {
         _ event: Event, _ wait: TaskRecord.Wait, _ lease: TaskRecord.Lease, now: Date, _ step: inout TaskStep
     ) -> Reason? {
         switch (wait, event) {
+        case (.execution, .executed(let report)):
+            guard report.execution.description == lease.token, case .execute(let terms) = step.stage.kind else {
+                return .lost
+            }
+            step.conclude(report, terms)
+        case (.execution, .cancelRequested(let reason)):
+            step.stopExecution()
+            step.end(.canceled(reason: reason))
+        case (.execution, .deadlinePassed):
+            guard lease.deadline <= now else { return .notApplicable }
+            step.giveUpExecution()
         case (.review, .reviewDecided(let decision)):
             guard decision.session.description == lease.token, decision.task == step.task.id else { return .lost }
             step.conclude(decision)
@@ -224,10 +241,8 @@ package enum TaskMachine {
         case (.resolution, .deadlinePassed):
             guard lease.deadline <= now else { return .notApplicable }
             step.expire()
-        case (_, .reported), (_, .buried), (.approval, .reviewDecided), (.resolution, .reviewDecided): return .lost
-        case (_, .dispatched), (.review, .approvalGiven), (.resolution, .approvalGiven), (.review, .escalationResolved),
-            (.approval, .escalationResolved):
-            return .notApplicable
+        case (_, .reported), (_, .buried), (_, .reviewDecided), (_, .executed): return .lost
+        case (_, .dispatched), (_, .approvalGiven), (_, .escalationResolved): return .notApplicable
         }
         return nil
     }

@@ -73,17 +73,9 @@ extension TaskStep {
                     session: decision.session, classification: .skillGap
                 ))
         }
-        if isBudgetUsedUp { return end(budgetExhausted) }
-        task.rework += 1
-        let role = task.author?.role ?? task.role
-        record(.reworking) { [task] in
-            $0.field("round", task.rework)
-            $0.field("rounds_left", Workflow.reworkMax - task.rework)
-            $0.field("reason", summary)
-            $0.field("role", role.text)
-            $0.field("plan", plan)
-        }
-        sendBack(to: context.workflow.workStage(atOrBefore: task.stage), role: role, plan: plan)
+        rework(
+            reason: summary, stage: context.workflow.workStage(atOrBefore: task.stage),
+            role: task.author?.role ?? task.role, plan: plan)
     }
 
     /// The peers did not answer at all: the hub, not they, is what is missing.

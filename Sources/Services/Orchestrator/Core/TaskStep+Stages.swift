@@ -5,6 +5,7 @@ internal import FoundationEssentials
 extension TaskStep {
     /// The work of a stage is done; it counts when its guards hold.
     mutating func completeStage(_ output: JSON) {
+        let output = withoutClaims(output)
         let failed = stage.guards.filter { !$0.holds(in: output) }
         task.author = task.agent.map {
             TaskRecord.Author(agent: $0, role: task.role, attempt: task.attempt, promptVersion: task.promptVersion)
@@ -18,16 +19,21 @@ extension TaskStep {
             let reason = "After \(task.rework) rounds of rework this still fails: \(names)."
             return escalate(EscalationCause(.guardFailure, reason: reason, failedGuard: first))
         }
+        rework(reason: "Guards that do not hold: \(names).", stage: task.stage, role: first.fixer, plan: plan)
+    }
+
+    /// One more round, unless the budget is used up.
+    mutating func rework(reason: String, stage: Int, role: AgentRole, plan: JSON) {
         if isBudgetUsedUp { return end(budgetExhausted) }
         task.rework += 1
         record(.reworking) { [task] in
             $0.field("round", task.rework)
             $0.field("rounds_left", Workflow.reworkMax - task.rework)
-            $0.field("reason", "Guards that do not hold: \(names).")
-            $0.field("role", first.fixer.text)
+            $0.field("reason", reason)
+            $0.field("role", role.text)
             $0.field("plan", plan)
         }
-        sendBack(to: task.stage, role: first.fixer, plan: plan)
+        sendBack(to: stage, role: role, plan: plan)
     }
 
     /// The fixed fixes of failed guards, in their order.
@@ -36,15 +42,15 @@ extension TaskStep {
             writer.field(
                 "fixes",
                 array: { writer in
-                    for failed in failed {
-                        writer.element(object: {
-                            $0.field("guard", failed.rawValue)
-                            $0.field("role", failed.fixer.text)
-                            $0.field("fix", failed.fix)
-                        })
-                    }
+                    for failed in failed { writer.element(object: { fix(of: failed, &$0) }) }
                 })
         }
+    }
+
+    static func fix(of failed: Guard, _ writer: inout JSONWriter) {
+        writer.field("guard", failed.rawValue)
+        writer.field("role", failed.fixer.text)
+        writer.field("fix", failed.fix)
     }
 
     /// On to the next stage, or the end.
@@ -69,6 +75,7 @@ extension TaskStep {
             task.promptVersion = nil
             task.role = next.role
             queue(at: context.now)
+        case .execute: askForExecution()
         case .review: askForReview()
         case .approve: askForApproval()
         }
@@ -162,6 +169,9 @@ extension TaskStep {
         case .work:
             task.overrides.timeoutSeconds = min(seconds, Stage.workSeconds.upperBound)
             sendBack(to: work, role: task.role, plan: plan)
+        case .execute:
+            task.stageAttempt = 0
+            askForExecution(seconds: min(seconds, Stage.executionSeconds.upperBound))
         case .review: askForReview(seconds: min(seconds, ReviewRequest.secondsRange.upperBound))
         case .approve: askForApproval(seconds: seconds)
         }

@@ -112,7 +112,7 @@ struct TaskStep {
     }
 
     /// Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter).
-    private func backoff() -> TimeInterval {
+    func backoff() -> TimeInterval {
         let doublings = min(task.stageAttempt - 1, 30)
         let ceiling = min(TaskMachine.backoffBase * Double(1 << doublings), TaskMachine.backoffCap)
         return ceiling * context.jitter

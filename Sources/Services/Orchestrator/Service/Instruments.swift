@@ -50,7 +50,7 @@ struct Instruments: Sendable {
             case .retrying: retried.add()
             case .dispatched, .progress, .stageCompleted, .canceling: break
             case .reworking, .approvalRequested, .approved, .escalated, .resolved: break
-            case .reviewRequested, .reviewDecided: break
+            case .reviewRequested, .reviewDecided, .executionRequested, .executed: break
             }
         }
         for change in changes {

@@ -128,6 +128,7 @@ struct Stores: Sendable {
     let escalations: EscalationStore
     let deadLetters: DeadLetterStore
     let sandbox: SandboxStore
+    let taskExecutions: TaskExecutionStore
 
     init(_ configuration: OrchestratorConfiguration, registry: MetricsRegistry, logger: Logger) {
         let durations = registry.histogram(
@@ -151,6 +152,7 @@ struct Stores: Sendable {
         escalations = EscalationStore(pool: pool)
         deadLetters = DeadLetterStore(pool: pool)
         sandbox = SandboxStore(pool: pool)
+        taskExecutions = TaskExecutionStore(pool: pool)
     }
 
     /// Writes what was submitted, then closes the connections.
@@ -187,6 +189,7 @@ struct Work: Sendable {
         let agents = AgentDirectory(bus: bus, logger: logger)
         let requester = ReviewRequester(
             bus: bus, store: stores.taskReviews, agents: agents, decider: decider, logger: logger)
+        let tester = ExecutionRequester(bus: bus, stores: stores, decider: decider, logger: logger)
         let census = ReplicaCensus(bus: bus, logger: logger)
         self.census = census
         let rateLimits = try RateLimits(configuration.rateLimits, redis: redis, census: census, logger: logger)
@@ -198,20 +201,21 @@ struct Work: Sendable {
         let recent = RecentTasks()
         let dispatcher = Dispatcher(
             limits: limits, tasks: stores.tasks, counts: stores.records, decider: decider, publisher: publisher,
-            reviews: requester, hub: hub, bus: bus, agents: agents, instruments: instruments, tokens: tokens,
-            recent: recent, labelLimits: { rateLimits.table.labelLimits }, logger: logger
+            reviews: requester, executions: tester, hub: hub, bus: bus, agents: agents, instruments: instruments,
+            tokens: tokens, recent: recent, labelLimits: { rateLimits.table.labelLimits }, logger: logger
         )
         let reports = ReportApplier(
             bus: bus, tasks: stores.tasks, recent: recent, decider: decider, dispatcher: dispatcher,
-            instruments: instruments, logger: logger
-        )
+            instruments: instruments, logger: logger)
         let decisions = DecisionApplier(
             bus: bus, reviews: stores.taskReviews, tasks: stores.tasks, decider: decider, dispatcher: dispatcher,
-            instruments: instruments
-        )
+            instruments: instruments)
+        let results = ExecutionApplier(
+            bus: bus, stores: stores, requester: tester, decider: decider, dispatcher: dispatcher,
+            instruments: instruments, logger: logger)
         let leadership = Self.leadership(
             configuration, stores, bus, registry, agents, decider, dispatcher, publisher, instruments, requester,
-            decisions, logger: logger
+            decisions, results, logger: logger
         )
         let judge = TaskJudge(tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments)
         workflows = WorkflowAPI(store: stores.workflows, catalogue: decider.workflows)
@@ -230,7 +234,7 @@ struct Work: Sendable {
             + [Running("clock", run: decider.clock.run)]
             + [
                 ResolutionApplier(bus: bus, escalations: stores.escalations, judge: judge, logger: logger),
-                leadership, tokens,
+                tester, results, leadership, tokens,
             ] + rateLimits.services(store: stores.rateLimits, bus: bus, logger: logger)
             + Self.gauges(stores, bus: bus, registry: registry, logger: logger)
     }
@@ -238,7 +242,8 @@ struct Work: Sendable {
     private static func leadership(
         _ configuration: OrchestratorConfiguration, _ stores: Stores, _ bus: MessageBus, _ registry: MetricsRegistry,
         _ agents: AgentDirectory, _ decider: Decider, _ dispatcher: Dispatcher, _ publisher: EffectPublisher,
-        _ instruments: Instruments, _ requester: ReviewRequester, _ decisions: DecisionApplier, logger: Logger
+        _ instruments: Instruments, _ requester: ReviewRequester, _ decisions: DecisionApplier,
+        _ results: ExecutionApplier, logger: Logger
     ) -> Leadership {
         Leadership(
             election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
@@ -256,6 +261,8 @@ struct Work: Sendable {
             buried: BuriedMessages(
                 tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
                 instruments: instruments, logger: logger),
+            executions: ExecutionRecovery(
+                bus: bus, executions: stores.taskExecutions, applier: results, logger: logger),
             logger: logger
         )
     }

@@ -21,6 +21,8 @@ package struct Language: Sendable, Equatable {
     package let source: String
     package let compile: [String]
     package let run: [String]
+    /// Finds and runs the tests among the files; ends with 5 when there are none. Nil: it has no such command.
+    package let test: [String]?
     /// Shown read-only under the same path.
     package let mounts: [String]
     /// Shown where the host has them.
@@ -43,6 +45,7 @@ package struct Language: Sendable, Equatable {
         source = try file.string("source")
         compile = try Self.command("compile", &file) ?? []
         run = try Self.command("run", &file) ?? []
+        test = try Self.command("test", &file)
         mounts = try file.optionalStrings("mounts") ?? []
         mountsIfPresent = try file.optionalStrings("mounts_if_present") ?? []
         links = try Self.links(&file)

@@ -67,6 +67,9 @@ package struct ProgramRules: Sendable {
             let known = languages.languages.map(\.id).joined(separator: ", ")
             throw Refusal(message: "There is no language \(program.language) here; there are \(known).")
         }
+        if program.isTest, language.test == nil {
+            throw Refusal(message: "\(language.id) has no command that finds tests; run them as a program.")
+        }
         let ceiling = ceilings[tenant] ?? ceiling
         if let (name, most) = program.limits.above(ceiling).first {
             throw Refusal(message: "limits.\(name) must not be above \(most) here.")
@@ -97,7 +100,7 @@ package struct ProgramRules: Sendable {
         switch program.source {
         case .code(let code): sources = [SandboxProgram.File(path: language.source, content: Array(code.utf8))]
         case .files(let files):
-            guard files.contains(where: { $0.path == language.source }) else {
+            guard program.isTest || files.contains(where: { $0.path == language.source }) else {
                 throw Refusal(message: "files must hold \(language.source), which \(language.id) runs.")
             }
             sources = files
@@ -126,11 +129,18 @@ package struct RunPlan: Sendable, Equatable {
     /// Output beyond this, both streams together, ends the run.
     package static let outputBytesHard = 8 << 20
 
+    /// What is started, with the request's own arguments.
+    package var command: [String] {
+        (program.isTest ? language.test ?? language.run : language.run) + program.arguments
+    }
+
     package var wall: Duration { .milliseconds(limits.wallMilliseconds ?? 10_000) }
 
     /// A warm interpreter was started before the request: what it would have to know at its start needs a cold one.
     package var canBeWarm: Bool {
-        guard language.warm != nil, language.compile.isEmpty, program.artifacts.isEmpty else { return false }
+        guard language.warm != nil, language.compile.isEmpty, program.artifacts.isEmpty, !program.isTest else {
+            return false
+        }
         var limits = program.limits
         limits.outputBytes = nil
         if let wall = limits.wallMilliseconds, wall <= ProgramRules.limitsDefault.wallMilliseconds ?? 0 {

@@ -74,14 +74,6 @@ package enum TierChoice: Sendable, Equatable {
         case .gvisor: 2
         }
     }
-
-    /// What each tier promises: shown in documents and in `/health`.
-    package static func promises(_ tier: SandboxTier) -> [Layer] {
-        switch tier {
-        case .namespaces, .gvisor: Layer.allCases
-        case .restricted: [.slotUID, .seccomp, .landlock, .noCapabilities, .noNewPrivileges, .network, .timeLimit]
-        }
-    }
 }
 
 /// One thing that contains programs, checked at start by running one and looking at it from outside.

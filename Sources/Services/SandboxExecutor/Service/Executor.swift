@@ -14,6 +14,8 @@ internal import Storage
 /// waits again. What a lost claim produced counts for nothing.
 final class Executor: Service {
     static let pollInterval: Duration = .seconds(1)
+    /// What a killed executor left is removed by those that live, so often.
+    static let sweepInterval: Duration = .seconds(30)
     static let renewInterval: Duration = .seconds(4)
     /// How long runs may go on when the executor is told to stop; then they are given back.
     static let drainMax: Duration = .seconds(15)
@@ -89,6 +91,7 @@ final class Executor: Service {
                     group.addTask { try await self.obey() }
                     group.addTask { try await self.dispatch() }
                     group.addTask { try await self.engine.warm.run(self.engine) }
+                    group.addTask { try await self.sweepRegularly() }
                     try await group.next()
                     group.cancelAll()
                 }
@@ -115,6 +118,13 @@ final class Executor: Service {
                 logger.warning("waiting runs could not be looked for", metadata: ["error": "\(error)"])
             }
             try await Task.sleep(for: Self.pollInterval, tolerance: .milliseconds(100))
+        }
+    }
+
+    private func sweepRegularly() async throws {
+        while true {
+            try await Task.sleep(for: Self.sweepInterval, tolerance: .seconds(1))
+            await engine.sweep()
         }
     }
 

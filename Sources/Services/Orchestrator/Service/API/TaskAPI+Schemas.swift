@@ -6,7 +6,8 @@ extension TaskAPI {
     static let submission = Schema.object([
         .optional("name", .nullable(.text(min: 1, max: 120, pattern: "^[A-Za-z0-9 ._/:-]+$")), "A label for people."),
         .optional(
-            "workflow", .nullable(.name), "`single` when absent, `reviewed`, `gated`, or one of the tenant's own."),
+            "workflow", .nullable(.name),
+            "`single` when absent, `reviewed`, `gated`, `code`, or a tenant's own."),
         .optional("project", .nullable(.name), "`default` when absent."),
         .optional("role", .nullable(.name), "Which agents do the first stage; the workflow says when absent."),
         .optional("priority", .nullable(.integer(TaskSubmission.priorityRange)), "9 goes first among one's own; 5."),
@@ -48,6 +49,7 @@ extension TaskAPI {
         .required("rework", .integer(0...Workflow.reworkMax), "How often its work was sent back by itself."),
         .optional("plan", .anything, "What the next attempts are asked to do about the ones before."),
         .optional("review_round", .integer(), "The number of its last review."),
+        .optional("execution_id", .uuid, "While the sandbox runs its tests."),
         .optional("review_session_id", .uuid, "While its peers review it: their session."),
         .optional("approval_id", .uuid, "While it waits for approval: the question that is open."),
         .optional("escalation_id", .uuid, "While it is escalated."),

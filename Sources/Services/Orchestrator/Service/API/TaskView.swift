@@ -74,6 +74,7 @@ enum TaskView {
         case .waiting(let wait, let lease):
             writer.field("deadline", Timestamp.text(lease.deadline))
             switch wait {
+            case .execution: writer.field("execution_id", lease.token)
             case .review: writer.field("review_session_id", lease.token)
             case .approval: writer.field("approval_id", lease.token)
             case .resolution: writer.field("escalation_id", lease.token)

@@ -31,6 +31,7 @@ final class Dispatcher: Sendable {
     private let decider: Decider
     private let publisher: EffectPublisher
     private let reviews: ReviewRequester
+    private let executions: ExecutionRequester
     private let hub: EventHub
     private let bus: MessageBus
     private let agents: AgentDirectory
@@ -43,8 +44,8 @@ final class Dispatcher: Sendable {
     /// - Parameter labelLimits: those in force, asked for at every decision.
     init(
         limits: DispatchBook.Limits, tasks: TaskStore, counts: ReconciliationStore, decider: Decider,
-        publisher: EffectPublisher, reviews: ReviewRequester, hub: EventHub, bus: MessageBus, agents: AgentDirectory,
-        instruments: Instruments, tokens: TokenSettler, recent: RecentTasks,
+        publisher: EffectPublisher, reviews: ReviewRequester, executions: ExecutionRequester, hub: EventHub,
+        bus: MessageBus, agents: AgentDirectory, instruments: Instruments, tokens: TokenSettler, recent: RecentTasks,
         labelLimits: @escaping @Sendable () -> LabelLimits, logger: Logger
     ) {
         self.tasks = tasks
@@ -52,6 +53,7 @@ final class Dispatcher: Sendable {
         self.decider = decider
         self.publisher = publisher
         self.reviews = reviews
+        self.executions = executions
         self.hub = hub
         self.bus = bus
         self.agents = agents
@@ -89,6 +91,7 @@ final class Dispatcher: Sendable {
         hub.announce(outcome.events)
         publisher.stop(outcome.notices)
         reviews.request(outcome.reviews)
+        executions.carryOut(asked: outcome.executions, stopped: outcome.stoppedExecutions)
         tokens.settle(outcome.changes)
         guard !outcome.queued.isEmpty || !outcome.freed.isEmpty else { return }
         let hint = DispatchHint(queued: counted ? [:] : outcome.queued, freed: outcome.freed)

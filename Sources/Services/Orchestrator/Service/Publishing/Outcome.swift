@@ -10,6 +10,10 @@ struct Outcome: Sendable {
     private(set) var notices: [CancelNotice] = []
     /// Tasks that now wait for their peers.
     private(set) var reviews: [TaskID] = []
+    /// Tasks that now wait for the sandbox.
+    private(set) var executions: [TaskID] = []
+    /// Runs that nobody waits for any more.
+    private(set) var stoppedExecutions: [TaskExecution] = []
     private(set) var queued: [DispatchHint.Count: Int] = [:]
     private(set) var freed: [DispatchHint.Count: Int] = [:]
     /// Tasks that were left as they are, because this replica has not met their workflows yet.
@@ -29,6 +33,8 @@ struct Outcome: Sendable {
             case .record(let event): events.append(event)
             case .hand(let item): outbox.append(OutboxMessage(item, traceparent: task.traceparent))
             case .stop(let notice): notices.append(notice)
+            case .execute: executions.append(task.id)
+            case .stopExecution(let id): stoppedExecutions.append(TaskExecution(id: id, tenant: task.tenant))
             case .review: reviews.append(task.id)
             case .closeReview(let closing): outbox.append(OutboxMessage(closing, traceparent: task.traceparent))
             case .keep(let review): judged.append(review)

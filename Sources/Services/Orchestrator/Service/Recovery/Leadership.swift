@@ -17,6 +17,7 @@ struct Leadership: Service {
     let lostWork: LostWork
     let reviews: ReviewRecovery
     let buried: BuriedMessages
+    let executions: ExecutionRecovery
     let logger: Logger
 
     func run() async throws {
@@ -44,6 +45,7 @@ struct Leadership: Service {
             group.addTask { try await lostWork.run() }
             group.addTask { try await reviews.run() }
             group.addTask { try await buried.run() }
+            group.addTask { try await executions.run() }
             // The first to fail ends this term; the next election starts all of it anew.
             try await group.next()
             group.cancelAll()

@@ -1,5 +1,6 @@
 internal import Contracts
 internal import Crypto
+internal import DriverThreads
 internal import FoundationEssentials
 internal import Logging
 internal import Processes
@@ -146,7 +147,7 @@ final class Engine: Sendable {
     private func spec(_ plan: RunPlan, uid: Int, group: CgroupRun?, folder: String?, isWarm: Bool) -> LaunchSpec {
         let (language, limits) = (plan.language, plan.limits)
         let isRestricted = inner == .restricted
-        let run = isWarm ? language.warm?.run ?? language.run : language.run + plan.program.arguments
+        let run = isWarm ? language.warm?.run ?? language.run : plan.command
         let slotUID = isRestricted && KernelFiles.effectiveUser != 0 ? Int(KernelFiles.effectiveUser) : uid
         var spec = LaunchSpec(
             slotUID: slotUID, seccomp: files.policy(isRestricted ? "restricted" : language.seccomp), run: run)
@@ -171,7 +172,7 @@ final class Engine: Sendable {
             // Without a group to count pages, address space is all there is to bound, and interpreters reserve a lot.
             spec.sizes.addressSpace = limits.memoryBytes.map { max($0 * 4, 1 << 30) }
         }
-        spec.compile = isWarm ? [] : language.compile
+        spec.compile = isWarm || plan.program.isTest ? [] : language.compile
         spec.artifacts = plan.program.artifacts
         spec.isWarm = isWarm
         return spec
@@ -217,6 +218,17 @@ final class Engine: Sendable {
     }
 
     private static func hash(_ bytes: [UInt8]) -> String { Hexadecimal.text(bytes: SHA256.hash(data: bytes)) }
+
+    /// Removes what executors left that are no more, on a thread of its own: it waits for the kernel.
+    func sweep() async {
+        guard let cgroups else { return }
+        await withCheckedContinuation { continuation in
+            startThread(name: "sandbox-sweep") {
+                cgroups.sweep()
+                continuation.resume()
+            }
+        }
+    }
 
     func shutdown() async {
         await warm.empty()

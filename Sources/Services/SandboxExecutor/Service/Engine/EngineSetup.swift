@@ -89,6 +89,11 @@ package struct EngineSetup: Sendable, CustomStringConvertible {
             writer.field("serving", isServing)
             writer.field(ifPresent: "tier", engine?.tier.rawValue)
             writer.field("minimum", minimum.rawValue)
+            if let engine {
+                let tier = engine.files.tiers[engine.tier]
+                writer.field("promises", tier.promises)
+                writer.field("does_not_promise", tier.exceptions)
+            }
             writer.field("reasons", reasons)
             if let report {
                 writer.field("cgroup", report.cgroup)

@@ -9,6 +9,7 @@ struct SandboxFiles: Sendable {
     let unavailable: [String: String]
     /// By file name.
     let preludes: [String: [UInt8]]
+    let tiers: TierBook
     /// What is mounted besides a language's own.
     let rootMounts: [LaunchSpec.Mount]
     private let folder: String
@@ -21,6 +22,9 @@ struct SandboxFiles: Sendable {
 
     init(folder: String) throws(SandboxError) {
         self.folder = folder
+        do { tiers = try TierBook(json: JSON(parsing: try KernelFiles.read("\(folder)/tiers.json").utf8)) } catch {
+            throw SandboxError(.badFiles, "\(folder)/tiers.json cannot be read.", underlying: error)
+        }
         let names = KernelFiles.list("\(folder)/languages").filter { $0.hasSuffix(".json") }
         guard !names.isEmpty else {
             throw SandboxError(.badFiles, "\(folder)/languages holds no language; set GOLDEN_SANDBOX_FOLDER.")

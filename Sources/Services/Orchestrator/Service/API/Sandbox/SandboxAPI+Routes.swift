@@ -34,7 +34,7 @@ extension SandboxAPI {
         .optional("base64", .nullable(.text()), "In place of content."),
     ])
 
-    private static let limits = Schema.object(
+    static let limits = Schema.object(
         SandboxLimits.fields.map { .optional($0.name, .nullable(.integer($0.range))) })
 
     private static let program: [Schema.Field] = [
@@ -43,6 +43,10 @@ extension SandboxAPI {
         .optional(
             "files", .nullable(.array(of: file, max: SandboxProgram.filesMax)),
             "The program's files below /code; one bears the language's name for the main file, such as main.py."),
+        .optional(
+            "test", .nullable(.boolean),
+            "Instead of the main file the tests among the files are run, as the language finds them; code 5 when there "
+                + "are none."),
         .optional(
             "inputs", .nullable(.array(of: file, max: SandboxProgram.filesMax)), "Files below /box, where it starts."),
         .optional("argv", .nullable(.array(of: .text(), max: SandboxProgram.argumentsMax))),

@@ -31,14 +31,16 @@ extension WorkflowAPI {
     private static let stage = Schema.object([
         .required("name", .name, "Unique within the workflow."),
         .required(
-            "kind", .choice(["work", "review", "approve"]),
-            "An agent works, peers vote on what was made, or a human approves or rejects it."
+            "kind", .choice(["work", "execute", "review", "approve"]),
+            "An agent works, the sandbox runs the tests of what was made, peers vote on it, or a human approves it."
         ),
         .optional("role", .nullable(.name), "Of work, and required there: which agents do it."),
         .optional("state", .nullable(.choice(["developing", "deploying"])), "Of work: what the task shows meanwhile."),
         .optional(
             "timeout_seconds", .nullable(.integer(Stage.approvalSeconds)),
-            "Of work for one attempt, up to a day, \(Stage.timeoutDefaultSeconds) when absent; of a review until the "
+            "Of work for one attempt, up to a day, \(Stage.timeoutDefaultSeconds) when absent; of a run in the sandbox "
+                + "until its result, up to an hour, \(Stage.executionDefaultSeconds) when absent; of a review until "
+                + "the "
                 + "votes' deadline, up to a day, \(ReviewRequest.secondsDefault) when absent; of an approval until it "
                 + "is escalated, \(Stage.approvalDefaultSeconds) when absent."
         ),
@@ -52,11 +54,19 @@ extension WorkflowAPI {
         ),
         .optional(
             "max_attempts", .nullable(.integer(TaskSubmission.attemptsRange)),
-            "Of work; \(Stage.attemptsDefault) when absent."
+            "Of work, \(Stage.attemptsDefault) when absent; of a run in the sandbox, "
+                + "\(Stage.executionAttemptsDefault)."
+        ),
+        .optional("language", .nullable(.name), "Of a run in the sandbox: whose tests to find; `python` when absent."),
+        .optional("limits", .nullable(SandboxAPI.limits), "Of a run in the sandbox; see `POST /sandbox/execute`."),
+        .optional(
+            "cpu_ms_max", .nullable(.integer(ExecuteTerms.cpuMillisecondsRange)),
+            "Of a run in the sandbox: the CPU time with which `performance_ok` holds."
         ),
         .optional(
             "guards", .nullable(.array(of: .choice(Guard.allCases.map(\.rawValue)), max: Guard.allCases.count)),
-            "Of work: what its output must declare under `checks`, or it is sent back."
+            "Of work: what its output must declare under `checks`, or it is sent back. Of a run in the sandbox: "
+                + "`has_tests` (which is meant when absent) and `performance_ok`."
         ),
     ])
 

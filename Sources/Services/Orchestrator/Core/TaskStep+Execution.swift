@@ -1,0 +1,139 @@
+internal import Contracts
+internal import FoundationEssentials
+
+/// What becomes of work whose tests the sandbox runs.
+extension TaskStep {
+    /// - Parameters:
+    ///   - wait: nobody is asked before, because something failed that needs time.
+    ///   - seconds: for the result, instead of the stage's.
+    mutating func askForExecution(after wait: TimeInterval = 0, seconds: Int? = nil) {
+        task.attempt += 1
+        task.stageAttempt += 1
+        let execution = ExecutionID(TaskID(at: context.now, random: context.random).uuid)
+        let seconds = seconds ?? Int(stage.timeout.components.seconds)
+        let start = context.now.addingTimeInterval(wait)
+        let deadline = start.addingTimeInterval(TimeInterval(seconds))
+        task.phase = .waiting(
+            .execution, TaskRecord.Lease(token: execution.description, dispatchedAt: start, deadline: deadline))
+        record(.executionRequested) { [task, stage] in
+            $0.field("stage", stage.name)
+            $0.field("execution_id", execution.description)
+            $0.field("try", task.stageAttempt)
+            $0.field("deadline", Timestamp.text(deadline))
+        }
+        effects.append(.execute(execution))
+    }
+
+    /// How the run ended: on, back to whoever can mend it, or once more.
+    mutating func conclude(_ report: ExecutionReport, _ terms: ExecuteTerms) {
+        let verdict = ExecutionVerdict(report.outcome, terms, guards: stage.guards)
+        record(.executed) { [stage] in
+            $0.field("stage", stage.name)
+            $0.field("execution_id", report.execution.description)
+            $0.field("status", report.outcome.status.rawValue)
+            $0.field("passed", verdict == .passed)
+            $0.field(ifPresent: "exit_code", report.outcome.exitCode)
+            $0.field("cpu_ms", report.outcome.usage.cpuMicroseconds / 1000)
+            $0.field("wall_ms", report.outcome.usage.wallMicroseconds / 1000)
+            $0.field(ifPresent: "isolation", report.outcome.isolation?.tier.rawValue)
+            if let line = Self.lastLine(report.outcome) { $0.field("message", line) }
+        }
+        switch verdict {
+        case .passed: advance(withExecution(report))
+        case .lacking(let failed, let why): sendBack(report, why, lacking: failed)
+        case .failed(let why): sendBack(report, why, lacking: nil)
+        case .void(let code, let message): executeAgain(code: code, message: message)
+        }
+    }
+
+    /// No result came in time: whoever may still run it is stopped, and another try begins.
+    mutating func giveUpExecution() {
+        stopExecution()
+        executeAgain(
+            code: "deadline_exceeded",
+            message: "The sandbox did not say in time how the tests ended; is a sandbox-executor running?")
+    }
+
+    mutating func stopExecution() {
+        if let execution = task.lease.flatMap({ ExecutionID($0.token) }) { effects.append(.stopExecution(execution)) }
+    }
+
+    private mutating func executeAgain(code: String, message: String) {
+        guard task.stageAttempt < stage.attemptMax else {
+            let message = "\(message) (after \(task.stageAttempt) attempts)"
+            guard context.workflow.escalatesOnFailure else { return end(.failed(code: code, message: message)) }
+            return escalate(EscalationCause(.failure, reason: "\(code): \(message)"))
+        }
+        let wait = backoff()
+        let runAt = context.now.addingTimeInterval(wait)
+        record(.retrying) { [task, stage] in
+            $0.field("code", code)
+            $0.field("message", message)
+            $0.field("next_attempt_at", Timestamp.text(runAt))
+            $0.field("attempts_left", stage.attemptMax - task.stageAttempt)
+        }
+        askForExecution(after: wait)
+    }
+
+    private mutating func sendBack(_ report: ExecutionReport, _ why: String, lacking failed: Guard?) {
+        let plan = Self.plan(report, why, lacking: failed)
+        guard task.rework < Workflow.reworkMax else {
+            task.plan = plan
+            let reason = "After \(task.rework) rounds of rework it still fails in the sandbox: \(why)"
+            return escalate(
+                failed.map { EscalationCause(.guardFailure, reason: reason, failedGuard: $0) }
+                    ?? EscalationCause(.failure, reason: "tests_failed: \(reason)"))
+        }
+        rework(
+            reason: why, stage: context.workflow.workStage(atOrBefore: task.stage),
+            role: failed?.fixer ?? task.author?.role ?? task.role, plan: plan)
+    }
+
+    private static func plan(_ report: ExecutionReport, _ why: String, lacking failed: Guard?) -> JSON {
+        JSONWriter.object { writer in
+            writer.field(
+                "execution",
+                object: {
+                    $0.field("why", why)
+                    ExecutionSummary.write(report, to: &$0)
+                })
+            if let failed {
+                writer.field("fixes", array: { writer in writer.element(object: { Self.fix(of: failed, &$0) }) })
+            }
+        }
+    }
+
+    // MARK: The work and what the sandbox said of it
+
+    /// The artifact with the run beside it, under the stage's name, for those who judge it.
+    private func withExecution(_ report: ExecutionReport) -> JSON {
+        let fields = report.artifact.fields ?? []
+        let said = fields.first { $0.name == ExecuteTerms.artifactField }?.value.fields ?? []
+        return JSONWriter.object { writer in
+            for field in fields where field.name != ExecuteTerms.artifactField { writer.field(field.name, field.value) }
+            writer.field(
+                ExecuteTerms.artifactField,
+                object: { writer in
+                    for field in said where field.name != stage.name { writer.field(field.name, field.value) }
+                    writer.field(stage.name, object: { ExecutionSummary.write(report, to: &$0) })
+                })
+        }
+    }
+
+    /// The output without what only the sandbox may say, where it has a say.
+    func withoutClaims(_ output: JSON) -> JSON {
+        guard context.workflow.isTested, let fields = output.fields,
+            fields.contains(where: { $0.name == ExecuteTerms.artifactField })
+        else { return output }
+        return JSONWriter.object { writer in
+            for field in fields where field.name != ExecuteTerms.artifactField { writer.field(field.name, field.value) }
+        }
+    }
+
+    /// What people are shown of the output in one line.
+    private static func lastLine(_ outcome: SandboxOutcome) -> String? {
+        if let failure = outcome.failure { return failure.message }
+        let texts = [outcome.stderr, outcome.stdout].map { ExecutionSummary.end(of: $0, bytesMax: 400) }
+        return texts.lazy.compactMap { $0.split(separator: "\n").last { !$0.isEmpty } }.first.map(String.init)
+    }
+}

@@ -1,0 +1,137 @@
+import Contracts
+import FoundationEssentials
+import OrchestratorCore
+import Testing
+
+/// Work whose tests the sandbox runs.
+@Suite struct `Task executions` {
+    private static func decide(
+        _ task: TaskRecord, _ outcome: SandboxOutcome, at seconds: Double = 1, execution: ExecutionID? = nil,
+        _ stages: [Stage] = Tested.stages
+    ) -> TaskMachine.Decision {
+        TaskMachine.decide(
+            task, .executed(Tested.report(outcome, execution)), context: Tested.context(seconds, stages))
+    }
+
+    @Test func `done work goes to the sandbox, without what its agent claims of it`() throws {
+        let decision = TaskMachine.decide(runningTask(), report(Tested.done), context: Tested.context())
+        let task = try #require(decision.task)
+        #expect(task.state == .testing && task.stageAttempt == 1)
+        #expect(decision.effects == ["task.stage_completed", "free", "task.execution_requested", "execute"])
+        #expect(task.draft == .new(try JSON(parsing: #"{"files":{"a.py":"x = 1\n"}}"#.utf8)))
+        let request = try #require(
+            try ExecutionPlan.request(of: task, artifact: Tested.artifact, workflow: Tested.context().workflow))
+        #expect(request.execution == Tested.execution() && request.task == task.id && request.caller == "stage:test")
+        #expect(request.program?.isTest == true && request.program?.language == "python")
+        #expect(request.program?.source == .files([.init(path: "a.py", content: Array("x = 1\n".utf8))]))
+    }
+
+    @Test func `what passed goes on, with the sandbox's words beside it`() throws {
+        let decision = Self.decide(Tested.waiting, Tested.ok)
+        #expect(decision.effects == ["task.executed", "task.stage_completed", "task.review_requested", "review"])
+        let task = try #require(decision.task)
+        guard case .new(let draft) = task.draft else {
+            Issue.record("the draft is stored with the run")
+            return
+        }
+        let said = draft.fields?.first { $0.name == "sandbox" }?.value
+        #expect(said?.fields?.map(\.name) == ["other", "test"])
+        #expect(said?.text.contains(#""status":"ok""#) == true && said?.text.contains("Ran 2 tests") == true)
+        #expect(draft.fields?.first?.name == "files")
+    }
+
+    /// An outcome, and to whom the work goes back.
+    static let refusals: [(String, SandboxOutcome, String)] = [
+        ("tests fail", Tested.failing, "developer"), ("no tests", Tested.untested, "tester"),
+        ("too slow", Tested.outcome(.ok, code: 0, cpuMilliseconds: 501), "developer"),
+        ("endless", Tested.outcome(.timeout), "developer"), ("greedy", Tested.outcome(.memoryLimit), "developer"),
+        ("crashed", Tested.outcome(.signal) { $0.signal = 11 }, "developer"),
+        ("nothing to run", .failed(SandboxOutcome.Failure.invalidRequest, "It has no files."), "developer"),
+    ]
+
+    @Test(arguments: refusals.indices)
+    func `what did not pass goes back with what the sandbox saw`(index: Int) throws {
+        let (name, outcome, role) = Self.refusals[index]
+        let decision = Self.decide(Tested.waiting, outcome)
+        let task = try #require(decision.task)
+        #expect(decision.effects == ["task.executed", "task.reworking", "queue"], "\(name)")
+        #expect(task.state == .queued && task.stage == 0 && task.rework == 1 && task.role.text == role, "\(name)")
+        #expect(task.plan?.text.contains(#""execution_id""#) == true, "\(name)")
+        #expect((task.plan?.bytes.count ?? 0) <= Resolution.planBytesMax)
+    }
+
+    @Test func `without the guards, untested and slow work passes`() {
+        let lenient = Stage(
+            name: "test", kind: .execute(Tested.terms), role: developer, timeout: .seconds(300), attemptMax: 2,
+            guards: [])
+        for outcome in [Tested.untested, Tested.outcome(.ok, code: 0, cpuMilliseconds: 501)] {
+            let decision = Self.decide(Tested.waiting, outcome, [Reviewed.work, lenient, Reviewed.review])
+            #expect(decision.task?.state == .reviewing)
+        }
+    }
+
+    @Test func `a run that says nothing of the work is tried again, later and under another name`() throws {
+        for outcome in [Tested.lost, Tested.outcome(.canceled)] {
+            let decision = Self.decide(Tested.waiting, outcome)
+            #expect(decision.effects == ["task.executed", "task.retrying", "task.execution_requested", "execute"])
+            let again = try #require(decision.task)
+            #expect(again.state == .testing && again.stageAttempt == 2 && again.rework == 0)
+            #expect(again.lease?.token == Tested.execution(at: 1).description)
+            #expect(again.lease?.dispatchedAt == epoch.addingTimeInterval(2), "one second of backoff")
+            // The first one's result comes late.
+            #expect(Self.decide(again, Tested.ok, at: 2).reason == .lost)
+            let last = Self.decide(again, outcome, at: 3, execution: Tested.execution(at: 1))
+            #expect(last.task?.state == .failed, "two attempts are all there are")
+        }
+    }
+
+    @Test func `no result in time, and a cancellation, stop the run`() throws {
+        let early = TaskMachine.decide(Tested.waiting, .deadlinePassed, context: Tested.context(299))
+        #expect(early.reason == .notApplicable)
+        let late = TaskMachine.decide(Tested.waiting, .deadlinePassed, context: Tested.context(300))
+        #expect(late.effects == ["stop execution", "task.retrying", "task.execution_requested", "execute"])
+        let canceled = TaskMachine.decide(
+            Tested.waiting, .cancelRequested(reason: "r"), context: Tested.context(2))
+        #expect(canceled.task?.state == .canceled && canceled.effects == ["stop execution", "task.canceled"])
+    }
+
+    @Test func `after three rounds somebody has to look at it`() throws {
+        for (outcome, source) in [
+            (Tested.failing, EscalationCause.Source.failure), (Tested.untested, .guardFailure),
+        ] {
+            var task = Tested.waiting
+            for round in 1...Workflow.reworkMax + 1 {
+                let start = Double(round) * 10
+                let execution = try #require(task.lease.flatMap { ExecutionID($0.token) })
+                let decision = Self.decide(task, outcome, at: start, execution: execution)
+                task = try #require(decision.task)
+                if round > Workflow.reworkMax {
+                    #expect(task.state == .escalated)
+                    guard case .changed(_, let effects) = decision, case .escalate(_, let cause) = effects.last else {
+                        Issue.record("it is escalated")
+                        return
+                    }
+                    #expect(cause.source == source && cause.reason.contains("3 rounds"))
+                    break
+                }
+                task = `Task stages`.after(task, .dispatched(token: "l", input: .null), Tested.context(start + 1))
+                task = `Task stages`.after(
+                    task, report(Tested.done, attempt: 2 * round + 1, lease: "l"), Tested.context(start + 2))
+            }
+        }
+    }
+
+    @Test func `work without files that could be run is the author's to mend`() throws {
+        let workflow = Tested.context().workflow
+        let artifacts = [
+            "{}", #"{"files":{}}"#, #"{"files":{"../a.py":"x"}}"#, #"{"files":{"a":"x","a/b":"y"}}"#,
+            #"{"files":{"a.py":1}}"#, "[]", #"{"files":[]}"#,
+        ]
+        for text in artifacts {
+            #expect(throws: ExecutionPlan.Unrunnable.self, "\(text)") {
+                _ = try ExecutionPlan.request(
+                    of: Tested.waiting, artifact: JSON(parsing: text.utf8), workflow: workflow)
+            }
+        }
+    }
+}
