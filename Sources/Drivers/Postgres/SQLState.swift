@@ -20,6 +20,8 @@ enum SQLState {
             case "22": .invalidData
             case "23": .constraintViolation
             case "28": .authenticationFailed
+            // No disk, no memory, no connection left: it is not the statement's fault.
+            case "53": .overloaded
             default: .sql
             }
         }
@@ -41,7 +43,7 @@ enum SQLState {
         case .connectFailed: "Nothing was sent; check that the server is up."
         case .authenticationFailed: "Check the user, password and access rules."
         case .outcomeUnknown: "Read the rows back before writing again."
-        case .poolExhausted, .overloaded: "Nothing was sent; try again later."
+        case .poolExhausted, .overloaded: "Nothing was kept; try again later."
         case .sql, .decoding: "Nothing was kept; correct the statement."
         case .closed: "Nothing was sent."
         }
