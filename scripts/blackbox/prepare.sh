@@ -9,7 +9,7 @@ prepare() {
     done
     if ((${#missing[@]})); then
         echo "Missing: ${missing[*]}. On Debian:" >&2
-        echo "  apt-get install -y python3 python3-venv wrk postgresql-15 redis-server nats-server" >&2
+        echo "  apt-get install -y python3 python3-venv wrk postgresql-15 redis-server nats-server prometheus-alertmanager" >&2
         exit 1
     fi
     if [[ -z "${GOLDEN_BIN:-}" ]]; then
