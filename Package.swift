@@ -230,7 +230,7 @@ let package = Package(
         ),
         .testTarget(
             name: "StorageTests",
-            dependencies: ["Storage", "PeerHubCore", "Contracts", "Postgres", "TestSupport", log],
+            dependencies: ["Storage", "PeerHubCore", "Contracts", "Postgres", "TestSupport", crypto, log],
             exclude: ["schema.snapshot.txt"]
         ),
         // A replica that counts rate limits in a process of its own, for tests and scripts/bench.

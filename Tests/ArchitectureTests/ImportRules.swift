@@ -99,7 +99,7 @@ import Testing
                 "Subprocess", "Logging", "ServiceLifecycle",
             ]
         ),
-        ("ReleaseGate/Main", ["ReleaseGateService", "Bootstrap", "ArgumentParser", "Logging"]),
+        ("ReleaseGate/Main", ["ReleaseGateService", "Bootstrap", "ArgumentParser", "Glibc", "Logging"]),
         ("Services/PeerHub/Main", ["PeerHubService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/Orchestrator/Main", ["OrchestratorService", "Bootstrap", "ArgumentParser", "Logging"]),
         ("Services/AgentWorker/Main", ["AgentWorkerService", "Bootstrap", "Contracts", "ArgumentParser", "Logging"]),

@@ -27,7 +27,7 @@ import Testing
             "peer_votes", "escalations", "agent_prompts", "learning_governance", "learning_patterns", "users",
             "api_keys", "signing_keys", "login_attempts", "webhooks", "webhook_deliveries", "rate_limits",
             "token_revocations",
-            "sandbox_executions",
+            "sandbox_executions", "release_lineage", "release_evidence",
         ]
         for table in tables { #expect(text.contains("column \(table)."), "\(table)") }
     }

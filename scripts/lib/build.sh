@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the scripts that build Golden's programs.
 
-PROGRAMS=(golden orchestrator peer-hub supervisor dlq-worker sandbox-executor sandbox-launcher agent-worker)
+PROGRAMS=(golden orchestrator peer-hub supervisor dlq-worker sandbox-executor sandbox-launcher agent-worker release-gate)
 
 # build_release: builds the programs for release; their folder is $RELEASE then. With the Swift library linked in they
 # run a sixth faster than with the shared one, and on machines without Swift. With cross-module optimization what stands

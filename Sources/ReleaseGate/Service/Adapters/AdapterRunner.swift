@@ -1,0 +1,107 @@
+internal import Contracts
+internal import Foundation
+internal import Subprocess
+
+/// Shows a command, then runs it: nothing is run that was not shown.
+package struct AdapterRunner: Sendable {
+    static let outputBytesMax = 64 << 10
+    static let runMax: Duration = .seconds(900)
+
+    package let adapter: Adapter
+    /// Where the preset `webhook` posts to.
+    package let webhook: String?
+    package let console: Console
+    /// False: commands are shown only.
+    package let isArmed: Bool
+
+    package init(adapter: Adapter, webhook: String?, console: Console, isArmed: Bool) {
+        self.adapter = adapter
+        self.webhook = webhook
+        self.console = console
+        self.isArmed = isArmed
+    }
+
+    /// Carries an action out for these services in their order; once where the command names no service.
+    ///
+    /// - Throws: `adapterFailed` at the first command that fails, naming those that were not run.
+    package func run(
+        _ action: Adapter.Action, services: [String], values: [CommandTemplate.Place: String]
+    ) async throws(GateError) {
+        guard let template = adapter.commands[action] else {
+            console.note("No command is configured for \(action.rawValue): carry it out by hand.")
+            return
+        }
+        let rounds = template.isPerService ? services : [services.first ?? ""]
+        for (index, service) in rounds.enumerated() {
+            let words = try template.filled(values.merging([.service: service]) { _, own in own })
+            console.note((isArmed ? "$ " : "would run: ") + CommandTemplate.shown(words))
+            guard isArmed else { continue }
+            do {
+                try await run(words)
+            } catch {
+                let rest = rounds.dropFirst(index + 1)
+                let kept = rest.isEmpty ? "" : " Not reached: \(rest.joined(separator: ", "))."
+                throw GateError(error.code, error.message + kept, next: error.next, underlying: error.underlying)
+            }
+        }
+    }
+
+    private func run(_ words: [String]) async throws(GateError) {
+        if words[0] == "webhook" { return try await post(words) }
+        let outcome = await Self.outcome(of: words)
+        for line in outcome.output.split(separator: "\n") { console.note("  \(line)") }
+        guard outcome.isSuccess else {
+            throw GateError(
+                .adapterFailed, "\(CommandTemplate.shown(words)) ended with \(outcome.ending).",
+                next: "Look at what it said, and run the same gate command again: what is done already stays done.")
+        }
+    }
+
+    /// `webhook action service version environment reason` becomes one POST.
+    private func post(_ words: [String]) async throws(GateError) {
+        guard let webhook else {
+            throw GateError(.invalid, "The adapter webhook needs GOLDEN_GATE_WEBHOOK, the address to post to.")
+        }
+        let fields = ["action", "service", "version", "environment", "reason"]
+        let body = JSONWriter.object { writer in
+            for (name, value) in zip(fields, words.dropFirst()) { writer.field(name, value) }
+        }
+        let answer = try await HTTPFetch()(webhook, body: Array(body.bytes))
+        guard (200..<300).contains(answer.status) else {
+            throw GateError(.adapterFailed, "\(HTTPFetch.place(webhook)) answered with status \(answer.status).")
+        }
+    }
+
+    private struct Outcome: Sendable {
+        let isSuccess: Bool
+        let ending: String
+        let output: String
+    }
+
+    private static func outcome(of words: [String]) async -> Outcome {
+        await withTaskGroup(of: Outcome?.self) { group in
+            group.addTask { await unbounded(words) }
+            group.addTask {
+                do { try await Task.sleep(for: runMax) } catch { return nil }
+                return Outcome(isSuccess: false, ending: "no end within \(runMax.components.seconds) s", output: "")
+            }
+            defer { group.cancelAll() }
+            for await outcome in group { if let outcome { return outcome } }
+            return Outcome(isSuccess: false, ending: "its cancellation", output: "")
+        }
+    }
+
+    private static func unbounded(_ words: [String]) async -> Outcome {
+        do {
+            let result = try await Subprocess.run(
+                // env takes a name from PATH or a path; the library takes each in its own way.
+                .name("env"), arguments: Arguments(["--"] + words), input: .none,
+                output: .string(limit: outputBytesMax), error: .combinedWithOutput)
+            return Outcome(
+                isSuccess: result.terminationStatus.isSuccess, ending: "\(result.terminationStatus)",
+                output: result.standardOutput)
+        } catch {
+            return Outcome(isSuccess: false, ending: "\(error)", output: "")
+        }
+    }
+}

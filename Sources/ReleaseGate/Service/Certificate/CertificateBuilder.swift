@@ -1,0 +1,69 @@
+internal import ReleaseGateCore
+
+/// Works out from the lineage and the records what a certificate may say. Pure.
+enum CertificateBuilder {
+    /// - Throws: `refused` when the release is not sealed.
+    static func statement(
+        release: ReleaseFile, environment: DeployEnvironment, namespace: String, entries: [LineageEntry],
+        resources: [CertificateStatement.Resource], signer: String
+    ) throws -> CertificateStatement {
+        let version = release.train.version
+        let mine = entries.filter { $0.event.environment == environment && $0.event.version == version }
+        guard let seal = mine.last(where: { $0.event.kind == .seal }),
+            let decision = mine.last(where: { $0.event.kind == .decision && $0.event.decision == .seal }),
+            let evidence = decision.event.evidenceSHA256, let policy = decision.event.policySHA256
+        else {
+            throw GateError(
+                .refused, "\(version) is not sealed in \(environment.rawValue): there is nothing to certify.")
+        }
+        let until = Array(entries.prefix(seal.sequence + 1))
+        return CertificateStatement(
+            chartName: release.name, version: version, appVersion: version.description, environment: environment,
+            namespace: namespace, revision: seal.event.revision ?? release.revision ?? "-",
+            sealedSeconds: seal.event.atSeconds, subjects: release.train.digests,
+            evidence: try headings(release, decision, until, entries), resources: resources,
+            lineageSize: until.count, lineageRootSHA256: try Lineage.tree(until).root.hexadecimal,
+            decisionSHA256: evidence, policySHA256: policy, signer: signer)
+    }
+
+    private static func headings(
+        _ release: ReleaseFile, _ decision: LineageEntry, _ until: [LineageEntry], _ all: [LineageEntry]
+    ) throws -> [CertificateStatement.Evidence] {
+        var evidence: [CertificateStatement.Evidence] = []
+        func add(_ heading: CertificateStatement.Heading, _ name: String, _ sha256: String, _ holds: Bool = true) {
+            evidence.append(CertificateStatement.Evidence(heading: heading, name: name, sha256: sha256, holds: holds))
+        }
+        let version = release.train.version
+        if let cut = until.last(where: { $0.event.kind == .cut && $0.event.version == version }) {
+            add(.versionControl, "lineage entry \(cut.sequence), cut", try cut.sha256())
+        }
+        add(.lineagePreservation, "Merkle root of \(until.count) entries", try Lineage.tree(until).root.hexadecimal)
+        add(.promotionGates, "decision of entry \(decision.sequence)", decision.event.evidenceSHA256 ?? "")
+        add(.rolloutStrategy, "policy of entry \(decision.sequence)", decision.event.policySHA256 ?? "")
+        add(.monitoring, "metrics of entry \(decision.sequence)", decision.event.evidenceSHA256 ?? "")
+        let afterwards = all.last {
+            $0.event.kind == .verification && $0.event.version == version
+                && $0.event.environment == decision.event.environment && $0.sequence > decision.sequence
+        }
+        if let afterwards {
+            add(
+                .postDeployment, "lineage entry \(afterwards.sequence), verification", try afterwards.sha256(),
+                afterwards.event.decision != .rollBack && afterwards.event.decision != .hold)
+        }
+        for record in release.preconditions {
+            guard let heading = heading(of: record.kind) else { continue }
+            add(heading, "\(record.kind.rawValue): \(record.summary)", record.evidenceSHA256, record.result == .passed)
+        }
+        return evidence
+    }
+
+    private static func heading(of kind: Precondition.Kind) -> CertificateStatement.Heading? {
+        switch kind {
+        case .endToEndTests, .smokeTests, .loadTest: .preDeployment
+        case .vulnerabilityScan, .secretRotation: .security
+        case .backup, .restoreDrill, .volumeSnapshot: .stateManagement
+        case .releaseNotes: .documentation
+        case .onCallAcknowledged, .maintenanceWindow, .rollbackPlan: nil
+        }
+    }
+}

@@ -1,0 +1,95 @@
+internal import Contracts
+internal import Foundation
+internal import ReleaseGateCore
+
+extension GateSession {
+    /// What one decision is asked for.
+    package struct Question: Sendable {
+        package var environment = "prod"
+        /// As of then; now when nil.
+        package var at: Int?
+        /// When the step began; by the lineage, or one step's time ago, when nil.
+        package var began: Int?
+        /// Counts from 1; by the lineage, or the last, when nil.
+        package var step: Int?
+        package var isJSON = false
+        /// Keeps the decision in the lineage.
+        package var isRecorded = false
+        /// Where the raw samples are written to.
+        package var samplesFile: String?
+
+        package init() {}
+    }
+
+    /// Makes one decision and explains it line by line.
+    ///
+    /// - Returns: the exit code that stands for the outcome.
+    package func evaluate(_ release: ReleaseFile, _ question: Question) async throws -> Int32 {
+        let environment = try Self.environment(question.environment)
+        let at = question.at ?? nowSeconds
+        if question.at == nil { try await look(at: Date(timeIntervalSince1970: TimeInterval(at))) }
+        let record = try await judge(release, environment, question, at: at)
+        let decision = record.decision
+        if question.isRecorded {
+            try await book.record(try record.event(actor: actor), naming: try record.documents())
+        }
+        if let path = question.samplesFile {
+            guard let scrape else { throw GateError(.invalid, "--samples writes what the gate scraped itself.") }
+            try GateFiles.replace(path, with: scrape.history.json.bytes)
+        }
+        if question.isJSON {
+            console.print(String(decoding: try Canonical.bytes(decision), as: UTF8.self))
+        } else {
+            for line in decision.lines { console.print(line) }
+            console.note("Evidence from \(source.name), as of \(Self.text(at)).")
+        }
+        return decision.outcome.exitCode
+    }
+
+    func judge(
+        _ release: ReleaseFile, _ environment: DeployEnvironment, _ question: Question, at: Int
+    ) async throws -> DecisionRecord {
+        let state = WalkState(
+            try await book.entries(), environment: environment, version: release.train.version)
+        let isWalking = state.phase == .walking && question.began == nil && question.step == nil
+        let policy = configuration.policy
+        let began = question.began ?? at - policy.stepSeconds
+        let index = (question.step ?? policy.stepPercents.count) - 1
+        guard policy.stepPercents.indices.contains(index) else {
+            throw GateError(.invalid, "There is no step \(index + 1): the policy has \(policy.stepPercents.count).")
+        }
+        // Without a walk there is no grid of looks: what is known is one interval. A gate that scrapes knows what was
+        // counted since the processes began.
+        let first = isWalking ? state.beganSeconds : min(began, firstSample(before: at) ?? began)
+        let step = isWalking ? state.step : GateInput.Step(index: index, beganSeconds: began)
+        let collector = scrape == nil || isWalking ? collector() : collector(lookSeconds: max(1, at - first))
+        let moment = EvidenceCollector.Moment(
+            walkBegan: Self.date(first), stepBegan: Self.date(step.beganSeconds), now: Self.date(at))
+        let evidence = try await collector.collect(
+            services: release.train.cars.map(\.service), at: moment, schema: release.schema)
+        let input = GateInput(
+            version: release.train.version, environment: environment, digests: release.train.digests, atSeconds: at,
+            step: step, policy: policy, evidence: evidence)
+        return DecisionRecord(input: input, decision: Gate.decide(input))
+    }
+
+    /// The decision as of a moment, by the place that the lineage says the walk has reached.
+    func currentDecision(
+        _ release: ReleaseFile, _ environment: DeployEnvironment, at: Int
+    ) async throws -> DecisionRecord {
+        try await look(at: Self.date(at))
+        return try await judge(release, environment, Question(), at: at)
+    }
+
+    private func firstSample(before at: Int) -> Int? {
+        let first = scrape?.history.first
+        return first.map { Int($0.timeIntervalSince1970) }
+    }
+
+    static func date(_ seconds: Int) -> Date { Date(timeIntervalSince1970: TimeInterval(seconds)) }
+
+    /// `2026-11-28 17:00:00Z`
+    static func text(_ seconds: Int) -> String {
+        date(seconds).formatted(Date.ISO8601FormatStyle(dateTimeSeparator: .space))
+    }
+}

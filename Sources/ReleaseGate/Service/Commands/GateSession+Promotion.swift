@@ -1,0 +1,167 @@
+internal import Contracts
+internal import Foundation
+internal import ReleaseGateCore
+
+extension GateSession {
+    /// The annotation of Chart.yaml that says what breaks.
+    private static let breakingAnnotation = "golden/breaking"
+
+    /// Moves chart, application and changelog to the next version, and remembers that it was minted.
+    package func cut(version text: String, chart folder: String, changelog: String?) async throws {
+        guard let version = Version(text) else { throw GateError(.invalid, "\(text) is no semantic version.") }
+        let chartPath = "\(folder)/Chart.yaml"
+        let changelogPath = changelog ?? "\(folder)/CHANGELOG.md"
+        let chart = try ChartFile(text: try GateFiles.text(chartPath), from: chartPath)
+        let today = String(Timestamp.text(nowSeconds).prefix(10))
+        let log = try ChangelogEdit.cut(try GateFiles.text(changelogPath), version: version, date: today)
+        let minted = Lineage.minted(try await book.entries())
+        let known = minted.contains { $0.version == chart.version } ? minted : minted + [MintedVersion(chart.version)]
+        let cut = CutRules.Chart(
+            version: version.description, appVersion: version.description,
+            breaking: chart.annotations[Self.breakingAnnotation], images: [])
+        let parsed: Changelog
+        do { parsed = try Changelog(parsing: log) } catch {
+            throw GateError(.invalid, "\(changelogPath), \(error).")
+        }
+        try refuse(
+            CutRules.refusals(version, minted: known, chart: cut, changelog: parsed), "\(version) cannot be cut")
+        try GateFiles.replace(changelogPath, with: log.utf8)
+        try GateFiles.replace(chartPath, with: chart.bumped(to: version).utf8)
+        try await book.record(
+            LineageEntry.Event(
+                atSeconds: nowSeconds, environment: .dev, version: version, digests: [], kind: .cut, actor: actor,
+                reason: "\(chart.name) \(chart.version) -> \(version)"))
+        console.print("\(chart.name) is \(version) now: \(chartPath), \(changelogPath).")
+        console.print("Next: git commit, then git tag -a v\(version) -m \"\(chart.name) \(version)\"")
+    }
+
+    /// Checks every rule of a promotion, and records it.
+    ///
+    /// - Parameters:
+    ///   - approvals: a folder of signed approvals.
+    ///   - certificate: the source environment's; its key is one of `gate.yaml`'s.
+    ///   - gitOps: the environment's file to patch and the folder for patch and pull request.
+    package func promote(
+        _ release: ReleaseFile, from sourceName: String, to targetName: String, approvals: String?,
+        certificate: String?, gitOps: (file: String, out: String)?
+    ) async throws {
+        let (source, target) = (try Self.environment(sourceName), try Self.environment(targetName))
+        let plan = try ReleasePlan(release, target, configuration.policy)
+        var documents = [LineageDocument(.plan, try plan.bytes())]
+        let signed = try readApprovals(approvals, into: &documents)
+        let request = try await request(
+            release, plan, from: source, to: target, approvals: signed,
+            seal: try readCertificate(certificate, into: &documents))
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy(burnRules: configuration.policy.burnRules))
+        for line in ruling.lines { console.print("ok       \(line)") }
+        for line in ruling.warnings { console.print("warning  \(line)") }
+        try refuse(ruling.refusals, "\(release.train.version) cannot be promoted to \(target.rawValue)")
+        if let gitOps {
+            let files = try GitOpsFiles(
+                train: release.train, from: source, to: target, file: gitOps.file,
+                text: try GateFiles.text(gitOps.file), checks: ruling.lines, planSHA256: try plan.sha256(),
+                rollbackTo: release.previousVersion)
+            try files.write(to: gitOps.out)
+            console.print("Written to \(gitOps.out): promotion.patch, pull-request.md, draft (\(files.isDraft)).")
+        }
+        if ruling.isBreakGlass {
+            try await record(.breakGlass, release, target, "staging was skipped for a fix", documents)
+        }
+        try await record(.promote, release, target, "from \(source.rawValue), plan \(try plan.sha256())", documents)
+        console.print("\(release.train.version) may run in \(target.rawValue).")
+        console.print("Next: release-gate canary --env \(target.rawValue) --carry-out")
+    }
+
+    private func readApprovals(
+        _ folder: String?, into documents: inout [LineageDocument]
+    ) throws(GateError) -> [Approval] {
+        guard let folder else { return [] }
+        let trusted = try configuration.trustedKeys()
+        var approvals: [Approval] = []
+        for name in try GateFiles.names(in: folder) where name.hasSuffix(".json") {
+            let envelope = try DSSEEnvelope(file: "\(folder)/\(name)")
+            approvals.append(try Approvals.read(envelope, from: "\(folder)/\(name)", trusted: trusted))
+            documents.append(LineageDocument(.approval, Array(envelope.json.bytes)))
+        }
+        return approvals
+    }
+
+    private func readCertificate(
+        _ path: String?, into documents: inout [LineageDocument]
+    ) throws(GateError) -> PromotionRequest.Seal? {
+        guard let path else { return nil }
+        let keys = try configuration.trustedKeys().map(\.key)
+        documents.append(LineageDocument(.certificate, try GateFiles.read(path)))
+        return try SealedCertificate(file: path, keys: keys).seal
+    }
+
+    /// Gathers what speaks for a promotion. A certificate counts as long as the lineage upholds its seal.
+    private func request(
+        _ release: ReleaseFile, _ plan: ReleasePlan, from source: DeployEnvironment, to target: DeployEnvironment,
+        approvals: [Approval], seal: PromotionRequest.Seal?
+    ) async throws -> PromotionRequest {
+        let entries = try await book.entries()
+        let version = release.train.version
+        let bump = release.previousVersion.flatMap { VersionRules.bump(from: $0, to: version.release) }
+        var request = PromotionRequest(
+            train: release.train, source: source, target: target, atSeconds: nowSeconds,
+            planSHA256: try plan.sha256(), bump: bump)
+        request.isHotfix = release.isHotfix
+        request.isGoLive = release.isGoLive
+        request.approvals = approvals
+        request.preconditions = release.preconditions
+        let standing = Lineage.seal(of: version, in: source, by: entries)
+        request.seal = standing == nil ? nil : seal
+        try await look(at: Self.date(nowSeconds))
+        let state = WalkState(entries, environment: source, version: version)
+        request.soakMinutes = try await soakMinutes(release, state, sealedSeconds: standing?.event.atSeconds)
+        request.standings = try await standings(release)
+        return request
+    }
+
+    /// Minutes with traffic and green objectives since the walk began. What was the canary is the stable version after
+    /// its seal, however its series are labelled then.
+    private func soakMinutes(
+        _ release: ReleaseFile, _ state: WalkState, sealedSeconds: Int?
+    ) async throws -> Int {
+        guard let sealedSeconds else { return 0 }
+        let moment = EvidenceCollector.Moment(
+            walkBegan: Self.date(state.beganSeconds), stepBegan: Self.date(state.step.beganSeconds),
+            now: clock.now())
+        let evidence = try await collector().collect(services: release.train.cars.map(\.service), at: moment)
+        let indicators = evidence.services.flatMap(\.indicators).map { indicator in
+            IndicatorEvidence(
+                objective: indicator.objective,
+                intervals: indicator.intervals.map { interval in
+                    let isLater = interval.endSeconds > sealedSeconds && interval.canary.sample == nil
+                    return IndicatorEvidence.Interval(
+                        endSeconds: interval.endSeconds, canary: isLater ? interval.stable : interval.canary,
+                        stable: interval.stable)
+                })
+        }
+        let names = Set(release.train.cars.map(\.service))
+        return Soak.minutes(
+            of: indicators, objectives: configuration.policy.objectives.filter { names.contains($0.service) },
+            stepSeconds: configuration.policy.stepSeconds)
+    }
+
+    /// Where the budgets stand now, on the stable side.
+    private func standings(_ release: ReleaseFile) async throws -> [PromotionRequest.Standing] {
+        let now = clock.now()
+        let moment = EvidenceCollector.Moment(walkBegan: now, stepBegan: now, now: now)
+        let evidence = try await collector().collect(services: release.train.cars.map(\.service), at: moment)
+        let indicators = evidence.services.flatMap(\.indicators)
+        let names = Set(release.train.cars.map(\.service))
+        return configuration.policy.objectives.filter { names.contains($0.service) }.map { objective in
+            let windows = indicators.first { $0.objective == objective.name }?.stableBurn.now ?? []
+            let whole = windows.first { $0.seconds == objective.windowDays * 86_400 }?.reading ?? .missing
+            return PromotionRequest.Standing(objective: objective, thirtyDays: whole, windows: windows)
+        }
+    }
+
+    /// - Throws: `refused` with every reason, one a line.
+    private func refuse(_ refusals: [Refusal], _ what: String) throws(GateError) {
+        guard !refusals.isEmpty else { return }
+        throw GateError(.refused, ([what + ":"] + refusals.map { "  - \($0)" }).joined(separator: "\n"))
+    }
+}

@@ -1,0 +1,84 @@
+internal import Contracts
+internal import Foundation
+internal import ReleaseGateCore
+
+extension GateSession {
+    /// Signs an approval and writes it to a file.
+    package func approve(
+        _ release: ReleaseFile, environment name: String, role roleName: String, signer: String, keyFile: String,
+        validHours: Int, out: String
+    ) async throws {
+        let environment = try Self.environment(name)
+        guard let role = Approval.Role(rawValue: roleName) else {
+            let known = Approval.Role.allCases.map(\.rawValue).joined(separator: ", ")
+            throw GateError(.invalid, "\(roleName) is no role.", next: "There are \(known).")
+        }
+        guard (1...24 * 90).contains(validHours) else { throw GateError(.invalid, "--hours must be 1 to 2160.") }
+        let plan = try ReleasePlan(release, environment, configuration.policy)
+        let envelope = try Approvals.make(
+            plan, role: role, signer: signer, key: try ReleaseKey(file: keyFile), atSeconds: nowSeconds,
+            forSeconds: validHours * 3600)
+        try GateFiles.create(out, Array((envelope.json.text + "\n").utf8))
+        console.print("\(signer) approves \(release.train.version) for \(environment.rawValue) as \(role.rawValue).")
+        console.print("Plan \(try plan.sha256())")
+        console.print("Written to \(out).")
+    }
+
+    /// Verifies an envelope with the keys that `gate.yaml` trusts, or with one that is given.
+    package func verify(_ path: String, keyFile: String?) async throws {
+        let envelope = try DSSEEnvelope(file: path)
+        var keys = try configuration.trustedKeys().map(\.key)
+        if let keyFile { keys = [try ReleasePublicKey(file: keyFile)] }
+        let signers = try envelope.verify(with: keys, what: path)
+        console.print("\(path) is \(envelope.payloadType), \(envelope.payload.count) bytes, signed by:")
+        for signer in signers { console.print("  \(signer.id)") }
+    }
+
+    /// Goes back to the version before, by hand and with a reason.
+    package func rollback(
+        _ release: ReleaseFile, environment name: String, reason: String, isArmed: Bool
+    ) async throws {
+        let environment = try Self.environment(name)
+        guard reason.split(separator: " ").count >= 2 else {
+            throw GateError(.invalid, "--reason must say why, in a few words: it stays in the lineage for ever.")
+        }
+        guard release.schema == .compatible else {
+            throw GateError(
+                .refused, "The schema is past its contract step: the version before cannot run on it.",
+                next: "Mend forward, or restore the backup (docs/releasing.md).")
+        }
+        let services = try release.train.rollbackOrder()
+        try await runner(isArmed: isArmed).run(
+            .rollback, services: services,
+            values: ReleaseValues.values(
+                release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0))
+        try await record(
+            .rollback, release, environment, "\(reason) (in the order \(services.joined(separator: ", ")))", [])
+        console.print("\(release.train.version) is rolled back in \(environment.rawValue); its number is burned.")
+    }
+
+    /// Walks the canary.
+    ///
+    /// - Returns: the exit code of what ended it.
+    package func canary(_ release: ReleaseFile, environment name: String, isArmed: Bool) async throws -> Int32 {
+        let environment = try Self.environment(name)
+        try GateFiles.makeFolder(configuration.state)
+        let lock = try FileLock("\(configuration.state)/canary.lock", what: "a walk with this state folder")
+        defer { withExtendedLifetime(lock) {} }
+        let outcome = try await walk(release, environment, isArmed: isArmed).run()
+        console.print("\(release.train.version) in \(environment.rawValue): \(outcome.text)")
+        return outcome.exitCode
+    }
+
+    func record(
+        _ kind: LineageEntry.Kind, _ release: ReleaseFile, _ environment: DeployEnvironment, _ reason: String,
+        _ documents: [LineageDocument]
+    ) async throws {
+        try await book.record(
+            LineageEntry.Event(
+                atSeconds: nowSeconds, environment: environment, version: release.train.version,
+                digests: release.train.digests, kind: kind, actor: actor, reason: reason,
+                evidenceSHA256: documents.first?.sha256,
+                policySHA256: nil, revision: release.revision), naming: documents)
+    }
+}

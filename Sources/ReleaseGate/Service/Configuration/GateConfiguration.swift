@@ -1,0 +1,135 @@
+package import Contracts
+internal import FoundationEssentials
+package import ReleaseGateCore
+
+/// `gate.yaml`: what the gate watches and by which rules, read once. docs/releasing.md explains every field.
+package struct GateConfiguration: Sendable {
+    /// Labels that tell the two sides of a release apart.
+    package struct Sides: Sendable, Codable {
+        package var canary: [String: String] = ["track": "canary"]
+        package var stable: [String: String] = ["track": "stable"]
+
+        package init() {}
+    }
+
+    /// Where evidence comes from: exactly one of the first three.
+    package struct Source: Sendable, Codable {
+        package var prometheus: String?
+        package var scrape: [String]?
+        package var recorded: String?
+        /// A file with the bearer token for it.
+        package var tokenFile: String?
+    }
+
+    /// A key that may approve, and in which role.
+    package struct TrustedKey: Sendable, Codable {
+        package let file: String
+        package let role: Approval.Role
+        package let signer: String
+    }
+
+    /// Selectors of gauges beside the objectives.
+    package struct Signals: Sendable, Codable {
+        package var breakers: String?
+        package var deadLetters: String?
+        package var outOfMemoryKills: String?
+
+        package init() {}
+    }
+
+    package let policy: GatePolicy
+    package var source: Source
+    package let sides: Sides
+    package let signals: Signals
+    package let keys: [TrustedKey]
+    /// Where the lineage is kept: a folder, or `postgres` for GOLDEN_POSTGRES_URL.
+    package let lineage: String
+    /// Where a walk keeps its place.
+    package let state: String
+    package let namespace: String
+    /// Command templates by name.
+    package let adapters: [String: [String]]
+    package let lookSeconds: Int
+    /// The folder that paths in the file are relative to.
+    package let folder: String
+
+    private struct File: Codable {
+        var objectives: [String]
+        var source: Source
+        var sides: Sides?
+        var signals: Signals?
+        var keys: [TrustedKey]?
+        var lineage: String?
+        var state: String?
+        var namespace: String?
+        var adapters: [String: [String]]?
+        var steps: [Int]?
+        var stepSeconds: Int?
+        var extensionsMax: Int?
+        var lookSeconds: Int?
+    }
+
+    package init(file path: String) throws(GateError) {
+        let folder = Self.folder(of: path)
+        let file: File = try Self.decode(try YAMLDocument.one(in: path), from: path)
+        var objectives: [ServiceLevelObjective] = []
+        for place in file.objectives { objectives += try ObjectiveFiles.load(Self.join(folder, place)) }
+        policy = GatePolicy(
+            objectives: objectives, stepPercents: file.steps ?? GatePolicy.canary,
+            stepSeconds: file.stepSeconds ?? 1800, extensionsMax: file.extensionsMax ?? 3)
+        guard
+            [file.source.prometheus != nil, file.source.scrape != nil, file.source.recorded != nil]
+                .count(where: { $0 }) == 1
+        else { throw GateError(.invalid, "\(path): source needs exactly one of prometheus, scrape and recorded.") }
+        source = file.source
+        sides = file.sides ?? Sides()
+        signals = file.signals ?? Signals()
+        keys = file.keys ?? []
+        lineage = Self.join(folder, file.lineage ?? "lineage")
+        state = Self.join(folder, file.state ?? "state")
+        namespace = file.namespace ?? "golden-architecture"
+        adapters = file.adapters ?? [:]
+        lookSeconds = file.lookSeconds ?? 30
+        self.folder = folder
+        guard (1...3600).contains(lookSeconds) else {
+            throw GateError(.invalid, "\(path): lookSeconds must be 1 to 3600.")
+        }
+    }
+
+    /// The public keys that may approve.
+    package func trustedKeys() throws(GateError) -> [(key: ReleasePublicKey, trusted: TrustedKey)] {
+        var all: [(key: ReleasePublicKey, trusted: TrustedKey)] = []
+        for trusted in keys { all.append((try ReleasePublicKey(file: Self.join(folder, trusted.file)), trusted)) }
+        return all
+    }
+
+    package static func decode<Value: Decodable>(_ json: JSON, from path: String) throws(GateError) -> Value {
+        do { return try JSONDecoder().decode(Value.self, from: Data(json.bytes)) } catch {
+            throw GateError(.invalid, "\(path): \(Self.words(error))")
+        }
+    }
+
+    package static func join(_ folder: String, _ path: String) -> String {
+        path.hasPrefix("/") || path == "postgres" ? path : "\(folder)/\(path)"
+    }
+
+    package static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// A decoder's error in one line that names the field.
+    private static func words(_ error: any Error) -> String {
+        guard let error = error as? DecodingError else { return "\(error)" }
+        let (context, what): (DecodingError.Context, String) =
+            switch error {
+            case .keyNotFound(let key, let context): (context, "\(key.stringValue) is required")
+            case .typeMismatch(_, let context): (context, "is of another kind")
+            case .valueNotFound(_, let context): (context, "is required")
+            case .dataCorrupted(let context): (context, context.debugDescription)
+            @unknown default: (DecodingError.Context(codingPath: [], debugDescription: ""), "\(error)")
+            }
+        let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+        return path.isEmpty ? what : "\(path): \(what)"
+    }
+}

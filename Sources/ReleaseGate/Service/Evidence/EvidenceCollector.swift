@@ -1,0 +1,192 @@
+package import FoundationEssentials
+package import ReleaseGateCore
+
+/// Gathers what one decision depends on: every objective's counts on both sides of the release, interval by interval
+/// and over the burn rules' windows, and how the canary's processes, breakers and dead letters are.
+///
+/// Everything is counted anew from the source at every look, so that a gate that was killed and started again sees
+/// what it would have seen.
+package struct EvidenceCollector: Sendable {
+    /// Raw samples reach back so far; a longer walk is judged by its last hours.
+    static let rawWindow: TimeInterval = 6 * 3600
+
+    /// When a walk began and where it stands.
+    package struct Moment: Sendable {
+        package let walkBegan: Date
+        package let stepBegan: Date
+        package let now: Date
+
+        package init(walkBegan: Date, stepBegan: Date, now: Date) {
+            self.walkBegan = walkBegan
+            self.stepBegan = stepBegan
+            self.now = now
+        }
+    }
+
+    let source: any EvidenceSource
+    let policy: GatePolicy
+    let sides: GateConfiguration.Sides
+    let signals: GateConfiguration.Signals
+    let lookSeconds: Int
+
+    package init(
+        source: any EvidenceSource, policy: GatePolicy, sides: GateConfiguration.Sides,
+        signals: GateConfiguration.Signals = GateConfiguration.Signals(), lookSeconds: Int = 30
+    ) {
+        self.source = source
+        self.policy = policy
+        self.sides = sides
+        self.signals = signals
+        self.lookSeconds = lookSeconds
+    }
+
+    /// - Parameter services: the train's; objectives of others are left out.
+    package func collect(
+        services: [String], at moment: Moment, schema: SchemaState = .compatible
+    ) async throws(GateError) -> TrainEvidence {
+        var evidence: [ServiceEvidence] = []
+        for service in services { evidence.append(try await collect(service: service, at: moment)) }
+        return TrainEvidence(services: evidence, schema: schema)
+    }
+
+    private func collect(service: String, at moment: Moment) async throws(GateError) -> ServiceEvidence {
+        var indicators: [IndicatorEvidence] = []
+        for objective in policy.objectives where objective.service == service {
+            indicators.append(try await indicator(objective, at: moment))
+        }
+        let own = SignalReader(source: source, sides: sides, signals: signals, service: service)
+        return ServiceEvidence(
+            service: service, health: try await own.health(at: moment), indicators: indicators,
+            breakers: try await own.breakers(at: moment), deadLetters: try await own.deadLetters(at: moment))
+    }
+
+    private func indicator(
+        _ objective: ServiceLevelObjective, at moment: Moment
+    ) async throws(GateError) -> IndicatorEvidence {
+        let canary = try await read(objective, sides.canary, at: moment)
+        let stable = try await read(objective, sides.stable, at: moment)
+        let first = max(moment.walkBegan, moment.now.addingTimeInterval(-Self.rawWindow))
+        var intervals: [IndicatorEvidence.Interval] = []
+        var start = Self.align(first, from: moment.walkBegan, every: lookSeconds)
+        while case let end = start.addingTimeInterval(TimeInterval(lookSeconds)), end <= moment.now {
+            intervals.append(
+                IndicatorEvidence.Interval(
+                    endSeconds: Int(end.timeIntervalSince1970), canary: canary.raw.reading(from: start, to: end),
+                    stable: stable.raw.reading(from: start, to: end)))
+            start = end
+        }
+        return IndicatorEvidence(
+            objective: objective.name, intervals: intervals, canaryBurn: burn(objective, canary, at: moment),
+            stableBurn: burn(objective, stable, at: moment))
+    }
+
+    /// The first interval's beginning at or after `date`, on the walk's own grid.
+    static func align(_ date: Date, from origin: Date, every seconds: Int) -> Date {
+        let steps = (date.timeIntervalSince(origin) / Double(seconds)).rounded(.up)
+        return origin.addingTimeInterval(steps * Double(seconds))
+    }
+
+    /// One side's counters, sample by sample for hours and sparsely for days.
+    private struct Side {
+        let raw: IndicatorSeries
+        let days: IndicatorSeries
+    }
+
+    private func read(
+        _ objective: ServiceLevelObjective, _ labels: [String: String], at moment: Moment
+    ) async throws(GateError) -> Side {
+        let bad = try CounterExpression(parsing: objective.indicator.bad).restricted(to: labels)
+        let total = try CounterExpression(parsing: objective.indicator.total).restricted(to: labels)
+        let selectors = bad.selectors + total.selectors
+        let rawStart = min(moment.stepBegan, moment.now).addingTimeInterval(-Self.rawWindow)
+        let daysStart = min(moment.stepBegan, moment.now).addingTimeInterval(-Double(objective.windowDays) * 86_400)
+        let raw = try await source.read(selectors, from: rawStart, to: moment.now)
+        let days = try await source.read(selectors, from: daysStart, to: moment.now)
+        return Side(
+            raw: IndicatorSeries(bad: bad, total: total, readings: raw),
+            days: IndicatorSeries(bad: bad, total: total, readings: days))
+    }
+
+    private func burn(
+        _ objective: ServiceLevelObjective, _ side: Side, at moment: Moment
+    ) -> IndicatorEvidence.Burn {
+        let rules = policy.burnRules.flatMap { [$0.shortSeconds, $0.longSeconds] }
+        let lengths = Set(rules + [objective.windowDays * 86_400]).sorted()
+        func windows(endingAt end: Date) -> [IndicatorEvidence.Window] {
+            lengths.map { seconds in
+                let start = end.addingTimeInterval(-TimeInterval(seconds))
+                // Whether a source still speaks is judged by the raw samples; sparse ones are minutes apart.
+                let reading =
+                    TimeInterval(seconds) <= Self.rawWindow
+                    ? side.raw.reading(from: start, to: end)
+                    : side.days.reading(from: start, to: end, staleAfter: TimeInterval(seconds), isLong: true)
+                return IndicatorEvidence.Window(seconds: seconds, reading: reading)
+            }
+        }
+        return IndicatorEvidence.Burn(
+            atStepStart: windows(endingAt: moment.stepBegan), now: windows(endingAt: moment.now))
+    }
+}
+
+/// The counters of one indicator on one side, as they were read.
+struct IndicatorSeries {
+    let bad: CounterExpression
+    let total: CounterExpression
+    /// Those of `bad`, then those of `total`.
+    let readings: [SelectorReading]
+
+    /// The core's reading of a window: counts, or the first reason why there are none.
+    ///
+    /// - Parameter isLong: over days, a restart is no reason not to count.
+    func reading(
+        from start: Date, to end: Date, staleAfter: TimeInterval = CounterReading.staleAfter, isLong: Bool = false
+    ) -> Reading {
+        let totals = count(total, readings.suffix(total.terms.count), start, end, staleAfter, isLong)
+        guard case .counted(let total) = totals else { return Self.reason(totals) }
+        switch count(bad, readings.prefix(bad.terms.count), start, end, staleAfter, isLong) {
+        case .counted(let bad):
+            let whole = Int(total.rounded())
+            return .counted(Sample(total: whole, bad: min(whole, max(0, Int(bad.rounded())))))
+        case .missing where isPartOfTotal, .stale where isPartOfTotal:
+            // No request has failed yet, or not for long: there is no series of failed ones then, and that is good.
+            return .counted(Sample(total: Int(total.rounded()), bad: 0))
+        case let other: return Self.reason(other)
+        }
+    }
+
+    /// Whether the bad events are series of a metric that the total counts: with the total there, they are known
+    /// to be none. Of another metric nothing is known when it is missing, and that is no good news.
+    private var isPartOfTotal: Bool {
+        bad.terms.allSatisfy { term in term.isAdded && total.selectors.contains { $0.metric == term.selector.metric } }
+    }
+
+    /// A difference needs all its parts. A sum needs one: kinds of events that have not happened have no series.
+    private func count(
+        _ expression: CounterExpression, _ readings: ArraySlice<SelectorReading>, _ start: Date, _ end: Date,
+        _ staleAfter: TimeInterval, _ isLong: Bool
+    ) -> CounterReading {
+        let isSum = expression.terms.allSatisfy(\.isAdded)
+        var sum: Double?
+        var absence = CounterReading.missing
+        for (term, reading) in zip(expression.terms, readings) {
+            switch CounterReading(reading, from: start, to: end, staleAfter: staleAfter, spansRestarts: isLong) {
+            case .counted(let value): sum = (sum ?? 0) + (term.isAdded ? value : -value)
+            case .missing where isSum: continue
+            case .stale(let seconds) where isSum: absence = .stale(ageSeconds: seconds)
+            case let other: return other
+            }
+        }
+        return sum.map { .counted($0) } ?? absence
+    }
+
+    private static func reason(_ reading: CounterReading) -> Reading {
+        switch reading {
+        case .counted(let value): .counted(Sample(total: Int(value.rounded()), bad: 0))
+        case .missing: .missing
+        case .stale(let seconds): .stale(ageSeconds: seconds)
+        case .notANumber: .notANumber
+        case .reset: .reset
+        case .partial(let gap): .partial(answered: gap.answered, targets: gap.targets)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+package import ReleaseGateCore
+
+/// What a promotion looks like in Git: a patch, the pull request's text, and whether it is a draft. Files only; whoever
+/// opens the pull request has the rights for it.
+package struct GitOpsFiles: Sendable, Equatable {
+    package let patch: String
+    package let title: String
+    package let body: String
+    /// Production's wait for people.
+    package let isDraft: Bool
+
+    /// - Parameters:
+    ///   - file: path of the environment's file within the repository, and its text.
+    ///   - images: what each image becomes.
+    /// - Throws: `invalid` when the file names nothing that the release changes.
+    package init(
+        train: ReleaseTrain, from source: DeployEnvironment, to target: DeployEnvironment, file: String, text: String,
+        checks: [String], planSHA256: String, rollbackTo: Version?
+    ) throws(GateError) {
+        let old = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let new = old.map { Self.changed($0, train) }
+        guard old != new else {
+            throw GateError(
+                .invalid, "\(file) names neither targetRevision nor an image of this release, or has them already.")
+        }
+        patch = Self.patch(file, old, new)
+        title = "Promote \(train.version) from \(source.rawValue) to \(target.rawValue)"
+        isDraft = target == .prod
+        var lines = ["# \(title)", "", "| service | image |", "|---|---|"]
+        lines += train.cars.map { "| \($0.service) | `\($0.image.name)@sha256:\($0.image.sha256)` |" }
+        lines += ["", "Plan `\(planSHA256)`. What was checked:", ""]
+        lines += checks.map { "- \($0)" }
+        lines += ["", "Rolled back by reverting this commit (label `rollback`)"]
+        lines[lines.count - 1] += rollbackTo.map { ", which brings back \($0)." } ?? "."
+        body = lines.joined(separator: "\n") + "\n"
+    }
+
+    package func write(to folder: String) throws(GateError) {
+        try GateFiles.makeFolder(folder)
+        try GateFiles.replace("\(folder)/promotion.patch", with: patch.utf8)
+        try GateFiles.replace("\(folder)/pull-request.md", with: body.utf8)
+        try GateFiles.replace("\(folder)/draft", with: "\(isDraft)\n".utf8)
+    }
+
+    /// Chart revisions and pinned images move; nothing else does.
+    private static func changed(_ line: String, _ train: ReleaseTrain) -> String {
+        let indent = String(line.prefix { $0 == " " || $0 == "-" })
+        let bare = line.dropFirst(indent.count)
+        if bare.hasPrefix("targetRevision:") { return "\(indent)targetRevision: \(train.version)" }
+        for car in train.cars {
+            guard let place = line.firstRange(of: "\(car.image.name)@sha256:") else { continue }
+            let tail = line[place.upperBound...].drop { $0.isHexDigit }
+            return line[..<place.upperBound] + car.image.sha256 + tail
+        }
+        return line
+    }
+
+    /// A unified diff: lines only change in place, so that one hunk per changed line with three of context suffices;
+    /// hunks that touch are joined.
+    static func patch(_ file: String, _ old: [String], _ new: [String]) -> String {
+        // A text that ends with a newline has no line after it.
+        let count = old.last == "" ? old.count - 1 : old.count
+        let changes = (0..<count).filter { old[$0] != new[$0] }
+        var hunks: [ClosedRange<Int>] = []
+        for change in changes {
+            let range = max(0, change - 3)...min(count - 1, change + 3)
+            if let last = hunks.last, last.upperBound + 1 >= range.lowerBound {
+                hunks[hunks.count - 1] = last.lowerBound...range.upperBound
+            } else {
+                hunks.append(range)
+            }
+        }
+        var text = "--- a/\(file)\n+++ b/\(file)\n"
+        for hunk in hunks {
+            text += "@@ -\(hunk.lowerBound + 1),\(hunk.count) +\(hunk.lowerBound + 1),\(hunk.count) @@\n"
+            var index = hunk.lowerBound
+            while index <= hunk.upperBound {
+                let run = (index...hunk.upperBound).prefix { old[$0] != new[$0] }
+                if run.isEmpty {
+                    text += " \(old[index])\n"
+                    index += 1
+                } else {
+                    for place in run { text += "-\(old[place])\n" }
+                    for place in run { text += "+\(new[place])\n" }
+                    index += run.count
+                }
+            }
+        }
+        return text
+    }
+}

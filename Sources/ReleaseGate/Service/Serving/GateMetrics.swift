@@ -1,0 +1,67 @@
+internal import Bootstrap
+internal import ReleaseGateCore
+
+/// What dashboards show of releases, worked out from the lineage.
+struct GateMetrics: Sendable {
+    private let registry: MetricsRegistry
+    private let drift: GaugeFamily
+    private let deployments: GaugeFamily
+    private let rollbacks: GaugeFamily
+    private let rollbackRate: GaugeFamily
+    private let leadTime: Gauge
+    private let decisions: GaugeFamily
+    private let running: GaugeFamily
+
+    init(_ registry: MetricsRegistry) {
+        self.registry = registry
+        drift = registry.gauge(
+            "release_version_drift", "Releases that were sealed in dev since the one that runs in this environment.",
+            labels: ["environment"])
+        deployments = registry.gauge(
+            "release_deployments", "Releases that began in this environment.", labels: ["environment"])
+        rollbacks = registry.gauge(
+            "release_rollbacks", "Releases that were rolled back in this environment.", labels: ["environment"])
+        rollbackRate = registry.gauge(
+            "release_rollback_ratio", "Rolled back releases of those that began.", labels: ["environment"])
+        leadTime =
+            registry.gauge(
+                "release_lead_time_seconds", "From the cut to the seal in production, of the newest release there.")[]
+        decisions = registry.gauge(
+            "release_decisions", "Decisions in the lineage, by outcome.", labels: ["environment", "outcome"])
+        running = registry.gauge(
+            "release_info", "1 for the newest sealed version of each environment.", labels: ["environment", "version"])
+    }
+
+    /// Brings everything up to date.
+    func show(_ entries: [LineageEntry]) {
+        let sealedInDev = entries.filter { $0.event.kind == .seal && $0.event.environment == .dev }
+            .map(\.event.version)
+        for environment in DeployEnvironment.allCases {
+            let mine = entries.filter { $0.event.environment == environment }
+            let begun = mine.count { $0.event.kind == .install }
+            let back = mine.count { $0.event.kind == .rollback }
+            deployments[environment.rawValue].set(begun)
+            rollbacks[environment.rawValue].set(back)
+            rollbackRate[environment.rawValue].set(begun == 0 ? 0 : Double(back) / Double(begun))
+            for outcome in Decision.Outcome.allCases {
+                let count = mine.count { $0.event.kind == .decision && $0.event.decision == outcome }
+                decisions[environment.rawValue, outcome.rawValue].set(count)
+            }
+            let sealed = mine.filter { $0.event.kind == .seal }.map(\.event.version)
+            let newest = sealed.last
+            drift[environment.rawValue].set(
+                sealedInDev.count { candidate in newest.map { candidate > $0 } ?? true })
+            for version in sealed where version != newest {
+                running.remove(environment.rawValue, version.description)
+            }
+            if let newest { running[environment.rawValue, newest.description].set(1) }
+        }
+        if let seal = entries.last(where: { $0.event.kind == .seal && $0.event.environment == .prod }),
+            let cut = entries.last(where: {
+                $0.event.kind == .cut && $0.event.version.release == seal.event.version.release
+            })
+        {
+            leadTime.set(seal.event.atSeconds - cut.event.atSeconds)
+        }
+    }
+}

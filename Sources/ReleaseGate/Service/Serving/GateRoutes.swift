@@ -1,0 +1,101 @@
+internal import Contracts
+internal import Crypto
+internal import HTTPEdge
+internal import HTTPTypes
+internal import Hummingbird
+internal import ReleaseGateCore
+
+/// What progressive-delivery controllers ask the gate: Flagger by webhooks, Argo Rollouts by its `web` metric.
+struct GateRoutes: Sendable {
+    let judge: GateJudge
+    /// Who knows it may ask. Secret.
+    let token: String
+
+    private static let bodyBytesMax = 256 << 10
+
+    var routes: [Route] {
+        [
+            flagger("confirm-rollout", "May the canary begin?") { judge in
+                (try await judge.mayBegin()).map { .no($0) } ?? .yes("it may begin")
+            },
+            flagger("rollout", "May the canary go on?") { judge in
+                let record = try await judge.decision()
+                switch record.decision.outcome {
+                case .hold, .rollBack: return .no(record.headline)
+                case .seal, .advance, .wait, .extend: return .yes(record.headline)
+                }
+            },
+            flagger("confirm-promotion", "Is the canary proven good?") { judge in
+                let record = try await judge.decision()
+                switch record.decision.outcome {
+                case .seal: return .yes(record.headline)
+                case .advance, .wait, .extend, .hold, .rollBack: return .no(record.headline)
+                }
+            },
+            flagger("rollback", "Must the canary be rolled back? 200 says yes.") { judge in
+                let record = try await judge.decision()
+                return record.decision.outcome == .rollBack ? .yes(record.headline) : .no(record.headline)
+            },
+            argo,
+        ]
+    }
+
+    private enum Verdict: Sendable {
+        case yes(String)
+        case no(String)
+    }
+
+    /// Flagger goes by the status alone: 200 is yes, anything else no.
+    private func flagger(
+        _ hook: String, _ summary: String, _ ask: @escaping @Sendable (GateJudge) async throws -> Verdict
+    ) -> Route {
+        Route(
+            .post, "/flagger/\(hook)", access: .open, rateLimit: .never,
+            operation: Operation(
+                id: "flagger-\(hook)", summary: summary, tag: "flagger",
+                answers: [Answer(.ok, "Yes.", .json(.object([.required("reason", .text())])))],
+                problems: [.unauthenticated, .conflict]),
+            handler: { request, _ in
+                try authorise(request)
+                _ = try await request.readOptionalJSON(limit: Self.bodyBytesMax)
+                switch try await ask(judge) {
+                case .yes(let reason): return .json(JSONWriter.object { $0.field("reason", reason) })
+                case .no(let reason): throw Problem(.conflict, reason)
+                }
+            })
+    }
+
+    /// `result.outcome` is for `successCondition`, `failureCondition`: `result.rollBack`.
+    private var argo: Route {
+        Route(
+            .get, "/argo/decision", access: .open, rateLimit: .never,
+            operation: Operation(
+                id: "argo-decision", summary: "The decision, for Argo Rollouts' web metric.", tag: "argo",
+                answers: [Answer(.ok, "The decision.", .json(.object([.required("outcome", .text())])))],
+                problems: [.unauthenticated]),
+            handler: { request, _ in
+                try authorise(request)
+                let record = try await judge.decision()
+                let decision = record.decision
+                return .json(
+                    JSONWriter.object { writer in
+                        writer.field("outcome", decision.outcome.rawValue)
+                        writer.field("row", decision.row.rawValue)
+                        writer.field("goOn", decision.outcome < .hold)
+                        writer.field("rollBack", decision.outcome == .rollBack)
+                        writer.field("version", record.input.version.description)
+                        writer.field("lines", decision.lines)
+                    })
+            })
+    }
+
+    /// Compared as hashes, so that the time it takes tells nothing of the token.
+    private func authorise(_ request: Request) throws(Problem) {
+        let given = request.headers[.authorization] ?? ""
+        guard SHA256.hash(data: Array(given.utf8)) == SHA256.hash(data: Array("Bearer \(token)".utf8)) else {
+            throw Problem(
+                .unauthenticated, "Send the gate's token: Authorization: Bearer <token>.",
+                headers: [.wwwAuthenticate: "Bearer"])
+        }
+    }
+}

@@ -1,0 +1,163 @@
+package import FoundationEssentials
+package import ReleaseGateCore
+
+/// Walks a release through its steps: looks, decides, records, carries out. What it records is all it needs to go on
+/// after it was killed.
+package struct CanaryWalk: Sendable {
+    let release: ReleaseFile
+    let environment: DeployEnvironment
+    let policy: GatePolicy
+    let collector: EvidenceCollector
+    let book: LineageBook
+    let runner: AdapterRunner
+    let namespace: String
+    let clock: GateClock
+    let console: Console
+    let actor: String
+    /// Told of the moment before each look: a source that scrapes does it then.
+    let beforeLook: @Sendable (Date) async throws -> Void
+
+    package init(
+        release: ReleaseFile, environment: DeployEnvironment, policy: GatePolicy, collector: EvidenceCollector,
+        book: LineageBook, runner: AdapterRunner, namespace: String, clock: GateClock, console: Console, actor: String,
+        beforeLook: @escaping @Sendable (Date) async throws -> Void = { _ in }
+    ) {
+        self.release = release
+        self.environment = environment
+        self.policy = policy
+        self.collector = collector
+        self.book = book
+        self.runner = runner
+        self.namespace = namespace
+        self.clock = clock
+        self.console = console
+        self.actor = actor
+        self.beforeLook = beforeLook
+    }
+
+    /// Walks until the release is sealed, rolled back or held.
+    ///
+    /// - Returns: the decision that ended it.
+    package func run() async throws -> Decision.Outcome {
+        while true {
+            let state = try await state()
+            switch state.phase {
+            case .notBegun: try await begin()
+            case .sealed: return .seal
+            case .rolledBack: return .rollBack
+            case .decided(let outcome, let seconds): try await carryOut(outcome, at: seconds)
+            case .walking:
+                if try await look(state) == .hold { return .hold }
+            }
+        }
+    }
+
+    private func state() async throws -> WalkState {
+        WalkState(try await book.entries(), environment: environment, version: release.train.version)
+    }
+
+    private func begin() async throws {
+        let now = Int(clock.now().timeIntervalSince1970)
+        try await book.record(
+            event(.install, now, "canary of \(policy.stepPercents.map(String.init).joined(separator: ", "))%"))
+    }
+
+    /// One look, when its time has come. What goes on as before leaves no entry.
+    private func look(_ state: WalkState) async throws -> Decision.Outcome {
+        let elapsed = Int(clock.now().timeIntervalSince1970) - state.step.beganSeconds
+        let looks = max(1, elapsed / collector.lookSeconds + 1)
+        let at = state.step.beganSeconds + looks * collector.lookSeconds
+        try await clock.sleep(Date(timeIntervalSince1970: TimeInterval(at)))
+        let record = try await judge(state, atSeconds: at)
+        let decision = record.decision
+        console.show(Self.progress(record, policy))
+        switch decision.outcome {
+        case .wait, .extend: return decision.outcome
+        case .hold:
+            let event = try record.event(actor: actor)
+            // Started again, it holds for the same reason: that was said already.
+            if state.held != event.reason { try await book.record(event, naming: try record.documents()) }
+        case .advance, .rollBack, .seal:
+            try await book.record(try record.event(actor: actor), naming: try record.documents())
+        }
+        console.clear()
+        for line in decision.lines { console.note(line) }
+        return decision.outcome
+    }
+
+    /// Gathers evidence and decides, as of a moment.
+    package func judge(_ state: WalkState, atSeconds: Int) async throws -> DecisionRecord {
+        let now = Date(timeIntervalSince1970: TimeInterval(atSeconds))
+        try await beforeLook(now)
+        let evidence = try await collector.collect(
+            services: release.train.cars.map(\.service),
+            at: EvidenceCollector.Moment(
+                walkBegan: Date(timeIntervalSince1970: TimeInterval(state.beganSeconds)),
+                stepBegan: Date(timeIntervalSince1970: TimeInterval(state.step.beganSeconds)), now: now),
+            schema: release.schema)
+        let input = GateInput(
+            version: release.train.version, environment: environment, digests: release.train.digests,
+            atSeconds: atSeconds, step: state.step, policy: policy, evidence: evidence)
+        return DecisionRecord(input: input, decision: Gate.decide(input))
+    }
+
+    /// Commands may run twice, when the gate dies between the command and its entry: they must bear it.
+    private func carryOut(_ outcome: Decision.Outcome, at seconds: Int) async throws {
+        let services = try release.train.deployOrder()
+        let reason = "release-gate: \(outcome.rawValue) \(release.train.version) in \(environment.rawValue)"
+        switch outcome {
+        case .advance:
+            let index = try await state().step.index + 1
+            let percent = policy.stepPercents[min(index, policy.stepPercents.count - 1)]
+            try await runner.run(.advance, services: services, values: values(reason, weight: percent))
+            try await book.record(event(.step, seconds, "\(percent)%"))
+        case .seal:
+            try await runner.run(.promote, services: services, values: values(reason, weight: 100))
+            try await book.record(event(.seal, seconds, "proven good at every step"))
+        case .rollBack:
+            // Who depends on others goes first.
+            let back = try release.train.rollbackOrder()
+            try await runner.run(.abort, services: back, values: values(reason, weight: 0))
+            try await book.record(
+                event(.rollback, seconds, "by decision, in the order \(back.joined(separator: ", "))"))
+        case .wait, .extend, .hold: break
+        }
+    }
+
+    private func values(_ reason: String, weight: Int) -> [CommandTemplate.Place: String] {
+        ReleaseValues.values(
+            release, environment: environment, namespace: namespace, reason: reason, weight: weight)
+    }
+
+    private func event(_ kind: LineageEntry.Kind, _ seconds: Int, _ reason: String) -> LineageEntry.Event {
+        LineageEntry.Event(
+            atSeconds: seconds, environment: environment, version: release.train.version,
+            digests: release.train.digests, kind: kind, actor: actor, reason: reason, revision: release.revision)
+    }
+
+    /// One line of what is going on.
+    static func progress(_ record: DecisionRecord, _ policy: GatePolicy) -> String {
+        let step = record.input.step
+        let percent = policy.stepPercents[min(step.index, policy.stepPercents.count - 1)]
+        let elapsed = record.input.atSeconds - step.beganSeconds
+        return "\(record.input.version) in \(record.input.environment.rawValue): step \(step.index + 1) of "
+            + "\(policy.stepPercents.count) (\(percent)%), \(elapsed / 60) min \(elapsed % 60) s of "
+            + "\(policy.stepSeconds / 60) min; \(record.decision.outcome.text): \(record.headline)"
+    }
+}
+
+/// What commands' places are filled with.
+enum ReleaseValues {
+    static func values(
+        _ release: ReleaseFile, environment: DeployEnvironment, namespace: String, reason: String, weight: Int
+    ) -> [CommandTemplate.Place: String] {
+        var values: [CommandTemplate.Place: String] = [
+            .version: release.train.version.description, .environment: environment.rawValue, .namespace: namespace,
+            .release: release.name, .chart: release.name, .weight: "\(weight)", .reason: reason,
+        ]
+        if let previous = release.previousVersion { values[.previousVersion] = previous.description }
+        if let revision = release.revision { values[.revision] = revision }
+        if let previous = release.previousRevision { values[.previousRevision] = previous }
+        return values
+    }
+}

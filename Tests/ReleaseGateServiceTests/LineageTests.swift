@@ -1,0 +1,68 @@
+import Contracts
+import Foundation
+import ReleaseGateCore
+import ReleaseGateService
+import TestSupport
+import Testing
+
+@Suite struct `The lineage` {
+    private static func event(_ number: Int) throws -> LineageEntry.Event {
+        guard let version = Version("1.0.\(number)") else { throw TestFailure(description: "no version") }
+        return LineageEntry.Event(
+            atSeconds: 1_793_491_200 + number, environment: .dev, version: version, digests: [], kind: .cut,
+            actor: "ann", reason: "number \(number)")
+    }
+
+    @Test func `two that append at once both get a place`() async throws {
+        let folder = try temporaryFolder("lineage").path
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 {
+                group.addTask {
+                    let book = LineageBook(store: FolderLineage(folder: folder))
+                    for number in 0..<10 { try await book.record(try Self.event(writer * 10 + number)) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let entries = try await LineageBook(store: FolderLineage(folder: folder)).entries()
+        #expect(entries.map(\.sequence) == Array(0..<40))
+        #expect(Set(entries.map(\.event.reason)).count == 40)
+    }
+
+    @Test func `a line that was cut off by a crash was never written`() async throws {
+        let folder = try temporaryFolder("lineage").path
+        let book = LineageBook(store: FolderLineage(folder: folder))
+        try await book.record(try Self.event(1))
+        let file = URL(filePath: folder + "/lineage.jsonl")
+        let whole = try Data(contentsOf: file)
+        try (whole + Data(#"{"sha256":"ab"#.utf8)).write(to: file)
+        #expect(try await book.entries().count == 1)
+        try await book.record(try Self.event(2))
+        #expect(try await book.entries().map(\.event.reason) == ["number 1", "number 2"])
+    }
+
+    @Test func `helm's history is imported once`() async throws {
+        let history = """
+            [{"revision":3,"updated":"2026-11-01T10:11:12.123456789Z","status":"superseded","chart":"golden-1.2.0-rc.1",
+              "app_version":"1.2.0-rc.1","description":"Upgrade complete"},
+             {"revision":2,"updated":"2026-10-01T12:00:00+02:00","status":"superseded","chart":"my-golden-1.1.0",
+              "app_version":"1.1.0","description":"Install complete"}]
+            """
+        let events = try HelmHistory.events(
+            try JSON(parsing: history.utf8), environment: .prod, actor: "helm")
+        #expect(events.map(\.version.description) == ["1.1.0", "1.2.0-rc.1"])
+        #expect(events.map(\.revision) == ["2", "3"])
+        #expect(events[0].atSeconds == 1_790_848_800 && events[1].reason == "helm: superseded; Upgrade complete")
+        let bad = #expect(throws: GateError.self) {
+            try HelmHistory.events(try JSON(parsing: #"[{"revision":1}]"#.utf8), environment: .prod, actor: "helm")
+        }
+        #expect(bad?.code == .invalid)
+
+        let folder = try ReleaseFolder()
+        try folder.write("helm.json", history)
+        let path = folder.path
+        for _ in 0..<2 { try await folder.gate { try await $0.importHelm(path + "/helm.json", environment: "prod") } }
+        let entries = try await folder.gate { try await $0.book.entries() }
+        #expect(entries.map(\.event.kind) == [.imported, .imported])
+    }
+}

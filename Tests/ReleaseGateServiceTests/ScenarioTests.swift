@@ -1,0 +1,117 @@
+import Foundation
+import ReleaseGateCore
+import ReleaseGateService
+import Testing
+
+/// Every row of the decision table, reached through a real Prometheus.
+@Suite struct `Decision scenarios` {
+    private typealias Traffic = Scenario.Traffic
+
+    static let all: [Scenario] = [
+        Scenario(
+            service: "past-contract", canary: Traffic(good: 54, bad: 6), schema: .pastContract, outcome: .hold,
+            row: .schemaPastContract, says: "The schema is past its contract step"),
+        Scenario(
+            service: "crashing",
+            more: { ["process_start_time_seconds{track=\"canary\",instance=\"a\"} \($0 > 900 ? 1 : 2)"] },
+            outcome: .rollBack, row: .canaryUnhealthy, says: "1 crashes of the canary"),
+        Scenario(
+            service: "unready",
+            more: {
+                ["up{track=\"canary\",instance=\"a\"} 1", "up{track=\"canary\",instance=\"b\"} \($0 > 900 ? 1 : 0)"]
+            },
+            outcome: .rollBack, row: .canaryUnhealthy, says: "1 of 2 ready after"),
+        Scenario(
+            service: "worse", canary: Traffic(good: 54, bad: 6), stepSeconds: 600, outcome: .rollBack,
+            row: .worseThanStable, says: "120 of 1200 bad on the canary, 0 of 10800 on stable"),
+        Scenario(
+            service: "stormy", canary: Traffic(good: 54, bad: 6), stable: Traffic(good: 486, bad: 54), outcome: .hold,
+            row: .environmentBad, says: "stable too"),
+        Scenario(
+            service: "proven-bad", canary: Traffic(good: 57, bad: 3), comparison: .none, outcome: .rollBack,
+            row: .provenBad, says: "proven-bad-errors"),
+        Scenario(
+            service: "tripping",
+            more: { ["circuit_breaker_state{track=\"canary\",name=\"db\"} \($0 > 240 ? 0 : 2)"] },
+            outcome: .rollBack, row: .canaryDegraded, says: "breaker db open for"),
+        Scenario(
+            service: "littering", more: { ["dlq_messages_unresolved{instance=\"a\"} \($0 > 900 ? 0 : 15)"] },
+            outcome: .rollBack, row: .canaryDegraded, says: "15 dead letters more in this step"),
+        Scenario(
+            service: "unseen", hasCanary: false, outcome: .extend, row: .evidenceLacking, says: "no such series"),
+        Scenario(
+            service: "garbled", isNotANumber: true, outcome: .extend, row: .evidenceLacking, says: "not a number"),
+        Scenario(
+            service: "silent", silentSeconds: 600, outcome: .extend, row: .evidenceLacking, says: "stale for"),
+        Scenario(
+            service: "quiet", canary: Traffic(good: 1, bad: 0), outcome: .extend, row: .evidenceLacking,
+            says: "299 are needed"),
+        Scenario(
+            service: "unseen-for-long", stepSeconds: 5400, hasCanary: false, outcome: .hold, row: .evidenceLacking,
+            says: "no such series"),
+        Scenario(
+            service: "half-open",
+            more: { _ in
+                [
+                    "circuit_breaker_state{track=\"stable\",name=\"db\"} 1",
+                    "circuit_breaker_state{track=\"canary\",name=\"db\"} 1",
+                ]
+            },
+            outcome: .hold, row: .invariantBroken, says: "breaker db is half_open"),
+        Scenario(
+            service: "littered", more: { _ in ["dlq_messages_unresolved{instance=\"a\"} 12"] }, outcome: .hold,
+            row: .invariantBroken, says: "12 unresolved dead letters"),
+        Scenario(service: "young", stepSeconds: 600, outcome: .wait, row: .stepRunning, says: "600 of 1800 s"),
+        Scenario(service: "fine", outcome: .advance, row: .stepPassed, says: "fine-errors"),
+        Scenario(
+            service: "finished", canary: Traffic(good: 600, bad: 0), step: 2, outcome: .seal, row: .provenGood,
+            says: "finished-errors"),
+        Scenario(
+            service: "borderline", canary: Traffic(good: 198, bad: 2), stable: Traffic(good: 198, bad: 2), step: 2,
+            outcome: .extend, row: .undecided, says: "the step is extended"),
+    ]
+
+    private static let server = Task { try await PrometheusServer.started(openMetrics: Scenario.openMetrics(all)) }
+
+    static func decision(_ scenario: Scenario) async throws -> DecisionRecord {
+        let policy = GatePolicy(objectives: [try scenario.objective])
+        var signals = GateConfiguration.Signals()
+        signals.breakers = "circuit_breaker_state"
+        signals.deadLetters = "dlq_messages_unresolved"
+        let collector = EvidenceCollector(
+            source: PrometheusSource(url: try await server.value.url), policy: policy,
+            sides: GateConfiguration.Sides(), signals: signals)
+        let moment = scenario.moment
+        let evidence = try await collector.collect(
+            services: [scenario.service], at: moment, schema: scenario.schema)
+        guard let version = Version("1.2.0-rc.1") else { throw TestFailure(description: "no version") }
+        let input = GateInput(
+            version: version, environment: .prod, digests: [], atSeconds: Scenario.end,
+            step: GateInput.Step(index: scenario.step, beganSeconds: Int(moment.stepBegan.timeIntervalSince1970)),
+            policy: policy, evidence: evidence)
+        return DecisionRecord(input: input, decision: Gate.decide(input))
+    }
+
+    @Test(arguments: all.indices)
+    func `a row of the table is reached, and says why`(index: Int) async throws {
+        let scenario = Self.all[index]
+        let decision = try await Self.decision(scenario).decision
+        let text = decision.lines.joined(separator: "\n")
+        #expect(decision.outcome == scenario.outcome && decision.row == scenario.row, "\(scenario.service):\n\(text)")
+        #expect(text.contains(scenario.says), "\(scenario.service):\n\(text)")
+        #expect(decision.pages == (scenario.row == .schemaPastContract))
+    }
+
+    @Test func `every row has its scenario`() {
+        #expect(Set(Self.all.map(\.row)) == Set(Decision.Row.allCases))
+    }
+
+    @Test func `a recorded decision made again is the same, byte for byte`() async throws {
+        for scenario in Self.all {
+            let record = try await Self.decision(scenario)
+            let read = try Canonical.decode(DecisionRecord.self, from: try record.documents()[0].bytes)
+            #expect(read == record)
+            #expect(try Canonical.bytes(Gate.decide(read.input)) == Canonical.bytes(record.decision))
+        }
+    }
+}

@@ -1,0 +1,31 @@
+-- Takes 017 back: THE LINEAGE OF EVERY RELEASE IS LOST. Export it first: release-gate history --jsonl
+--
+-- One transaction; refused while a later migration is applied, and without effect when 017 is not.
+BEGIN;
+SET LOCAL lock_timeout = '15s';
+
+DO $migration$
+DECLARE
+    later int;
+BEGIN
+IF to_regclass('schema_migrations') IS NULL THEN
+    RAISE NOTICE 'Migration 017 is not applied; nothing was changed.';
+    RETURN;
+END IF;
+LOCK TABLE schema_migrations IN SHARE ROW EXCLUSIVE MODE;
+IF NOT EXISTS (SELECT FROM schema_migrations WHERE version = 17) THEN
+    RAISE NOTICE 'Migration 017 is not applied; nothing was changed.';
+    RETURN;
+END IF;
+SELECT max(version) INTO later FROM schema_migrations WHERE version > 17;
+IF later IS NOT NULL THEN
+    RAISE EXCEPTION 'Migration % is still applied: take it back before 017. Nothing was changed.',
+        lpad(later::text, 3, '0') USING ERRCODE = 'object_not_in_prerequisite_state';
+END IF;
+
+DROP TABLE release_lineage;
+DROP TABLE release_evidence;
+DELETE FROM schema_migrations WHERE version = 17;
+END
+$migration$;
+COMMIT;
