@@ -65,4 +65,35 @@ import Testing
         let entries = try await folder.gate { try await $0.book.entries() }
         #expect(entries.map(\.event.kind) == [.imported, .imported])
     }
+
+    @Test func `whatever was changed is refused by name`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        try folder.writeRelease("1.2.0-rc.1")
+        let release = try folder.release
+        #expect(try await folder.gate { try await $0.canary(release, environment: "dev", isArmed: true) } == 0)
+        try await folder.gate { try await $0.verifyLineage() }
+        let entries = try await folder.gate { try await $0.book.entries() }
+        let decision = try #require(entries.first { $0.event.kind == .decision })
+        let evidence = "\(path)/lineage/documents/\(try #require(decision.event.evidenceSHA256))"
+        let policy = "\(path)/lineage/documents/\(try #require(decision.event.policySHA256))"
+        for (file, name) in [
+            (evidence, "The evidence of entry \(decision.sequence)"), (policy, "The policy of entry"),
+            (path + "/lineage/lineage.jsonl", "entry"),
+        ] {
+            let whole = try Data(contentsOf: URL(filePath: file))
+            let places = stride(from: 3, to: whole.count - 1, by: max(1, whole.count / 12))
+            for place in places {
+                try folder.damage(file, at: place)
+                let error = await #expect(throws: GateError.self, "\(file) at \(place)") {
+                    try await folder.gate { try await $0.verifyLineage() }
+                }
+                #expect(
+                    error?.code == .tampered && error?.message.contains(name) == true,
+                    "\(place): \(String(describing: error))")
+                try whole.write(to: URL(filePath: file))
+            }
+        }
+        try await folder.gate { try await $0.verifyLineage() }
+    }
 }
