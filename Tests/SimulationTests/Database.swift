@@ -80,7 +80,7 @@ struct Database {
                 for index in escalations.indices where escalations[index].id == id {
                     escalations[index].settlements += 1
                 }
-            case .stop, .review, .keep, .queue, .free: break
+            case .stop, .execute, .stopExecution, .review, .keep, .queue, .free: break
             }
         }
         tasks[step.after.id] = row

@@ -33,7 +33,8 @@ extension World {
             if database.reviews[decision.session]?.session.status != decision.outcome.status {
                 complain("a decision counts that was not made")
             }
-        case .dispatched, .cancelRequested, .deadlinePassed, .approvalGiven, .escalationResolved, nil: break
+        case .dispatched, .cancelRequested, .deadlinePassed, .approvalGiven, .escalationResolved, .executed, .buried, nil:
+            break
         }
         var sequence = row.flatMap { database.tasks[$0.id]?.story.count } ?? 0
         for case .record(let event) in step.effects {
@@ -55,7 +56,7 @@ extension World {
         if let tokens = report.body.usage?.tokens { seen.tokens[attempt] = max(tokens, seen.tokens[attempt] ?? 0) }
         switch report.body {
         case .progress: break
-        case .completed, .failed, .rejected:
+        case .completed, .failed, .rejected, .escalated:
             if !seen.outcomes.insert(attempt).inserted { complain("an attempt has two outcomes that count") }
         }
     }

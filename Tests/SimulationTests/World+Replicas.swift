@@ -124,6 +124,7 @@ extension World {
             case .queue(let role, _): hint { $0.queued(DispatchHint.Count(role: role, tenant: step.after.tenant), 1) }
             case .free(let role): hint { $0.freed(DispatchHint.Count(role: role, tenant: step.after.tenant), 1) }
             case .record, .hand, .keep, .closeReview, .escalate, .settle: continue
+            case .execute, .stopExecution: complain("a workflow without tests asks the sandbox to run some")
             }
             try boundary()
         }
