@@ -231,10 +231,9 @@ struct Work: Sendable {
         )
         services =
             [publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, requester, decisions]
-            + [Running("clock", run: decider.clock.run)]
             + [
+                Running("clock", run: decider.clock.run), tester, results, leadership, tokens,
                 ResolutionApplier(bus: bus, escalations: stores.escalations, judge: judge, logger: logger),
-                tester, results, leadership, tokens,
             ] + rateLimits.services(store: stores.rateLimits, bus: bus, logger: logger)
             + Self.gauges(stores, bus: bus, registry: registry, logger: logger)
     }
