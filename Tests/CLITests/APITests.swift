@@ -14,7 +14,7 @@ import Testing
         let error = Problem(status: 422, body: Array(body.utf8)).error(wrote: true)
         #expect(error.message == "Invalid: The body is wrong. (validation)\n  priority: must be from 0 to 9")
         #expect(error.kept == "Nothing was changed.")
-        #expect(error.next?.contains("golden submit --help") == true)
+        #expect(error.next?.contains("--help shows an example") == true)
         #expect(!error.isPassing)
     }
 

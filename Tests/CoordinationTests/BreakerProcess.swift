@@ -79,7 +79,17 @@ final class BreakerProcess: @unchecked Sendable {
         throw Silent(description: "\(name) ended without saying: \(words)")
     }
 
-    /// Says a line and returns what follows it in the answer.
+    /// Waits for lines that begin with each of these words, in whichever order they come.
+    func hear(all wanted: Set<String>) async throws {
+        var missing = wanted.map { $0.split(separator: " ") }
+        for await line in lines {
+            missing.removeAll { line.words.starts(with: $0) }
+            if missing.isEmpty { return }
+        }
+        throw Silent(description: "\(name) ended without saying: \(missing)")
+    }
+
+    /// Says a line and returns what follows it in the answer. What it says before that is passed over.
     @discardableResult
     func ask(_ line: String) async throws -> [Substring] {
         try say(line)

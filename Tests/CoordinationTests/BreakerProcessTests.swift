@@ -8,8 +8,8 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(2))) struct BreakerProcessTests {
     @Test func `one bad node leaves the fleet closed`() async throws {
         try await BreakerProcesses.with { fleet in
-            #expect(try await fleet.replicas[0].ask("fail 20") == ["20", "0"])
-            try await fleet.replicas[0].hear("state open replica")
+            try fleet.replicas[0].say("fail 20")
+            try await fleet.replicas[0].hear(all: ["done fail 20 20 0", "state open replica"])
             // Its vote is known, and the others have been told.
             let overview = try await fleet.overview { $0.votes.contains { $0.isVote } }
             #expect(overview.state == .closed)

@@ -62,7 +62,8 @@ package struct EventStream: Sendable {
     /// - Parameter after: the id of the last event the client has; 0 for all.
     package func response(to request: Request, _ context: EdgeRequestContext, after: Int) -> Response {
         Response(
-            status: .ok, headers: [.contentType: Self.contentType],
+            // Watching whether the client is still there takes what it sends, so nothing else can be asked on it.
+            status: .ok, headers: [.contentType: Self.contentType, .connection: "close"],
             body: ResponseBody { writer in
                 let (gone, goneSource) = AsyncStream<Never>.makeStream()
                 var last = after

@@ -119,7 +119,7 @@ class Story:
     def a_replayed_attempt_counts_once(self) -> None:
         """Two letters hold the work of an attempt whose original still waits; all three are done, and one counts."""
         task, item = self.held_task()
-        letters = [self.bury("work.held", json.dumps(item).encode()) for _ in range(2)]
+        letters = [self.bury("work.held", json.dumps(item).encode(), reason="it_failed") for _ in range(2)]
         for letter in letters:
             self.post(f"/dlq/{letter}/replay", {})
         again = self._client.request("POST", f"/dlq/{letters[0]}/replay", b"{}", {"Content-Type": "application/json"})
