@@ -35,7 +35,7 @@ KNOWN = {
         "inodes_of_tmp": "the same",
         "all_processors": "no cgroup",
         "host_name": "the host's uts namespace",
-        "regain_capabilities": "only root may empty the bounding set; no-new-privileges keeps what is in it out of reach",
+        "regain_capabilities": "only root may empty the bounding set; no-new-privileges keeps it out of reach",
         "pipes": "no cgroup",
         "memory_by_file_systems": "the host's disk",
     },
