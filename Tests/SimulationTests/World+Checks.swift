@@ -33,7 +33,8 @@ extension World {
             if database.reviews[decision.session]?.session.status != decision.outcome.status {
                 complain("a decision counts that was not made")
             }
-        case .dispatched, .cancelRequested, .deadlinePassed, .approvalGiven, .escalationResolved, .executed, .buried, nil:
+        case .dispatched, .cancelRequested, .deadlinePassed, .approvalGiven, .escalationResolved, .executed, .buried,
+            nil:
             break
         }
         var sequence = row.flatMap { database.tasks[$0.id]?.story.count } ?? 0
