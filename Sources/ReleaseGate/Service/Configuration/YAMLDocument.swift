@@ -19,13 +19,16 @@ package enum YAMLDocument {
     package static func parse(_ text: String, from path: String) throws(GateError) -> [JSON] {
         var documents: [JSON] = []
         do {
-            for node in try Yams.compose_all(yaml: text) {
+            var nodes = try Yams.compose_all(yaml: text)
+            while let node = nodes.next() {
                 if case .scalar(let scalar) = node, scalar.string.isEmpty { continue }
                 var text = ""
                 var budget = nodesMax
                 try write(node, to: &text, budget: &budget)
                 documents.append(try JSON(parsing: text.utf8))
             }
+            // What cannot be read ends the sequence without a word.
+            if let error = nodes.error { throw error }
         } catch let error as GateError {
             throw GateError(error.code, "\(path): \(error.message)")
         } catch {
