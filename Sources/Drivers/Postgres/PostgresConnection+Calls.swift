@@ -52,12 +52,28 @@ extension PostgresConnection {
         return rows
     }
 
+    /// Two statements of the transaction in progress in one round trip.
+    func run<First: PostgresStatement, Second: PostgresStatement>(
+        _ first: First, _ second: Second
+    ) throws(PostgresError) -> ([First.Row], [Second.Row]) {
+        var rows: [First.Row] = []
+        let step = Step.answered { (result: borrowing QueryResult) throws(PostgresError) in
+            rows = try result.rows(of: First.self)
+        }
+        try queueInPhase(first, as: step, followedByCommit: false)
+        let others = try run(second, followedByCommit: false)
+        return (rows, others)
+    }
+
     /// Queues a statement, with BEGIN before it where the transaction has not started.
-    func queueInPhase<S: PostgresStatement>(_ statement: S, followedByCommit: Bool) throws(PostgresError) {
+    func queueInPhase<S: PostgresStatement>(
+        _ statement: S, as step: Step = .statement, followedByCommit: Bool
+    ) throws(PostgresError) {
         try checkPhase()
         try bind(statement)
         if case .unstarted(let isolation) = phase, steps.isEmpty { try queue(.begin, isolation.begin) }
-        try queueBound(S.self)
+        try queuePlanning(S.planning)
+        try queueBound(S.self, as: step)
         if followedByCommit { try queue(.commit, "COMMIT") }
     }
 
@@ -92,6 +108,7 @@ extension PostgresConnection {
     /// Leaves the connection idle, or gives it up.
     private func rollBack() {
         settle()
+        planning = nil
         let isIdle = unsafe PQtransactionStatus(raw) == PQTRANS_IDLE
         guard isUsable, !(isIdle && steps.isEmpty) else { return }
         callDeadline = max(callDeadline, ContinuousClock.now + configuration.cancelGrace)

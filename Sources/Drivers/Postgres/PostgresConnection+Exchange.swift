@@ -21,14 +21,28 @@ extension PostgresConnection {
     }
 
     /// Queues the statement just bound, preceded by its preparation when this connection has not seen it yet.
-    func queueBound<S: PostgresStatement>(_ type: S.Type) throws(PostgresError) {
+    func queueBound<S: PostgresStatement>(_ type: S.Type, as step: Step = .statement) throws(PostgresError) {
         let id = ObjectIdentifier(S.self)
         if let known = prepared[id] {
             try sendBindings(known)
         } else {
             try sendBindings(try prepare(S.self, id))
         }
-        steps.append(.statement)
+        steps.append(step)
+    }
+
+    /// Queues what makes the server plan as the next statement wants it, where it does not already. What is bound for
+    /// that statement stays.
+    func queuePlanning(_ wanted: PostgresPlanning) throws(PostgresError) {
+        guard planning != wanted else { return }
+        var bound = PostgresBindings(maxBytes: 0)
+        swap(&bound, &bindings)
+        defer { swap(&bound, &bindings) }
+        switch wanted {
+        case .byCall: try queueBound(PlanByCall.self)
+        case .once: try queueBound(PlanOnce.self)
+        }
+        planning = wanted
     }
 
     /// Queues a statement of the driver's own that has no values, such as BEGIN.
@@ -95,7 +109,12 @@ extension PostgresConnection {
                 guard let result = try nextResult() else { throw lost(libraryMessage()) }
                 let stepFailure = try note(step, result, afterFailure: failure != nil)
                 if failure == nil { failure = stepFailure }
-                if case .statement = step { answer = consume result }
+                switch step {
+                case .answered(let take) where failure == nil:
+                    do throws(PostgresError) { try take(result) } catch { failure = error }
+                case .statement: answer = consume result
+                default: break
+                }
                 _ = try nextResult()
             }
             if let late = try readToSync(), failure == nil { failure = late }
@@ -105,7 +124,10 @@ extension PostgresConnection {
             if phase == .finished, failure == nil { return answer }
             throw failure ?? error
         }
-        if let failure { throw failure }
+        if let failure {
+            planning = nil
+            throw failure
+        }
         return answer
     }
 
@@ -162,7 +184,7 @@ extension PostgresConnection {
             // A session that is ended at this very step may have committed before.
             if let failure, failure.code == .connectionLost { throw lost("the server ended the session") }
             if failure == nil { failure = committed(result) }
-        case .statement, .rollback: break
+        case .statement, .answered, .rollback: break
         }
         if failure != nil, phase == .open { phase = .failed }
         return failure

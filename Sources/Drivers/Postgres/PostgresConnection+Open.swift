@@ -162,7 +162,9 @@ private struct SessionSettings: PostgresStatement {
     static let sql = """
         SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false),
             set_config('idle_in_transaction_session_timeout', $3, false),
-            set_config('client_connection_check_interval', $4, false)
+            set_config('client_connection_check_interval', $4, false),
+            -- No statement here is worth compiling, and plans whose costs are made up would be.
+            set_config('jit', 'off', false)
         """
     static let isReadOnly = true
     let configuration: PostgresConfiguration
@@ -178,4 +180,23 @@ private struct SessionSettings: PostgresStatement {
         let (seconds, attoseconds) = duration.components
         return "\(max(1, min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000))ms"
     }
+}
+
+/// The server plans as it does by itself.
+struct PlanByCall: PostgresStatement {
+    typealias Row = Void
+    static let sql = """
+        SELECT set_config('plan_cache_mode', 'auto', false), set_config('enable_seqscan', 'on', false),
+            set_config('enable_hashjoin', 'on', false), set_config('enable_mergejoin', 'on', false)
+        """
+}
+
+/// The server plans once; and since a plan may be made while a table is empty and used when it has millions of rows,
+/// only in the way that is right for those.
+struct PlanOnce: PostgresStatement {
+    typealias Row = Void
+    static let sql = """
+        SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false),
+            set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
+        """
 }

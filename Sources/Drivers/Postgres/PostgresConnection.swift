@@ -13,6 +13,8 @@ internal import Glibc
         case begin
         case prepare(ObjectIdentifier)
         case statement
+        /// Its answer is taken as soon as it is there, since the statement is not the last.
+        case answered((borrowing QueryResult) throws(PostgresError) -> Void)
         case commit
         case rollback
     }
@@ -33,6 +35,8 @@ internal import Glibc
     /// Preparations so far; a name is never used twice.
     var preparedCount = 0
     var bindings: PostgresBindings
+    /// How the server plans at present; nil when a rollback may have undone the last change.
+    var planning: PostgresPlanning? = .byCall
     var steps: [Step] = []
     var phase = Phase.autocommit(readOnly: false)
     /// When the wait in progress ends; after an interruption, when its grace ends.

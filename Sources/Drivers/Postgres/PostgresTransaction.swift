@@ -30,6 +30,13 @@ package enum PostgresIsolation: Sendable, Hashable {
         try connection.run(statement, followedByCommit: false)
     }
 
+    /// Runs two statements, the first one first: one round trip.
+    package borrowing func execute<First: PostgresStatement, Second: PostgresStatement>(
+        _ first: First, _ second: Second
+    ) throws(PostgresError) -> ([First.Row], [Second.Row]) {
+        try connection.run(first, second)
+    }
+
     /// Sends a statement without waiting for it: it travels with the next `execute`, `finish` or the COMMIT, and its
     /// error is thrown there.
     package borrowing func enqueue<S: PostgresStatement>(_ statement: S) throws(PostgresError) where S.Row == Void {

@@ -23,6 +23,7 @@ struct AuditHead: Sendable {
 struct LockAuditHeads: PostgresStatement {
     let tenants: [String]
 
+    static let planning = PostgresPlanning.once
     static let sql = """
         SELECT tenant_id, seq, hash FROM audit_head WHERE tenant_id = ANY($1::text[]) ORDER BY tenant_id FOR UPDATE
         """
@@ -38,6 +39,8 @@ struct LockAuditHeads: PostgresStatement {
 struct AppendAudit: PostgresStatement {
     let rows: [AuditRow]
     let heads: [AuditHead]
+
+    static let planning = PostgresPlanning.once
 
     /// Times travel as whole microseconds, because the hash covers them and must not depend on rounding.
     static let sql = """

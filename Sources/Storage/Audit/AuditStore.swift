@@ -64,12 +64,29 @@ package final class AuditStore: Sendable {
         try append(entries, in: tx, commits: true)
     }
 
+    /// What `finish` would do first, for a transaction that sends it along with its own last statement.
+    static func lock(for entries: [AuditEntry]) -> LockAuditHeads { LockAuditHeads(tenants: tenants(of: entries)) }
+
+    /// Appends some of the entries whose chains are locked, as a transaction's last word.
+    static func finish(_ entries: [AuditEntry], _ heads: [AuditHead], in tx: borrowing PostgresTransaction) throws {
+        _ = try append(entries, heads, in: tx, commits: true)
+    }
+
+    private static func tenants(of entries: [AuditEntry]) -> [String] { Set(entries.map(\.chain.text)).sorted() }
+
     private static func append(
         _ entries: [AuditEntry], in tx: borrowing PostgresTransaction, commits: Bool
     ) throws -> [AuditReceipt] {
         if entries.isEmpty { return [] }
-        let tenants = Set(entries.map(\.chain.text)).sorted()
-        var heads = try lockHeads(tenants, in: tx)
+        return try append(entries, try tx.execute(lock(for: entries)), in: tx, commits: commits)
+    }
+
+    private static func append(
+        _ entries: [AuditEntry], _ locked: [AuditHead], in tx: borrowing PostgresTransaction, commits: Bool
+    ) throws -> [AuditReceipt] {
+        if entries.isEmpty { return [] }
+        let tenants = tenants(of: entries)
+        var heads = try opened(locked, tenants, in: tx)
         var rows: [AuditRow] = []
         rows.reserveCapacity(entries.count)
         for entry in entries {
@@ -86,11 +103,11 @@ package final class AuditStore: Sendable {
     }
 
     /// Opens chains only where that is needed: once in a tenant's life.
-    private static func lockHeads(
-        _ tenants: [String], in tx: borrowing PostgresTransaction
+    private static func opened(
+        _ locked: [AuditHead], _ tenants: [String], in tx: borrowing PostgresTransaction
     ) throws -> [String: AuditHead] {
         var heads: [String: AuditHead] = [:]
-        for head in try tx.execute(LockAuditHeads(tenants: tenants)) { heads[head.tenant] = head }
+        for head in locked { heads[head.tenant] = head }
         let missing = tenants.filter { heads[$0] == nil }
         if missing.isEmpty { return heads }
         try tx.enqueue(OpenAuditChains(tenants: missing))

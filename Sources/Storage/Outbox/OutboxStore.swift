@@ -32,6 +32,7 @@ package final class OutboxStore: Sendable {
 struct DeleteOutbox: PostgresStatement {
     let ids: [String]
 
+    static let planning = PostgresPlanning.once
     static let sql = """
         WITH hurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
         DELETE FROM outbox USING hurried WHERE message_id = ANY($1::text[])

@@ -13,6 +13,10 @@ internal import Postgres
 struct AdmitTasks: PostgresStatement {
     let admissions: [Admission]
 
+    static let planning = PostgresPlanning.once
+
+    /// IS TRUE keeps the planner from making joins of the two looks into what was admitted: a join would compare every
+    /// row with every other.
     static let sql =
         """
         WITH input AS MATERIALIZED (
@@ -60,7 +64,7 @@ struct AdmitTasks: PostgresStatement {
             SELECT * FROM unnest(
                 $30::uuid[], $31::int8[], $32::text[], $33::text[], $34::int8[], $35::timestamptz[], $36::json[]
             ) AS e(task_id)
-            WHERE task_id IN (SELECT id FROM admitted)
+            WHERE (task_id IN (SELECT id FROM admitted)) IS TRUE
             RETURNING task_id, sequence, tenant_id, kind
         ),
         """ + WebhookFanOut.ofSubscriptions + """
@@ -69,7 +73,7 @@ struct AdmitTasks: PostgresStatement {
                 SELECT *, clock_timestamp()
                 FROM unnest($37::text[], $38::text[], $39::json[], $40::text[], $41::uuid[], $42::text[])
                     AS o(message_id, subject, payload, tenant_id, task_id)
-                WHERE task_id IN (SELECT id FROM admitted)
+                WHERE (task_id IN (SELECT id FROM admitted)) IS TRUE
             )
             SELECT id FROM admitted
             """

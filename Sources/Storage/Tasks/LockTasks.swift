@@ -6,6 +6,7 @@ internal import Postgres
 struct LockTasks: PostgresStatement {
     let ids: [TaskID]
 
+    static let planning = PostgresPlanning.once
     static let sql =
         "SELECT " + TaskRow.columns + """
              FROM tasks t WHERE t.id = ANY($1::uuid[]) ORDER BY t.id FOR UPDATE

@@ -57,22 +57,26 @@ package final class TaskStore: Sendable {
             name: "admit-tasks", pool: pool, maxBatch: 256, maxQueued: 8192, maxInFlight: Self.batchesInFlight,
             minBeside: Self.besideMin
         ) { batch, tx in
-            let verdicts = try Self.admit(batch, in: tx)
-            // Last, since it locks the ends of the tenants' chains.
-            try AuditStore.finish(zip(batch, verdicts).compactMap { $1.isAdmitted ? $0.audit : nil }, in: tx)
+            // Locking the ends of the tenants' chains comes last, since others wait for them.
+            if BudgetedAdmissions.isNeeded(for: batch) {
+                var budgeted = BudgetedAdmissions(batch)
+                let verdicts = try budgeted.run(in: tx)
+                try AuditStore.finish(Self.audited(batch, verdicts), in: tx)
+                return verdicts
+            }
+            let lock = AuditStore.lock(for: batch.compactMap(\.audit))
+            let (ids, heads) = try tx.execute(AdmitTasks(admissions: batch), lock)
+            let admitted = Set(ids)
+            let verdicts = batch.map { admitted.contains($0.task.id) ? Verdict.admitted : .notInserted }
+            try AuditStore.finish(Self.audited(batch, verdicts), heads, in: tx)
             return verdicts
         }
     }
 
-    private static func admit(
-        _ batch: [Admission], in tx: borrowing PostgresTransaction
-    ) throws -> [BudgetedAdmissions.Verdict] {
-        if BudgetedAdmissions.isNeeded(for: batch) {
-            var budgeted = BudgetedAdmissions(batch)
-            return try budgeted.run(in: tx)
-        }
-        let admitted = Set(try tx.execute(AdmitTasks(admissions: batch)))
-        return batch.map { admitted.contains($0.task.id) ? .admitted : .notInserted }
+    private typealias Verdict = BudgetedAdmissions.Verdict
+
+    private static func audited(_ batch: [Admission], _ verdicts: [Verdict]) -> [AuditEntry] {
+        zip(batch, verdicts).compactMap { $1.isAdmitted ? $0.audit : nil }
     }
 
     /// Commits one admission, together with whatever others arrive meanwhile.

@@ -10,6 +10,7 @@ internal import Postgres
 struct UpdateTasks: PostgresStatement {
     let changes: [TaskChange]
 
+    static let planning = PostgresPlanning.once
     static let sql = """
         WITH u AS MATERIALIZED (
             SELECT * FROM unnest(
@@ -97,6 +98,7 @@ struct AppendEffects: PostgresStatement {
     let outbox: [OutboxMessage]
     let callbacks: [TaskCallback]
 
+    static let planning = PostgresPlanning.once
     static let sql =
         """
         WITH history AS (
