@@ -74,8 +74,8 @@ let package = Package(
         .target(
             name: "HTTPEdge",
             dependencies: [
-                "Contracts", hummingbird, hummingbirdCore, httpTypes, nio, nioHTTP1, nioHTTPTypes, lifecycle, jwt,
-                crypto, cryptoExtras, log,
+                "Contracts", hummingbird, hummingbirdCore, httpTypes, nio, nioHTTP1, nioHTTPTypes, nioPosix, lifecycle,
+                jwt, crypto, cryptoExtras, log,
             ]
         ),
         .target(
@@ -99,8 +99,8 @@ let package = Package(
         .target(
             name: "AgentWorkerService",
             dependencies: [
-                "AgentWorkerCore", "Contracts", "MessageBus", "Coordination", "NATS", "Redis", "Bootstrap", httpClient,
-                nio, nioHTTP1, subprocess, lifecycle, log,
+                "AgentWorkerCore", "Contracts", "MessageBus", "Coordination", "NATS", "Redis", "HTTPEdge", "Bootstrap",
+                httpClient, nio, nioHTTP1, subprocess, lifecycle, log,
             ],
             path: "Sources/Services/AgentWorker/Service"
         ),

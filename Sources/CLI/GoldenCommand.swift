@@ -17,8 +17,8 @@ struct GoldenCommand: AsyncParsableCommand {
             """,
         version: "golden \(Version.current)",
         subcommands: [
-            UpCommand.self, DownCommand.self, StatusCommand.self, DoctorCommand.self, MigrateCommand.self,
-            BackupCommand.self, RestoreCommand.self,
+            UpCommand.self, DownCommand.self, UpgradeCommand.self, StatusCommand.self, DoctorCommand.self,
+            MigrateCommand.self, BackupCommand.self, RestoreCommand.self,
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
             WorkflowsCommand.self, EscalationsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,

@@ -59,7 +59,7 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
         readable.reserveCapacity(deliveries.count)
         for delivery in deliveries {
             switch delivery.decode(Message.self) {
-            case .success(let received): readable.append(received)
+            case .success(let received): readable.append(received.working(bus.tracer))
             case .failure(let error):
                 hopeless.append(
                     Hopeless(delivery: delivery, reason: GiveUpReason.undecodable, error: error.description))
@@ -147,7 +147,7 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
     private func settlements(for batch: [Received<Message>]) async throws -> [Settlement] {
         let start = Date()
         let settlements = try await handle(batch)
-        for received in batch { bus.trace(.consumer, "consume", received.subject, received.traceparent, from: start) }
+        for received in batch { bus.trace(.consumer, "consume", received.subject, received.span, from: start) }
         precondition(settlements.count == batch.count, "A handler must settle every message it was given.")
         progress.handled(batch.count)
         return settlements

@@ -50,26 +50,29 @@ extension MessageBus {
         _ subject: String, payload: [UInt8], id: String?, headers: [String: String], timeout: Duration?
     ) async throws(BusError) -> StreamAck {
         let start = Date()
+        var headers = headers
+        // Whoever receives it goes on from here.
+        let span = tracer.begin(below: headers[MessageHeader.traceparent])
+        if let span { headers[MessageHeader.traceparent] = span.traceparent }
         do {
             let ack = try await storeOrRepair(subject, payload: payload, id: id, headers: headers, timeout: timeout)
-            trace(.producer, "publish", subject, headers[MessageHeader.traceparent], from: start)
+            trace(.producer, "publish", subject, span, from: start)
             return ack
         } catch {
-            trace(.producer, "publish", subject, headers[MessageHeader.traceparent], from: start, isFailed: true)
+            trace(.producer, "publish", subject, span, from: start, isFailed: true)
             throw error
         }
     }
 
-    /// A message's span, below that of the request or message that began its trace.
+    /// A message's span, below that of what had it published, or of its publishing.
     func trace(
-        _ kind: TraceSpan.Kind, _ verb: String, _ subject: String, _ traceparent: String?, from start: Date,
+        _ kind: TraceSpan.Kind, _ verb: String, _ subject: String, _ span: OpenSpan?, from start: Date,
         isFailed: Bool = false
     ) {
-        guard tracer.isOn, traceparent != nil else { return }
         // Subjects end in ids; spans of one kind share a name.
-        let name = "\(verb) \(subject.prefix { $0 != "." })"
-        let attributes = [("messaging.system", "nats"), ("messaging.destination.name", subject)]
-        tracer.record(name, kind, under: traceparent, from: start, attributes: attributes, isFailed: isFailed)
+        tracer.end(
+            "\(verb) \(subject.prefix { $0 != "." })", span, kind, from: start,
+            attributes: [("messaging.system", "nats"), ("messaging.destination.name", subject)], isFailed: isFailed)
     }
 
     /// One try, and a second after a repair when no stream took the message.

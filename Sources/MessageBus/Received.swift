@@ -1,3 +1,4 @@
+package import Bootstrap
 package import Contracts
 package import FoundationEssentials
 internal import NATS
@@ -6,6 +7,20 @@ internal import NATS
 package struct Received<Message: BusPayload>: Sendable {
     package let message: Message
     let delivery: Delivery
+    /// The work on it, once that has begun: what comes of the message hangs on it.
+    package private(set) var span: OpenSpan?
+
+    init(message: Message, delivery: Delivery) {
+        self.message = message
+        self.delivery = delivery
+    }
+
+    /// The same message, being worked on.
+    package func working(_ tracer: Tracer) -> Received {
+        var received = self
+        received.span = tracer.begin(below: traceparent)
+        return received
+    }
 
     package var subject: String { delivery.message.subject }
     /// The bytes the message was read from.
@@ -18,7 +33,8 @@ package struct Received<Message: BusPayload>: Sendable {
     package var storedAt: Date { delivery.storedAt }
     package var headers: [String: String] { delivery.message.headers }
     package var messageID: String? { delivery.message.headers[MessageHeader.messageID] }
-    package var traceparent: String? { delivery.message.headers[MessageHeader.traceparent] }
+    /// Of the work on it, or of its publishing.
+    package var traceparent: String? { span?.traceparent ?? delivery.message.headers[MessageHeader.traceparent] }
     package var tenant: TenantID? { delivery.message.headers[MessageHeader.tenant].flatMap { TenantID($0) } }
 }
 

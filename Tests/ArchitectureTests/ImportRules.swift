@@ -30,7 +30,7 @@ import Testing
             "HTTPEdge",
             [
                 "Contracts", "Hummingbird", "HummingbirdCore", "HTTPTypes", "JWTKit", "Crypto", "CryptoExtras",
-                "Dispatch", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "ServiceLifecycle",
+                "Dispatch", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "ServiceLifecycle",
             ]
         ),
         // An HTTP client for the collector of traces.
@@ -55,7 +55,7 @@ import Testing
         (
             "Services/AgentWorker/Service",
             [
-                "AgentWorkerCore", "Contracts", "MessageBus", "Coordination", "NATS", "Redis", "Bootstrap",
+                "AgentWorkerCore", "Contracts", "MessageBus", "Coordination", "NATS", "Redis", "HTTPEdge", "Bootstrap",
                 "AsyncHTTPClient", "Glibc", "Logging", "NIOCore", "NIOHTTP1", "ServiceLifecycle", "Subprocess",
             ]
         ),

@@ -30,7 +30,7 @@ import Testing
         var record = StackRecord.sample(supervisor: nil)
         #expect(try StackRecord(json: record.json) == record)
         record.ports.observability = Observability.Ports(
-            prometheus: 1, alertmanager: 2, dashboards: 3, peerHub: 4, supervisor: 5, dlqWorker: 6)
+            prometheus: 1, alertmanager: 2, dashboards: 3, gate: 7, peerHub: 4, supervisor: 5, dlqWorker: 6)
         #expect(try StackRecord(json: record.json) == record)
     }
 
@@ -39,7 +39,7 @@ import Testing
             options: .init(),
             ports: .init(prometheus: 1, alertmanager: 2, dashboards: 3, peerHub: 4, supervisor: 5, dlqWorker: 6),
             folder: "/f", source: "/k8s",
-            targets: [("orchestrator", ["127.0.0.1:7", "127.0.0.1:8"]), ("peer-hub", ["127.0.0.1:4"])]
+            targets: [("orchestrator", ["127.0.0.1:7", "127.0.0.1:8"]), ("peer-hub", ["127.0.0.1:4"])], gate: nil
         )
         let text = watchers.prometheusConfiguration
         let two = #"[{targets: ["127.0.0.1:7", "127.0.0.1:8"]}]"#

@@ -39,7 +39,9 @@ struct TestEdge: Sendable {
         var all = health.routes + Self.routes + routes
         all.append(OpenAPIDocument(title: "Tests", version: "1", schemas: []).route(describing: all))
         let (ports, source) = AsyncStream<Int>.makeStream()
-        let service = EdgeServer(server, edge: edge, table: RouteTable(all), logger: logger) { source.yield($0) }
+        let service = EdgeServer(server, edge: edge, table: RouteTable(all), readiness: readiness, logger: logger) {
+            source.yield($0)
+        }
         let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: [service], logger: logger))
         let started = edge
         try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -35,16 +35,27 @@ import Testing
         try folder.writeRelease("1.2.0-rc.1")
         let now = Date()
         try folder.writeLiveEvidence(endingAt: now, badCanary: nil)
-        let port = freePort()
+        let (port, flaggerPort) = (freePort(), freePort())
         let server = ServerProcess(
             try LineProcess.built("release-gate"),
             [
                 "serve", "--config", folder.path + "/gate.yaml", "--release", folder.path + "/release.yaml", "--env",
                 "dev",
             ],
-            environment: ["GOLDEN_GATE_TOKEN": Self.token, "GOLDEN_HTTP_PORT": "\(port)"],
+            environment: [
+                "GOLDEN_GATE_TOKEN": Self.token, "GOLDEN_HTTP_PORT": "\(port)",
+                "GOLDEN_GATE_FLAGGER_PORT": "\(flaggerPort)",
+            ],
             logFile: URL(filePath: folder.path + "/log"))
-        try await blocking { try server.start(within: .seconds(60)) { accepts(port: port) } }
+        try await blocking {
+            try server.start(within: .seconds(60)) { accepts(port: port) && accepts(port: flaggerPort) }
+        }
+        // Flagger can send no token; its port answers nothing else.
+        #expect(try await ask(flaggerPort, "/flagger/rollout", post: true, token: nil).status == 200)
+        #expect(try await ask(flaggerPort, "/flagger/rollback", post: true, token: nil).status == 409)
+        #expect(try await ask(flaggerPort, "/argo/decision").status == 404)
+        #expect(try await ask(flaggerPort, "/metrics", token: nil).status == 404)
+        #expect(try await ask(port, "/flagger/rollout", post: true, token: nil).status == 401)
         #expect(try await ask(port, "/argo/decision", token: nil).status == 401)
         #expect(try await ask(port, "/flagger/rollout", post: true, token: "another").status == 401)
         let decision = try await ask(port, "/argo/decision")

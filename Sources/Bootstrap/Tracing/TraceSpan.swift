@@ -1,6 +1,15 @@
 internal import Contracts
 internal import FoundationEssentials
 
+/// A piece of work that has begun: what it causes hangs on it.
+package struct OpenSpan: Sendable {
+    let context: TraceContext
+    let parent: String
+
+    /// For the messages that come of it.
+    package var traceparent: String { context.traceparent }
+}
+
 /// A finished piece of work in a trace, as it is exported.
 package struct TraceSpan: Sendable {
     /// OpenTelemetry's kinds and their numbers on the wire.

@@ -66,6 +66,24 @@ package final class Tracer: Service {
                 attributes: attributes, isFailed: isFailed))
     }
 
+    /// Begins what a message or row with this `traceparent` caused, so that more can hang on it before it ends. Nil
+    /// when nothing is exported, and without a trace.
+    package func begin(below traceparent: String?) -> OpenSpan? {
+        guard isOn, let parent = traceparent.flatMap({ TraceContext(traceparent: $0) }) else { return nil }
+        return OpenSpan(context: parent.child(), parent: parent.spanID)
+    }
+
+    /// Records a span that was begun; nothing for nil.
+    package func end(
+        _ name: String, _ span: OpenSpan?, _ kind: TraceSpan.Kind = .work, from start: Date, to end: Date = Date(),
+        attributes: @autoclosure () -> [(String, String)] = [], isFailed: Bool = false
+    ) {
+        guard let span else { return }
+        record(
+            name, kind, as: span.context, parent: span.parent, from: start, to: end, attributes: attributes(),
+            isFailed: isFailed)
+    }
+
     /// Records a span whose place in its trace is settled already, such as a request's.
     package func record(
         _ name: String, _ kind: TraceSpan.Kind, as context: TraceContext, parent: String?, from start: Date,

@@ -52,10 +52,11 @@ struct StatusCommand: AsyncParsableCommand {
         for line in status.record.note.split(separator: "\n") { console.print("  \(Table.printable(String(line)))") }
         guard !status.processes.isEmpty else { return console.note("Next: golden up --detach") }
         console.print("API   \(status.record.apiURL)")
-        var table = Table("PROCESS", "HEALTH", "PID", "ADDRESS", "UP", "RESTARTS", "LOG")
+        var table = Table("PROCESS", "HEALTH", "VERSION", "PID", "ADDRESS", "UP", "RESTARTS", "LOG")
         for process in status.processes {
             table.add(
                 .init(process.record.name, .bold), .init(process.health.rawValue, process.health.style),
+                .init(process.version ?? "-"),
                 .init(process.record.identity.map { "\($0.pid)" } ?? "-"), .init(process.record.address ?? "-"),
                 .init(process.uptimeSeconds.map { Spans.text(seconds: $0) } ?? "-"),
                 .init("\(process.record.restarts)"),

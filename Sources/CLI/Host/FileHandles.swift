@@ -45,6 +45,14 @@ struct FileHandles: Sendable {
         return bytes
     }
 
+    /// Adds to the end of a file, which is made when it is not there.
+    static func append(_ text: String, to path: String) {
+        let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return }
+        FileHandles(descriptor: file).write(text)
+        close(file)
+    }
+
     /// Sends what is written from now on to the end of a file.
     func redirect(to path: String) {
         let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)

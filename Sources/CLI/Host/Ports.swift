@@ -36,7 +36,7 @@ enum Ports {
         throw CLIError(.portTaken, "No free port was found from \(range.lowerBound) to \(range.upperBound).")
     }
 
-    private static func withLoopbackAddress<Answer>(
+    static func withLoopbackAddress<Answer>(
         _ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Answer
     ) -> Answer {
         var address = sockaddr_in()
@@ -48,6 +48,16 @@ enum Ports {
                 body(raw, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
+    }
+
+    /// The port that a socket was bound to.
+    static func bound(_ descriptor: Int32) -> Int? {
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isKnown = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) == 0 }
+        }
+        return isKnown ? Int(UInt16(bigEndian: address.sin_port)) : nil
     }
 
     /// Sends `request` to the port; true when what comes back holds `answer`, each part of it within a second.

@@ -26,8 +26,12 @@ enum Sibling {
     }
 
     /// The folder of the migrations: GOLDEN_MIGRATIONS, or found upwards from this program.
-    static func migrations(environment: [String: String]) throws(CLIError) -> String {
-        try folder("migrations", holding: "001_initial_schema.sql", named: "GOLDEN_MIGRATIONS", environment)
+    ///
+    /// - Parameter programs: where to look from; this program's folder otherwise.
+    static func migrations(
+        environment: [String: String], near programs: String? = nil
+    ) throws(CLIError) -> String {
+        try folder("migrations", holding: "001_initial_schema.sql", named: "GOLDEN_MIGRATIONS", environment, programs)
     }
 
     /// Below `k8s`: the alert rules, which the chart installs.
@@ -39,10 +43,12 @@ enum Sibling {
     }
 
     private static func folder(
-        _ name: String, holding content: String, named variable: String, _ environment: [String: String]
+        _ name: String, holding content: String, named variable: String, _ environment: [String: String],
+        _ start: String? = nil
     ) throws(CLIError) -> String {
         if let named = environment[variable] { return named }
-        var folder = parent(of: try ownPath())
+        var folder: String
+        if let start { folder = start } else { folder = parent(of: try ownPath()) }
         for _ in 0..<6 where folder != "/" {
             for candidate in ["\(folder)/\(name)", "\(folder)/share/golden/\(name)"]
             where FileManager.default.fileExists(atPath: "\(candidate)/\(content)") {

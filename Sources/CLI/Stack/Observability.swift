@@ -9,11 +9,13 @@ struct Observability: Sendable {
         var alertDelay = 1.0
     }
 
-    /// Besides its own three, ports for the services that otherwise listen on any free one.
+    /// Besides its own four, ports for the services that otherwise listen on any free one.
     struct Ports: Sendable, Equatable {
         var prometheus: Int
         var alertmanager: Int
         var dashboards: Int
+        /// Nil in records of builds that started none.
+        var gate: Int?
         var peerHub: Int
         var supervisor: Int
         var dlqWorker: Int
@@ -22,6 +24,7 @@ struct Observability: Sendable {
     static let prometheusName = "prometheus"
     static let alertmanagerName = "alertmanager"
     static let dashboardsName = "dashboards"
+    static let gateName = "release-gate"
     static let scrapeSeconds = 5
 
     let options: Options
@@ -33,7 +36,27 @@ struct Observability: Sendable {
     /// Addresses to scrape, by the name that `job` carries in the rules and in the chart's ServiceMonitors.
     let targets: [(job: String, addresses: [String])]
 
+    /// The release gate, where it was built; without it the dashboard of releases has no data.
+    let gate: String?
+
     private var rules: String { "\(folder)/rules" }
+    private var gateConfigurationFile: String { "\(folder)/gate.yaml" }
+    /// Beside `k8s`.
+    private var release: String { "\(source)/../release" }
+
+    /// What `release-gate serve` watches: this stack through its Prometheus, and releases in a folder of its own. Other
+    /// commands of the gate that are given this file add to what it shows.
+    private var gateConfiguration: String {
+        """
+        # Written by golden at every start; changes here are lost.
+        objectives: ["\(release)/slo/orchestrator.yaml"]
+        source: {prometheus: "http://127.0.0.1:\(ports.prometheus)"}
+        signals: {breakers: circuit_breaker_state}
+        lineage: "\(folder)/release/lineage"
+        state: "\(folder)/release/state"
+
+        """
+    }
 
     var prometheusConfiguration: String {
         var text = """
@@ -103,11 +126,12 @@ struct Observability: Sendable {
         }
         try StackFolder.write(prometheusConfiguration, to: "\(folder)/prometheus.yml")
         try StackFolder.write(Self.alertmanagerConfiguration, to: "\(folder)/alertmanager.yml")
+        try StackFolder.write(gateConfiguration, to: gateConfigurationFile)
     }
 
     func specs(environment: [String: String]) throws(CLIError) -> [ProcessSpec] {
         let prometheus = "http://127.0.0.1:\(ports.prometheus)"
-        return [
+        let watchers = [
             spec(
                 Self.alertmanagerName, try Self.program("prometheus-alertmanager", environment), ports.alertmanager,
                 [
@@ -126,6 +150,20 @@ struct Observability: Sendable {
                 ports.dashboards,
                 ["\(source)/dashboards/serve.py", "--port", "\(ports.dashboards)", "--prometheus", prometheus],
                 environment),
+        ]
+        return watchers + gateSpecs(environment: environment)
+    }
+
+    /// The gate, where there is one. Nobody asks it to decide, so that its token is made up anew for each start.
+    func gateSpecs(environment: [String: String]) -> [ProcessSpec] {
+        guard let gate else { return [] }
+        var environment = environment
+        environment["GOLDEN_GATE_TOKEN"] = StackSecrets.random()
+        let files = ["--config", gateConfigurationFile, "--release", "\(release)/stack-release.yaml"]
+        return [
+            ProcessSpec(
+                name: Self.gateName, executable: gate, arguments: ["serve"] + files + ["--env", "dev"],
+                environment: environment, isOptional: true, probe: .alive(.milliseconds(300)), port: ports.gate)
         ]
     }
 
@@ -158,6 +196,7 @@ extension Observability.Ports {
             writer.field("prometheus", prometheus)
             writer.field("alertmanager", alertmanager)
             writer.field("dashboards", dashboards)
+            writer.field(ifPresent: "gate", gate)
             writer.field("peer_hub", peerHub)
             writer.field("supervisor", supervisor)
             writer.field("dlq_worker", dlqWorker)
@@ -168,7 +207,8 @@ extension Observability.Ports {
         var reader = try JSONReader(json, path: "observability")
         self.init(
             prometheus: try reader.int("prometheus"), alertmanager: try reader.int("alertmanager"),
-            dashboards: try reader.int("dashboards"), peerHub: try reader.int("peer_hub"),
+            dashboards: try reader.int("dashboards"), gate: try reader.optionalInt("gate"),
+            peerHub: try reader.int("peer_hub"),
             supervisor: try reader.int("supervisor"), dlqWorker: try reader.int("dlq_worker")
         )
     }
@@ -179,13 +219,18 @@ extension Observability.Ports {
     ) throws(CLIError) {
         self.init(
             prometheus: try keep(last?.prometheus), alertmanager: try keep(last?.alertmanager),
-            dashboards: try keep(last?.dashboards), peerHub: try keep(last?.peerHub),
+            dashboards: try keep(last?.dashboards), gate: try keep(last?.gate), peerHub: try keep(last?.peerHub),
             supervisor: try keep(last?.supervisor), dlqWorker: try keep(last?.dlqWorker)
         )
     }
 }
 
 extension StackPlan {
+    /// A program that the stack can do without; nil where it was not built.
+    func optional(_ program: String) -> String? {
+        do { return try Sibling.path(program, environment: caller) } catch { return nil }
+    }
+
     /// Nil unless it was asked for.
     func observability() throws(CLIError) -> Observability? {
         guard let wanted = options.observability, let ports = ports.observability else { return nil }
@@ -195,9 +240,11 @@ extension StackPlan {
             if let port = ports.port(of: program) { targets.append((program, ["127.0.0.1:\(port)"])) }
         }
         if let port = self.ports.sandbox { targets.append((Self.sandboxName, ["127.0.0.1:\(port)"])) }
+        let gate = optional(Observability.gateName)
+        if gate != nil, let port = ports.gate { targets.append((Observability.gateName, ["127.0.0.1:\(port)"])) }
         return Observability(
             options: wanted, ports: ports, folder: options.folder.observability,
-            source: try Sibling.k8s(environment: caller), targets: targets
+            source: try Sibling.k8s(environment: caller), targets: targets, gate: gate
         )
     }
 }

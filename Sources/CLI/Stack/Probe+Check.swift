@@ -16,6 +16,7 @@ extension Probe {
         case .accepts(let port): Ports.accepts(port)
         case .program(let path, let arguments): await Self.program(path, arguments)
         case .http(let url): await Self.get(url)
+        case .announced(let file, let pid): readSmallFile(file) == "\(pid)\n"
         case .alive: true
         }
     }

@@ -14,6 +14,10 @@ actor ProcessKeeper {
     nonisolated let spec: ProcessSpec
     /// The process before it was first started.
     nonisolated let initialRecord: StackRecord.Process
+    /// What it serves on, from one start to the next.
+    nonisolated let socket: ListeningSocket?
+    /// Where its first process says that it has taken another's place; nil when there is none before it.
+    private let handover: String?
     private let log: String
     private let isRoot: Bool
     private let changed: @Sendable (StackRecord.Process) async -> Void
@@ -26,16 +30,23 @@ actor ProcessKeeper {
     private var ends: [ContinuousClock.Instant] = []
     private var backoff = ProcessKeeper.backoffFirst
 
-    /// - Parameter changed: hears of every change; awaited, so that it is written down before anything else happens.
+    /// - Parameters:
+    ///   - handover: a file; its first process runs beside another that serves the same socket, and becomes ready by
+    ///     writing its id there.
+    ///   - changed: hears of every change; awaited, so that it is written down before anything else happens.
     init(
-        _ spec: ProcessSpec, log: String, isRoot: Bool, changed: @escaping @Sendable (StackRecord.Process) async -> Void
+        _ spec: ProcessSpec, socket: ListeningSocket? = nil, handover: String? = nil, log: String, isRoot: Bool,
+        changed: @escaping @Sendable (StackRecord.Process) async -> Void
     ) {
         self.spec = spec
+        self.socket = socket
+        self.handover = handover
         self.log = log
         self.isRoot = isRoot
         self.changed = changed
         initialRecord = StackRecord.Process(
-            name: spec.name, identity: nil, state: .starting, address: spec.address, restarts: 0, lastExit: nil,
+            name: handover == nil ? spec.name : StackRecord.Process.following(spec.name), identity: nil,
+            state: .starting, address: spec.address, restarts: 0, lastExit: nil,
             log: log
         )
         record = initialRecord
@@ -76,6 +87,20 @@ actor ProcessKeeper {
         )
     }
 
+    var name: String { record.name }
+
+    /// The record under the name that this process has from now on.
+    func takePlace() -> StackRecord.Process {
+        record.name = spec.name
+        return record
+    }
+
+    /// The record under another name, since this one's is given away.
+    func retire() -> StackRecord.Process {
+        record.name = StackRecord.Process.retired(spec.name)
+        return record
+    }
+
     /// Ends the process in good order, or kills it and its group after `spec.stopWithin`.
     func stop() async {
         stopping.open()
@@ -97,24 +122,56 @@ actor ProcessKeeper {
         var options = PlatformOptions()
         // A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
         options.processGroupID = 0
-        let line = spec.commandLine(log: log, isRoot: isRoot)
-        let environment = Dictionary(
-            uniqueKeysWithValues: spec.environment.map { (Environment.Key(stringLiteral: $0), $1) })
+        let line = spec.commandLine(log: log, isRoot: isRoot, passesSocket: socket != nil)
+        var variables = spec.environment
+        if let file = pendingHandover {
+            removeHandover(file)
+            variables["GOLDEN_HANDOVER_FILE"] = file
+        }
+        let environment = Dictionary(uniqueKeysWithValues: variables.map { (Environment.Key(stringLiteral: $0), $1) })
         do {
             let configuration = Configuration(
                 executable: .name(line[0]), arguments: Arguments(Array(line.dropFirst())),
                 environment: .custom(environment),
                 platformOptions: options
             )
-            let result = try await Subprocess.run(configuration, input: .none, output: .discarded, error: .discarded) {
-                execution in
-                await self.watch(execution.processIdentifier.value)
-            }
-            record.lastExit = "\(result.terminationStatus)"
+            record.lastExit = "\(try await execute(configuration))"
         } catch {
             record.lastExit = "could not be started: \(error)"
         }
         record.identity = nil
+    }
+
+    private func execute(_ configuration: Configuration) async throws -> TerminationStatus {
+        if let socket, let input = Self.input(socket) {
+            return try await Subprocess.run(configuration, input: input, output: .discarded, error: .discarded) {
+                execution in
+                await self.watch(execution.processIdentifier.value)
+            }.terminationStatus
+        }
+        return try await Subprocess.run(configuration, input: .none, output: .discarded, error: .discarded) {
+            execution in
+            await self.watch(execution.processIdentifier.value)
+        }.terminationStatus
+    }
+
+    /// The socket as standard input, the one descriptor besides the outputs that a process can be given.
+    private static func input(_ socket: ListeningSocket) -> FileDescriptorInput? {
+        func typed<Descriptor: RawRepresentable<CInt>>(_ descriptor: CInt) -> Descriptor? {
+            Descriptor(rawValue: descriptor)
+        }
+        return typed(socket.descriptor).map { .fileDescriptor($0, closeAfterSpawningProcess: false) }
+    }
+
+    private var pendingHandover: String? { wasReady ? nil : handover }
+
+    private func removeHandover(_ file: String) {
+        do {
+            try StackFolder.remove(file)
+        } catch {
+            // It holds another process's id then, which is not waited for.
+            FileHandles.standardError.write("\(error)\n")
+        }
     }
 
     /// Writes the new process down, then probes it until it is ready or gone.
@@ -123,10 +180,12 @@ actor ProcessKeeper {
         record.identity = identity
         await change(stopping.isOpen ? .stopping : .starting)
         if stopping.isOpen { identity.send(spec.stopSignal.rawValue) }
-        if case .alive(let time) = spec.probe { await stopping.wait(atMost: time) }
+        let probe = pendingHandover.map { Probe.announced(file: $0, by: pid) } ?? spec.probe
+        if case .alive(let time) = probe { await stopping.wait(atMost: time) }
         while identity.isRunning, !stopping.isOpen {
-            if await spec.probe.check() {
+            if await probe.check() {
                 guard identity.isRunning, !stopping.isOpen else { return }
+                if let file = pendingHandover { removeHandover(file) }
                 wasReady = true
                 await change(.ready)
                 settled.open()

@@ -23,7 +23,11 @@ struct ProcessSpec: Sendable {
     var isOptional = false
     /// `host:port`, for people.
     var address: String?
-    let probe: Probe
+    var probe: Probe
+    /// The loopback port that listens for it whether it runs or not, 0 for any free one; nil where it opens its own.
+    var port: Int?
+    /// Where it answers on that port that it does its work.
+    var readyPath = "/ready"
     /// Tells a process that hangs from one that works: it is killed, and so started again, when this has not held for
     /// `silentMax`. Nil where nothing is known to hang.
     var liveness: Probe?
@@ -43,12 +47,23 @@ struct ProcessSpec: Sendable {
         }
     }
 
+    /// This process, served on a socket.
+    func served(on socket: ListeningSocket) -> ProcessSpec {
+        var spec = self
+        spec.address = socket.address
+        spec.probe = .http(url: "http://\(socket.address)\(readyPath)")
+        return spec
+    }
+
     /// The program and arguments that carry this out: the log is opened first (as this account), then the account is
     /// changed and the kernel told to end the process with its parent.
-    func commandLine(log: String, isRoot: Bool) -> [String] {
+    ///
+    /// - Parameter passesSocket: its standard input is a listening socket, which it is to find as descriptor 3.
+    func commandLine(log: String, isRoot: Bool, passesSocket: Bool = false) -> [String] {
         var setpriv = ["setpriv", "--pdeathsig", stopSignal.word]
         if let account, isRoot { setpriv += ["--reuid", account, "--regid", account, "--init-groups"] }
-        let script = "cd \"$1\" && shift && exec \"$@\" >>\"$0\" 2>&1"
+        let socket = passesSocket ? ("export LISTEN_PID=$$ LISTEN_FDS=1 && ", "3<&0 0</dev/null ") : ("", "")
+        let script = "cd \"$1\" && shift && \(socket.0)exec \"$@\" \(socket.1)>>\"$0\" 2>&1"
         return ["sh", "-c", script, log, folder] + setpriv + [executable] + arguments
     }
 }
@@ -65,6 +80,8 @@ enum Probe: Sendable {
     case program(path: String, arguments: [String])
     /// `GET url` answers 200.
     case http(url: String)
+    /// The process has written its id into a file.
+    case announced(file: String, by: Int32)
     /// It stays alive this long.
     case alive(Duration)
 }

@@ -9,6 +9,7 @@ internal import FoundationEssentials
 ///   secrets.json      0600: generated passwords and the JWT secret
 ///   logs/<process>.log and .log.1
 ///   postgres/ nats/ redis/
+///   upgrade.*         what golden upgrade asked for and was told
 ///   observability/    with --observability: rules and data of Prometheus and Alertmanager
 /// ```
 struct StackFolder: Sendable, Equatable {
@@ -30,7 +31,15 @@ struct StackFolder: Sendable, Equatable {
     var nats: String { "\(path)/nats" }
     var redis: String { "\(path)/redis" }
     var observability: String { "\(path)/observability" }
+    var upgradeRequest: String { "\(path)/upgrade.json" }
+    var upgradeReport: String { "\(path)/upgrade.jsonl" }
+    var upgradeLock: String { "\(path)/upgrade.lock" }
     var postgresLink: String { "\(path)/postgres" }
+
+    private var upgrade: [String] { [upgradeRequest, upgradeReport, upgradeLock] }
+
+    /// Where a process that follows another says that it serves.
+    func handover(of process: String) -> String { "\(logs)/\(process).handover" }
 
     func log(of process: String) -> String { "\(logs)/\(process).log" }
 
@@ -55,9 +64,9 @@ struct StackFolder: Sendable, Equatable {
 
     private func take() throws {
         try Self.make(path)
-        let own = Set([
-            lock, secrets, logs, nats, redis, observability, postgresLink, "\(record).new", "\(secrets).new",
-        ])
+        let own = Set(
+            [lock, secrets, logs, nats, redis, observability, postgresLink, "\(record).new", "\(secrets).new"]
+                + upgrade)
         let strangers = try FileManager.default.contentsOfDirectory(atPath: path)
             .filter { !own.contains("\(path)/\($0)") }
         guard strangers.isEmpty else {
@@ -77,7 +86,9 @@ struct StackFolder: Sendable, Equatable {
 
     /// Removes what `create` and the stack put there, and the folder when nothing else is in it.
     func delete() throws(CLIError) {
-        for entry in [record, secrets, logs, nats, redis, observability, postgresLink, lock] { try Self.remove(entry) }
+        for entry in [record, secrets, logs, nats, redis, observability, postgresLink, lock] + upgrade {
+            try Self.remove(entry)
+        }
         do {
             if try FileManager.default.contentsOfDirectory(atPath: path).isEmpty { try Self.remove(path) }
         } catch {

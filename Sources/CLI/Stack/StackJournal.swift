@@ -24,6 +24,20 @@ actor StackJournal {
         save()
     }
 
+    /// Notes that one process took another's place and name.
+    func succeed(_ name: String, old: StackRecord.Process, new: StackRecord.Process) {
+        record.processes.removeAll { $0.name == StackRecord.Process.following(name) || $0.name == old.name }
+        if let index = record.processes.firstIndex(where: { $0.name == name }) { record.processes[index] = new }
+        record.processes.append(old)
+        save()
+    }
+
+    /// Notes that a process is no more.
+    func forget(_ name: String) {
+        record.processes.removeAll { $0.name == name }
+        save()
+    }
+
     private func save() {
         do {
             try record.save(to: folder)

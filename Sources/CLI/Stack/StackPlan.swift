@@ -68,7 +68,7 @@ struct StackPlan: Sendable {
         return ProcessSpec(
             name: "orchestrator-\(index + 1)", executable: try Sibling.path("orchestrator", environment: caller),
             arguments: ["serve"], environment: try orchestratorEnvironment(index: index), stopWithin: .seconds(35),
-            address: address, probe: .http(url: "http://\(address)/ready")
+            address: address, probe: .http(url: "http://\(address)/ready"), port: ports.api + index
         )
     }
 
@@ -78,17 +78,12 @@ struct StackPlan: Sendable {
 
     func dlqWorker() throws(CLIError) -> ProcessSpec { try service("dlq-worker") }
 
-    /// One of a service that nobody calls, so it takes any free port for its health, and its log says which; unless
-    /// Prometheus has to find it.
+    /// One of a service that nobody calls, so it has any free port for its health; unless Prometheus has to find it.
     private func service(_ program: String) throws(CLIError) -> ProcessSpec {
-        var environment = try orchestratorEnvironment(index: 0)
-        let port = ports.observability?.port(of: program)
-        environment["GOLDEN_HTTP_PORT"] = "\(port ?? 0)"
-        let address = port.map { "127.0.0.1:\($0)" }
-        return ProcessSpec(
+        ProcessSpec(
             name: program, executable: try Sibling.path(program, environment: caller), arguments: ["serve"],
-            environment: environment, stopWithin: .seconds(35), address: address,
-            probe: address.map { .http(url: "http://\($0)/ready") } ?? .alive(.milliseconds(300))
+            environment: try orchestratorEnvironment(index: 0), stopWithin: .seconds(35),
+            probe: .alive(.milliseconds(300)), port: ports.observability?.port(of: program) ?? 0
         )
     }
 
@@ -98,25 +93,20 @@ struct StackPlan: Sendable {
     /// sandbox; the stack goes on without one that cannot.
     func sandbox() throws(CLIError) -> ProcessSpec? {
         guard let port = ports.sandbox else { return nil }
-        let program: String
-        do throws(CLIError) {
-            program = try Sibling.path(Self.sandboxName, environment: caller)
-        } catch {
-            return nil
-        }
-        var environment = try orchestratorEnvironment(index: 0)
-        environment["GOLDEN_HTTP_PORT"] = "\(port)"
-        let address = "127.0.0.1:\(port)"
+        guard let program = optional(Self.sandboxName) else { return nil }
         return ProcessSpec(
-            name: Self.sandboxName, executable: program, arguments: ["serve"], environment: environment,
-            stopWithin: .seconds(35), isOptional: true, address: address, probe: .http(url: "http://\(address)/health")
+            name: Self.sandboxName, executable: program, arguments: ["serve"],
+            environment: try orchestratorEnvironment(index: 0), stopWithin: .seconds(35), isOptional: true,
+            probe: .alive(.milliseconds(300)), port: port, readyPath: "/health"
         )
     }
 
     /// The echo agent for `developer`, unless a command was given for that role, and one agent for each command.
     func agents() throws(CLIError) -> [ProcessSpec] {
         let program = try Sibling.path("agent-worker", environment: caller)
-        let environment = baseEnvironment.merging(busEnvironment) { $1 }.merging(options.environment) { $1 }
+        var environment = baseEnvironment.merging(busEnvironment) { $1 }.merging(options.environment) { $1 }
+        // Its health is asked for on the socket that it is given.
+        environment["GOLDEN_HTTP_PORT"] = "0"
         var specs: [ProcessSpec] = []
         if !options.agents.contains(where: { $0.role == "developer" }) {
             let echo = StackOptions.Agent(role: "developer", command: "")
@@ -143,7 +133,7 @@ struct StackPlan: Sendable {
         return ProcessSpec(
             name: "agent-\(id)", executable: program, arguments: identity + backend, environment: environment,
             folder: FileManager.default.currentDirectoryPath, stopWithin: .seconds(35),
-            probe: .alive(.milliseconds(300))
+            probe: .alive(.milliseconds(300)), port: 0
         )
     }
 }

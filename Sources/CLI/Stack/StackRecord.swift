@@ -29,7 +29,7 @@ struct StackRecord: Sendable, Equatable {
             case stopping, stopped
         }
 
-        let name: String
+        var name: String
         var identity: ProcessIdentity?
         var state: State
         var address: String?
@@ -138,6 +138,12 @@ extension StackRecord {
 }
 
 extension StackRecord.Process {
+    /// During an upgrade: the process of the next build, until it has the name itself.
+    static func following(_ name: String) -> String { "\(name) (next)" }
+
+    /// During an upgrade: the process of the build before, once it has it no more.
+    static func retired(_ name: String) -> String { "\(name) (before)" }
+
     func write(to writer: inout JSONWriter) {
         writer.field("name", name)
         if let identity { identity.write(to: &writer) }

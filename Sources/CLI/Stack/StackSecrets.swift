@@ -15,7 +15,7 @@ struct StackSecrets: Sendable, Equatable {
         StackSecrets(postgres: random(), postgresAdmin: random(), nats: random(), redis: random(), jwt: random())
     }
 
-    private static func random() -> String {
+    static func random() -> String {
         var generator = SystemRandomNumberGenerator()
         return (0..<32).map { _ in
             let byte = UInt8.random(in: .min ... .max, using: &generator)

@@ -25,11 +25,13 @@ struct StackStatus: Sendable {
         let record: StackRecord.Process
         let health: Health
         let uptimeSeconds: Double?
+        /// The build that runs, as the process says; nil for the stores, and when it does not answer.
+        var version: String?
         /// Why it is unwell, in its own words.
         var reasons: [String] = []
 
         /// The stack does its work without a sandbox, except for what is to be run in one.
-        var isNeeded: Bool { record.name != StackPlan.sandboxName }
+        var isNeeded: Bool { ![StackPlan.sandboxName, Observability.gateName].contains(record.name) }
     }
 
     let folder: StackFolder
@@ -63,8 +65,17 @@ struct StackStatus: Sendable {
                 record: process, health: health[index] ?? .gone, uptimeSeconds: process.identity?.uptimeSeconds
             )
         }
-        for index in processes.indices where processes[index].health == .unwell && !processes[index].isNeeded {
-            processes[index].reasons = await reasons(of: processes[index].record)
+        let answers = await withTaskGroup(of: (Int, SelfReport?).self) { group in
+            for (index, process) in record.processes.enumerated() where process.isOurs {
+                group.addTask { (index, await SelfReport(of: process)) }
+            }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        for index in processes.indices {
+            let answer = answers[index]
+            processes[index].version = answer?.version
+            guard processes[index].health == .unwell, !processes[index].isNeeded else { continue }
+            processes[index].reasons = answer?.sandboxReasons ?? ["it does not answer"]
         }
         return StackStatus(
             folder: folder, record: record, isSupervised: record.supervisor?.isRunning == true, processes: processes
@@ -84,15 +95,23 @@ struct StackStatus: Sendable {
         return await probe(process, record).check() ? .ready : .unwell
     }
 
-    /// What the sandbox executor's health says; empty when it does not answer.
-    private static func reasons(of process: StackRecord.Process) async -> [String] {
-        guard let address = process.address else { return [] }
-        do {
-            var health = try JSONReader(try JSON(parsing: try await Probe.body(of: "http://\(address)/health")))
-            var sandbox = try health.optionalObject("sandbox")
-            return try sandbox?.optionalStrings("reasons") ?? []
-        } catch {
-            return ["it does not answer"]
+    /// What one of Golden's own processes says at `/health`.
+    private struct SelfReport: Sendable {
+        let version: String
+        /// Why the sandbox executor cannot sandbox.
+        let sandboxReasons: [String]
+
+        /// Nil when it does not answer.
+        init?(of process: StackRecord.Process) async {
+            guard let address = process.address else { return nil }
+            do {
+                var health = try JSONReader(try JSON(parsing: try await Probe.body(of: "http://\(address)/health")))
+                version = try health.string("version")
+                var sandbox = try health.optionalObject("sandbox")
+                sandboxReasons = try sandbox?.optionalStrings("reasons") ?? []
+            } catch {
+                return nil
+            }
         }
     }
 
@@ -136,12 +155,24 @@ struct StackStatus: Sendable {
     }
 }
 
+extension StackRecord.Process {
+    /// One of Golden's own programs: it answers at `/health`.
+    fileprivate var isOurs: Bool {
+        let others = [
+            "nats", "redis", "postgres", Observability.prometheusName, Observability.alertmanagerName,
+            Observability.dashboardsName,
+        ]
+        return identity != nil && address != nil && !others.contains(name) && !ClusterPorts.isServer(name)
+    }
+}
+
 extension StackStatus.Process {
     func write(to writer: inout JSONWriter) {
         writer.field("name", record.name)
         writer.field("health", health.rawValue)
         writer.field(ifPresent: "pid", record.identity.map { Int($0.pid) })
         writer.field(ifPresent: "address", record.address)
+        writer.field(ifPresent: "version", version)
         writer.field(ifPresent: "uptime_seconds", uptimeSeconds.map { Int($0) })
         writer.field("restarts", record.restarts)
         writer.field(ifPresent: "last_exit", record.lastExit)

@@ -7,7 +7,7 @@ struct Supervisor: Sendable {
     /// Hears each step.
     let report: @Sendable (UpEvent) -> Void
 
-    private var folder: StackFolder { plan.options.folder }
+    var folder: StackFolder { plan.options.folder }
 
     /// Runs until `stop` opens, or throws what kept the stack from starting; either way nothing is left running.
     func run(until stop: Latch) async throws {
@@ -16,12 +16,12 @@ struct Supervisor: Sendable {
             var failure: (any Error)?
             do {
                 for batch in try batches() where !stop.isOpen {
-                    let early = batch.early.map(keeper)
+                    let early = try batch.early.map(keeper)
                     started.append(early)
                     await launch(early, in: &group)
                     try await unlessStopped(stop) { try await batch.meanwhile() }
                     guard !stop.isOpen else { break }
-                    let late = batch.late.map(keeper)
+                    let late = try batch.late.map(keeper)
                     started[started.count - 1] += late
                     await launch(late, in: &group)
                     if let companion = batch.companion { group.addTask { await companion(stop) } }
@@ -33,7 +33,7 @@ struct Supervisor: Sendable {
                         record.note = ""
                     }
                     report(.ready(await journal.record))
-                    await keepLogsBounded(until: stop)
+                    await attend(&started, in: &group, until: stop)
                 }
             } catch {
                 failure = error
@@ -44,11 +44,21 @@ struct Supervisor: Sendable {
         }
     }
 
-    private func keeper(_ spec: ProcessSpec) -> ProcessKeeper {
-        ProcessKeeper(spec, log: folder.log(of: spec.name), isRoot: plan.isRoot) { [journal] in await journal.note($0) }
+    private func keeper(_ spec: ProcessSpec) throws(CLIError) -> ProcessKeeper {
+        keeper(spec, on: try spec.port.map { port throws(CLIError) in try ListeningSocket(port: port) })
     }
 
-    private func launch(_ keepers: [ProcessKeeper], in group: inout ThrowingTaskGroup<Void, any Error>) async {
+    /// - Parameter follows: beside a process that serves the same socket.
+    func keeper(_ spec: ProcessSpec, on socket: ListeningSocket?, follows: Bool = false) -> ProcessKeeper {
+        var spec = socket.map(spec.served) ?? spec
+        if follows { spec.readyWithin = Self.successionMax }
+        return ProcessKeeper(
+            spec, socket: socket, handover: follows ? folder.handover(of: spec.name) : nil,
+            log: folder.log(of: spec.name), isRoot: plan.isRoot
+        ) { [journal] in await journal.note($0) }
+    }
+
+    func launch(_ keepers: [ProcessKeeper], in group: inout ThrowingTaskGroup<Void, any Error>) async {
         for keeper in keepers {
             await journal.note(keeper.initialRecord)
             group.addTask { await keeper.run() }
@@ -56,7 +66,7 @@ struct Supervisor: Sendable {
     }
 
     /// Carries `body` out and gives it up when `stop` opens first.
-    private func unlessStopped(_ stop: Latch, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    func unlessStopped(_ stop: Latch, _ body: @escaping @Sendable () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await body() }
             group.addTask { await stop.wait() }
@@ -79,15 +89,6 @@ struct Supervisor: Sendable {
                 }
             }
             try await group.waitForAll()
-        }
-    }
-
-    private func keepLogsBounded(until stop: Latch) async {
-        let processes = await journal.record.processes.map(\.log)
-        let logs = LogFiles(paths: processes + [folder.log(of: "stack")])
-        while !stop.isOpen {
-            logs.rotate()
-            await stop.wait(atMost: LogFiles.checkEvery)
         }
     }
 

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from ..stack import ROOT, UNLIMITED, Stack, StackError, end_cleanly_on_signals, table
+from ..stack import ROOT, UNLIMITED, Stack, StackError, binaries, end_cleanly_on_signals, table
 from .faults import (EndlessPrograms, FailingReceiver, Fault, Garbage, KilledOrchestrator, Load, LockedTables,
                      UsedUpBudget)
 from .traces import Collector, Traced
@@ -66,8 +66,9 @@ class Test:
         self.rows: list[list[str]] = [["alert", "fault", "fired after", "resolved after"]]
 
     def run(self) -> int:
-        up = wait(30, lambda: len(self.watch.query("up == 1")) == 6)
-        self.expect("Prometheus scrapes all six processes", up is not None)
+        up = wait(30, lambda: len(self.watch.query("up == 1")) == 7)
+        self.expect("Prometheus scrapes all seven processes", up is not None)
+        self.release()
         self.check_metrics()
         self.follow_traces()
         quick = [FailingReceiver(self.stack), Garbage(self.stack), UsedUpBudget(self.stack),
@@ -97,6 +98,29 @@ class Test:
     def expect(self, what: str, holds: bool) -> None:
         if not holds:
             self.failures.append(what)
+
+    def release(self) -> None:
+        """What the gate's dashboard shows: releases that Helm remembers, one of which failed, and a decision of the gate."""
+        began = time.time() - 86_400
+        for environment, states in (("dev", ("superseded", "failed", "deployed")), ("staging", ("deployed",))):
+            history = [
+                {"revision": number, "chart": f"golden-0.{number}.0", "status": state, "description": "Upgrade",
+                 "updated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began + 3600 * number))}
+                for number, state in enumerate(states, 1)
+            ]
+            file = self.stack.folder / f"helm-{environment}.json"
+            file.write_text(json.dumps(history))
+            self.gate("history", "--import", str(file), "--env", environment)
+        release = str(ROOT / "release" / "stack-release.yaml")
+        self.gate("evaluate", "--release", release, "--env", "dev", "--record", allowed=(0, 10, 20))
+
+    def gate(self, command: str, *arguments: str, allowed: tuple[int, ...] = (0,)) -> None:
+        config = str(self.stack.folder / "observability" / "gate.yaml")
+        done = subprocess.run(
+            [binaries() / "release-gate", command, "--config", config, *arguments],
+            capture_output=True, text=True, timeout=60)
+        self.expect(f"release-gate {command} ends with {done.returncode}: {done.stdout}{done.stderr}",
+                    done.returncode in allowed)
 
     def check_metrics(self) -> None:
         """What each process exposes is in Prometheus' format and by its conventions."""

@@ -17,6 +17,13 @@ EXPECTED = {
     ("peer-hub", "peer review"), ("orchestrator", "consume prc"), ("agent-developer-1", "agent work"),
     ("agent-developer-1", "publish results"), ("agent-security-1", "agent work"),
 }
+#: What hangs on what, from a span to its root: each message on what had it published, and what came of it on the message.
+PATHS = {
+    ("task attempt", "task", "POST /tasks"),
+    ("consume results", "publish results", "agent work", "publish work", "task", "POST /tasks"),
+    ("peer review", "consume prc", "publish prc", "task", "POST /tasks"),
+    ("consume prc", "publish prc", "agent work", "publish work", "consume prc", "publish prc", "task", "POST /tasks"),
+}
 SANDBOX = {("orchestrator", "POST /sandbox/execute"), ("sandbox-executor", "sandbox execution")}
 
 
@@ -102,11 +109,23 @@ class Traced:
         if answer.status >= 400:
             raise RuntimeError(f"{path} answered {answer.status}: {answer.body!r}")
 
-    def missing(self) -> set[tuple[str, str]]:
+    def missing(self) -> set[tuple[str, ...]]:
         """What the traces still lack."""
         found = {(span.service, span.name) for span in self._collector.trace(self.task)}
         ran = {(span.service, span.name) for span in self._collector.trace(self.run)}
-        return (EXPECTED - found) | (SANDBOX - ran)
+        return (EXPECTED - found) | (SANDBOX - ran) | (PATHS - self._paths())
+
+    def _paths(self) -> set[tuple[str, ...]]:
+        """The names from every span of the task's trace up to what has no parent there."""
+        spans = {span.span: span for span in self._collector.trace(self.task)}
+        paths = set()
+        for span in spans.values():
+            path: list[str] = []
+            while span is not None and len(path) < len(spans):
+                path.append(span.name)
+                span = spans.get(span.parent or "")
+            paths.add(tuple(path))
+        return paths
 
     def faults(self) -> list[str]:
         """Spans that do not hang together."""

@@ -11,6 +11,7 @@ struct GateMetrics: Sendable {
     private let leadTime: Gauge
     private let decisions: GaugeFamily
     private let running: GaugeFamily
+    private let newestEvent: GaugeFamily
 
     init(_ registry: MetricsRegistry) {
         self.registry = registry
@@ -29,7 +30,11 @@ struct GateMetrics: Sendable {
         decisions = registry.gauge(
             "release_decisions", "Decisions in the lineage, by outcome.", labels: ["environment", "outcome"])
         running = registry.gauge(
-            "release_info", "1 for the newest sealed version of each environment.", labels: ["environment", "version"])
+            "release_info", "1 for the newest version of each environment that was sealed, or deployed by Helm.",
+            labels: ["environment", "version"])
+        newestEvent = registry.gauge(
+            "release_event_timestamp_seconds", "When something of this kind last happened to a release.",
+            labels: ["environment", "event"])
     }
 
     /// Brings everything up to date.
@@ -38,8 +43,8 @@ struct GateMetrics: Sendable {
             .map(\.event.version)
         for environment in DeployEnvironment.allCases {
             let mine = entries.filter { $0.event.environment == environment }
-            let begun = mine.count { $0.event.kind == .install }
-            let back = mine.count { $0.event.kind == .rollback }
+            let begun = mine.count { $0.event.kind == .install || $0.event.kind == .imported }
+            let back = mine.count { $0.event.kind == .rollback || Self.hasFailedInHelm($0.event) }
             deployments[environment.rawValue].set(begun)
             rollbacks[environment.rawValue].set(back)
             rollbackRate[environment.rawValue].set(begun == 0 ? 0 : Double(back) / Double(begun))
@@ -47,7 +52,11 @@ struct GateMetrics: Sendable {
                 let count = mine.count { $0.event.kind == .decision && $0.event.decision == outcome }
                 decisions[environment.rawValue, outcome.rawValue].set(count)
             }
-            let sealed = mine.filter { $0.event.kind == .seal }.map(\.event.version)
+            for entry in mine {
+                newestEvent[environment.rawValue, entry.event.kind.rawValue].set(entry.event.atSeconds)
+            }
+            let sealed = mine.filter { $0.event.kind == .seal || Self.wasDeployedByHelm($0.event) }
+                .map(\.event.version)
             let newest = sealed.last
             drift[environment.rawValue].set(
                 sealedInDev.count { candidate in newest.map { candidate > $0 } ?? true })
@@ -63,5 +72,14 @@ struct GateMetrics: Sendable {
         {
             leadTime.set(seal.event.atSeconds - cut.event.atSeconds)
         }
+    }
+
+    /// What `HelmHistory` wrote down of a revision's state and description.
+    private static func wasDeployedByHelm(_ event: LineageEntry.Event) -> Bool {
+        event.kind == .imported && ["helm: deployed", "helm: superseded"].contains { event.reason.hasPrefix($0) }
+    }
+
+    private static func hasFailedInHelm(_ event: LineageEntry.Event) -> Bool {
+        event.kind == .imported && (event.reason.hasPrefix("helm: failed") || event.reason.contains("Rollback to"))
     }
 }

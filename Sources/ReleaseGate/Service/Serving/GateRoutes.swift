@@ -8,12 +8,15 @@ internal import ReleaseGateCore
 /// What progressive-delivery controllers ask the gate: Flagger by webhooks, Argo Rollouts by its `web` metric.
 struct GateRoutes: Sendable {
     let judge: GateJudge
-    /// Who knows it may ask. Secret.
-    let token: String
+    /// Who knows it may ask. Secret. Nil: whoever reaches the port may.
+    let token: String?
 
     private static let bodyBytesMax = 256 << 10
 
-    var routes: [Route] {
+    var routes: [Route] { flagger + [argo] }
+
+    /// They answer, and change nothing.
+    var flagger: [Route] {
         [
             flagger("confirm-rollout", "May the canary begin?") { judge in
                 (try await judge.mayBegin()).map { .no($0) } ?? .yes("it may begin")
@@ -36,7 +39,6 @@ struct GateRoutes: Sendable {
                 let record = try await judge.decision()
                 return record.decision.outcome == .rollBack ? .yes(record.headline) : .no(record.headline)
             },
-            argo,
         ]
     }
 
@@ -91,6 +93,7 @@ struct GateRoutes: Sendable {
 
     /// Compared as hashes, so that the time it takes tells nothing of the token.
     private func authorise(_ request: Request) throws(Problem) {
+        guard let token else { return }
         let given = request.headers[.authorization] ?? ""
         guard SHA256.hash(data: Array(given.utf8)) == SHA256.hash(data: Array("Bearer \(token)".utf8)) else {
             throw Problem(

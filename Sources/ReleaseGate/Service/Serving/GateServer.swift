@@ -10,13 +10,22 @@ extension GateSession {
     package struct ServerSettings: Sendable {
         package let host: String
         package let port: Int
+        let handover: Handover
+        /// Where Flagger may ask without a token, since it can send none; nil where nobody may.
+        let flaggerPort: Int?
         /// Secret.
         let token: String
 
-        /// Keys: `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT` (8086), `GOLDEN_GATE_TOKEN` (secret, at least 16 bytes).
+        /// Keys: `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT` (8086), `GOLDEN_GATE_TOKEN` (secret, at least 16 bytes),
+        /// `GOLDEN_GATE_FLAGGER_PORT` (none: a second port for `/flagger/…` alone, without a token; whoever opens it
+        /// sees to it that only Flagger reaches it).
         package init(_ settings: ServiceConfiguration) throws {
             host = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
             port = try settings.int("GOLDEN_HTTP_PORT", default: 8086, in: 0...65_535)
+            handover = try Handover(settings)
+            let hasFlagger = try settings.optionalString("GOLDEN_GATE_FLAGGER_PORT") != nil
+            flaggerPort =
+                hasFlagger ? try settings.int("GOLDEN_GATE_FLAGGER_PORT", default: 8088, in: 0...65_535) : nil
             token = try settings.secret("GOLDEN_GATE_TOKEN")
             guard token.utf8.count >= 16 else { throw settings.invalid("GOLDEN_GATE_TOKEN", "needs 16 bytes or more") }
         }
@@ -51,9 +60,11 @@ extension GateSession {
             return Problem(.notReady, error.message, retryAfterSeconds: 30)
         }
         let server = EdgeServer(
-            EdgeServerConfiguration(host: settings.host, port: settings.port), edge: edge,
-            table: RouteTable(health.routes + GateRoutes(judge: judge, token: settings.token).routes), logger: logger,
-            onListening: onListening)
+            EdgeServerConfiguration(
+                host: settings.host, port: settings.port, socket: settings.handover.socket,
+                announce: settings.handover.announce),
+            edge: edge, table: RouteTable(health.routes + GateRoutes(judge: judge, token: settings.token).routes),
+            readiness: readiness, logger: logger, onListening: onListening)
         let refresher = Running("metrics") {
             while true {
                 try await Task.sleep(for: Self.refreshEvery)
@@ -62,6 +73,14 @@ extension GateSession {
                 }
             }
         }
-        try await runServices([refresher, server], logger: logger)
+        var services: [any Service] = [refresher, server]
+        if let port = settings.flaggerPort {
+            logger.notice("Flagger is answered without a token", metadata: ["port": "\(port)"])
+            services.append(
+                EdgeServer(
+                    EdgeServerConfiguration(host: settings.host, port: port), edge: edge,
+                    table: RouteTable(GateRoutes(judge: judge, token: nil).flagger), logger: logger))
+        }
+        try await runServices(services, logger: logger)
     }
 }

@@ -1,5 +1,6 @@
 internal import Bootstrap
 internal import Contracts
+internal import HTTPEdge
 package import Logging
 internal import MessageBus
 internal import NATS
@@ -30,8 +31,11 @@ package struct AgentWorker: Sendable {
             backend = ModelBackend(client: client, breaker: sentry.breaker, intake: sentry.intake, logger: logger)
             services.append(sentry)
         }
-        let runner = WorkRunner(configuration, bus: bus, backend: backend, logger: logger)
+        let health = AgentHealth(configuration)
+        let runner = WorkRunner(configuration, bus: bus, backend: backend, health: health, logger: logger)
+        health.show { runner.tasks.count }
         services += [runner, Announcer(configuration, bus: bus, tasks: { runner.tasks }, logger: logger)]
+        if let server = health.server(configuration, bus: bus, logger: logger) { services.append(server) }
         self.services = services
     }
 }

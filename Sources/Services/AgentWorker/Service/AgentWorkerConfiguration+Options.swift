@@ -37,5 +37,10 @@ extension AgentWorkerConfiguration {
             owner: owner, backend: backend, nats: bus.connection
         )
         tracer = bus.streams.tracer
+        guard try settings.optionalString("GOLDEN_HTTP_PORT") != nil else { return }
+        health = Endpoint(
+            host: try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1"),
+            port: try settings.int("GOLDEN_HTTP_PORT", default: 8087, in: 0...65_535), handover: try Handover(settings)
+        )
     }
 }

@@ -4,7 +4,8 @@ package import NATS
 
 /// Everything an agent is told: who it is, what it can do, and where the bus is.
 ///
-/// Keys: those of `BusSettings`, and of the back end.
+/// Keys: those of `BusSettings`, of the back end, `GOLDEN_HTTP_PORT` (without it there is no health endpoint),
+/// `GOLDEN_HTTP_HOST`.
 package struct AgentWorkerConfiguration: Sendable {
     package static let slotsRange: ClosedRange<Int> = 1...10_000
     package static let drainDefault: Duration = .seconds(30)
@@ -45,6 +46,14 @@ package struct AgentWorkerConfiguration: Sendable {
         }
     }
 
+    /// Where an agent answers for its health.
+    package struct Endpoint: Sendable {
+        package var host: String
+        /// 0 takes any free port.
+        package var port: Int
+        package var handover: Handover
+    }
+
     package var agent: AgentID
     package var roles: [AgentRole]
     package var slots: Int
@@ -54,6 +63,8 @@ package struct AgentWorkerConfiguration: Sendable {
     package var drainTimeout: Duration = drainDefault
     package var nats: NATSConfiguration
     package var tracer = Tracer.off
+    /// Nil: it shows nothing.
+    package var health: Endpoint?
 
     package init(
         agent: AgentID, roles: [AgentRole], slots: Int, owner: String, backend: BackendKind, nats: NATSConfiguration

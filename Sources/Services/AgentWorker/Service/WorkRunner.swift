@@ -39,13 +39,18 @@ final class WorkRunner: Service {
     private let bus: MessageBus
     private let backend: any Backend
     private let reporter: Reporter
+    private let health: AgentHealth
     private let logger: Logger
     private let state = Mutex(State())
     private let inbox: AsyncStream<LeaseBook.Key>
     private let starts: AsyncStream<LeaseBook.Key>.Continuation
 
-    init(_ configuration: AgentWorkerConfiguration, bus: MessageBus, backend: any Backend, logger: Logger) {
+    init(
+        _ configuration: AgentWorkerConfiguration, bus: MessageBus, backend: any Backend, health: AgentHealth,
+        logger: Logger
+    ) {
         self.configuration = configuration
+        self.health = health
         self.bus = bus
         self.backend = backend
         self.logger = logger
@@ -225,7 +230,7 @@ final class WorkRunner: Service {
 
     private func run(_ key: LeaseBook.Key, _ leases: WorkLeases) async {
         guard let running = state.withLock({ $0.running[key] }) else { return }
-        let (lease, stop) = (running.lease, running.stop)
+        let (lease, stop) = (running.lease.working(bus.tracer), running.stop)
         let counter = ProgressCounter()
         let assignment = Assignment(item: lease.message, bytes: lease.payload, stop: stop) { progress in
             await self.reporter.report(progress, number: counter.next(), on: lease, stop: stop)
@@ -233,6 +238,7 @@ final class WorkRunner: Service {
         let start = Date()
         let end = stop.reason == nil ? await backend.work(on: assignment) : .stopped(nil)
         trace(end, of: lease, from: start)
+        health.record(end, role: lease.message.role)
         if case .handedBack(let delay) = end, stop.reason == nil {
             return settle(key, isReported: false, max(delay, Self.handBackMin), leases)
         }
@@ -250,8 +256,7 @@ final class WorkRunner: Service {
             ("role", item.role.text),
         ]
         let isFailed = if case .reported(.failed) = end { true } else { false }
-        bus.tracer.record(
-            "agent work", under: lease.traceparent, from: start, attributes: attributes, isFailed: isFailed)
+        bus.tracer.end("agent work", lease.span, from: start, attributes: attributes, isFailed: isFailed)
     }
 
     private func report(_ end: WorkEnd, on lease: WorkLeases.Lease, stop: StopSignal) async -> Reporter.Outcome {

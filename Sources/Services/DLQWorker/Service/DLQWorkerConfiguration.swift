@@ -17,6 +17,7 @@ package struct DLQWorkerConfiguration: Sendable {
     package var redis: RedisConfiguration?
     package var httpHost: String
     package var httpPort: Int
+    package var handover: Handover
     package var alertmanager: String?
     /// Secret: whoever knows it may post.
     package var webhook: String?
@@ -38,6 +39,7 @@ package struct DLQWorkerConfiguration: Sendable {
         }
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8084, in: 0...65_535)
+        handover = try Handover(settings)
         alertmanager = try settings.optionalURL("GOLDEN_DLQ_ALERTMANAGER")
         webhook = try settings.optionalSecret("GOLDEN_DLQ_WEBHOOK")
         let warning = try settings.int("GOLDEN_DLQ_WARNING", default: 10, in: 0...1_000_000)

@@ -56,13 +56,18 @@ struct Instruments: Sendable {
         for change in changes {
             if case .ended(_, let at) = change.task.phase {
                 duration.observe(at.timeIntervalSince(change.task.createdAt))
-                let attributes = [("task_id", "\(change.task.id)"), ("state", change.task.state.rawValue)]
-                tracer.record(
-                    "task", under: change.task.traceparent, from: change.task.createdAt, to: at,
-                    attributes: attributes, isFailed: change.task.state == .failed)
+                trace(change.task, endedAt: at)
             }
             if change.previousSequence == 0 { created[change.task.workflow.text].add() }
         }
+    }
+
+    private func trace(_ task: TaskRecord, endedAt end: Date) {
+        guard tracer.isOn, let request = task.request, let context = task.traceContext else { return }
+        let attributes = [("task_id", "\(task.id)"), ("state", task.state.rawValue)]
+        tracer.record(
+            "task", .work, as: context, parent: request.spanID, from: task.createdAt, to: end, attributes: attributes,
+            isFailed: task.state == .failed)
     }
 
     /// An attempt whose report was accepted.
@@ -73,7 +78,7 @@ struct Instruments: Sendable {
             ("agent", task.agent?.text ?? ""),
         ]
         tracer.record(
-            "task attempt", under: task.traceparent, from: lease.dispatchedAt, attributes: attributes)
+            "task attempt", under: task.trace, from: lease.dispatchedAt, attributes: attributes)
     }
 
     func reportsRefused(_ reason: String, _ count: Int) { refused[reason].add(count) }

@@ -42,8 +42,11 @@ package struct Orchestrator: Sendable {
         )
         routes = edge.routes
         let server = EdgeServer(
-            EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort),
-            edge: edge.configuration, table: RouteTable(routes), logger: logger, onListening: onListening
+            EdgeServerConfiguration(
+                host: configuration.httpHost, port: configuration.httpPort, socket: configuration.handover.socket,
+                announce: configuration.handover.announce),
+            edge: edge.configuration, table: RouteTable(routes), readiness: edge.readiness, logger: logger,
+            onListening: onListening
         )
         services =
             [
@@ -66,7 +69,7 @@ package struct Orchestrator: Sendable {
         _ configuration: OrchestratorConfiguration, work: Work, accounts: Accounts, breakers: Breakers,
         webhooks: Webhooks, stores: Stores, sandbox: SandboxHub, bus: MessageBus, redis: RedisConnection,
         registry: MetricsRegistry, logger: Logger
-    ) async throws -> (configuration: EdgeConfiguration, routes: [Route]) {
+    ) async throws -> (configuration: EdgeConfiguration, routes: [Route], readiness: Readiness) {
         let verifier = try await TokenVerifier(
             configuration.tokens, issued: accounts.keyring, revocations: accounts.revocations, logger: logger)
         let http = HTTPServerMetrics(registry)
@@ -108,7 +111,7 @@ package struct Orchestrator: Sendable {
         try configuration.rateLimits.checkRoutes(operations)
         routes +=
             RateLimitAPI(limits: work.limits, store: stores.rateLimits, bus: bus, operations: operations).routes
-        return (edge, routes + [document.route(describing: routes)])
+        return (edge, routes + [document.route(describing: routes)], readiness)
     }
 }
 

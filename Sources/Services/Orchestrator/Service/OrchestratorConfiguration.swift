@@ -19,6 +19,7 @@ package struct OrchestratorConfiguration: Sendable {
     package var redis: RedisConfiguration
     package var httpHost: String
     package var httpPort: Int
+    package var handover: Handover
     var tokens: TokenConfiguration
     var rateLimits: RateLimitRules
     var tenantConcurrency: Int
@@ -38,6 +39,7 @@ package struct OrchestratorConfiguration: Sendable {
         redis = try RedisConfiguration(settings)
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8080, in: 0...65_535)
+        handover = try Handover(settings)
         tokens = TokenConfiguration(
             issuer: try settings.string("GOLDEN_JWT_ISSUER", default: "golden"),
             audience: try settings.string("GOLDEN_JWT_AUDIENCE", default: "golden-api"),

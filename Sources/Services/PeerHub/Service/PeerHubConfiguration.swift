@@ -11,6 +11,7 @@ package struct PeerHubConfiguration: Sendable {
     package var bus: BusSettings
     package var httpHost: String
     package var httpPort: Int
+    package var handover: Handover
 
     package init(_ settings: ServiceConfiguration) throws {
         postgres = PostgresConfiguration(
@@ -20,5 +21,6 @@ package struct PeerHubConfiguration: Sendable {
         bus = try BusSettings(settings, name: "golden-peer-hub")
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8081, in: 0...65_535)
+        handover = try Handover(settings)
     }
 }

@@ -121,9 +121,11 @@ package struct SandboxExecutor: Sendable {
             details: [("sandbox", setup.json)]
         )
         return EdgeServer(
-            EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort),
+            EdgeServerConfiguration(
+                host: configuration.httpHost, port: configuration.httpPort, socket: configuration.handover.socket,
+                announce: configuration.handover.announce),
             edge: EdgeConfiguration(verifier: nil, metrics: metrics, drain: drain), table: RouteTable(health.routes),
-            logger: logger, onListening: onListening
+            readiness: Readiness(checks, drain: drain, logger: logger), logger: logger, onListening: onListening
         )
     }
 }

@@ -21,6 +21,7 @@ package struct SandboxExecutorConfiguration: Sendable {
     package var redis: RedisConfiguration?
     package var httpHost: String
     package var httpPort: Int
+    package var handover: Handover
     package var engine: EngineConfiguration
     package var retentionHours: Int
 
@@ -38,6 +39,7 @@ package struct SandboxExecutorConfiguration: Sendable {
         }
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8083, in: 0...65_535)
+        handover = try Handover(settings)
         engine = try EngineConfiguration(settings)
         retentionHours = try settings.int("GOLDEN_SANDBOX_RETENTION_HOURS", default: 168, in: 1...8760)
     }

@@ -76,9 +76,11 @@ package struct Supervisor: Sendable {
         let health = HealthRoutes(
             service: "supervisor", version: Version.current, readiness: readiness, metrics: metrics)
         return EdgeServer(
-            EdgeServerConfiguration(host: configuration.httpHost, port: configuration.httpPort),
+            EdgeServerConfiguration(
+                host: configuration.httpHost, port: configuration.httpPort, socket: configuration.handover.socket,
+                announce: configuration.handover.announce),
             edge: EdgeConfiguration(verifier: nil, metrics: metrics, drain: drain), table: RouteTable(health.routes),
-            logger: logger, onListening: onListening
+            readiness: readiness, logger: logger, onListening: onListening
         )
     }
 }

@@ -17,6 +17,7 @@ package struct SupervisorConfiguration: Sendable {
     package var tracer: Tracer
     package var httpHost: String
     package var httpPort: Int
+    package var handover: Handover
     /// Resolutions of one task without a human.
     package var automaticMax: Int
     package var times = SupervisionTimes()
@@ -31,6 +32,7 @@ package struct SupervisorConfiguration: Sendable {
         tracer = try Tracer(settings, service: "supervisor")
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8082, in: 0...65_535)
+        handover = try Handover(settings)
         automaticMax = try settings.int("GOLDEN_SUPERVISOR_AUTOMATIC_MAX", default: 2, in: 0...10)
         times.analystSeconds = Double(
             try settings.int("GOLDEN_SUPERVISOR_ANALYST_SECONDS", default: 120, in: 1...3600))

@@ -110,7 +110,7 @@ final class ExecutionRequester: Service {
             _ = try await bus.publish(
                 request, on: .sandboxExecute,
                 id: "\(request.execution).request" + (derivation.map { ".r\($0)" } ?? ""),
-                traceparent: task.traceparent, tenant: task.tenant
+                traceparent: task.trace, tenant: task.tenant
             )
             return true
         } catch let unrunnable as ExecutionPlan.Unrunnable {

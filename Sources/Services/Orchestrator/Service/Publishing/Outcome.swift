@@ -31,12 +31,12 @@ struct Outcome: Sendable {
         for effect in effects {
             switch effect {
             case .record(let event): events.append(event)
-            case .hand(let item): outbox.append(OutboxMessage(item, traceparent: task.traceparent))
+            case .hand(let item): outbox.append(OutboxMessage(item, traceparent: task.trace))
             case .stop(let notice): notices.append(notice)
             case .execute: executions.append(task.id)
             case .stopExecution(let id): stoppedExecutions.append(TaskExecution(id: id, tenant: task.tenant))
             case .review: reviews.append(task.id)
-            case .closeReview(let closing): outbox.append(OutboxMessage(closing, traceparent: task.traceparent))
+            case .closeReview(let closing): outbox.append(OutboxMessage(closing, traceparent: task.trace))
             case .keep(let review): judged.append(review)
             case .queue(let role, _): queued[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
             case .free(let role): freed[DispatchHint.Count(role: role, tenant: task.tenant), default: 0] += 1
@@ -66,7 +66,7 @@ extension OutboxMessage {
         )
         self.init(
             messageID: notice.messageID, subject: Subject.escalation.text, payload: notice.json, tenant: task.tenant,
-            task: task.id, traceparent: task.traceparent
+            task: task.id, traceparent: task.trace
         )
     }
 

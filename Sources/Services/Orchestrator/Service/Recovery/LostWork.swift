@@ -140,7 +140,7 @@ struct LostWork: Sendable {
                     workflow: context.workflow
                 )
             else { return nil }
-            return OutboxMessage(item, traceparent: queued.task.traceparent, derivation: derivation)
+            return OutboxMessage(item, traceparent: queued.task.trace, derivation: derivation)
         }
         guard !messages.isEmpty else { return }
         try await outbox.refill(from: messages)

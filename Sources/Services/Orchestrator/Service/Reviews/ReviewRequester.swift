@@ -129,7 +129,7 @@ final class ReviewRequester: Service {
         do {
             _ = try await bus.publish(
                 request, on: .reviewRequest(request.session),
-                id: request.messageID + (derivation.map { ".r\($0)" } ?? ""), traceparent: waiting.task.traceparent,
+                id: request.messageID + (derivation.map { ".r\($0)" } ?? ""), traceparent: waiting.task.trace,
                 tenant: request.tenant
             )
             return true

@@ -1,0 +1,1 @@
+"""A rolling upgrade of the embedded stack under traffic."""
