@@ -27,7 +27,7 @@ SCRATCH = {
     "supervisor": 8082,
     "dlq-worker": 8084,
     "release-gate": 8085,
-    "agent-worker": None,
+    "agent-worker": 8087,
     "golden": None,
 }
 SERVES = ("orchestrator", "peer-hub", "supervisor", "dlq-worker", "release-gate")

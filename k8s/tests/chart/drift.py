@@ -43,15 +43,19 @@ def settings_of(objects, thing):
 def ports(objects):
     """Container, Service and setting have the port that the service takes by default."""
     for thing, name in services(objects):
-        if name == "agent":
-            continue
         # The gate is told its port, which is no default of its own.
         port = sources.facts()[name]["port"] if name == "release-gate" else sources.default(name, "GOLDEN_HTTP_PORT")
-        given = [one["containerPort"] for one in thing["spec"]["template"]["spec"]["containers"][0]["ports"]]
+        listed = thing["spec"]["template"]["spec"]["containers"][0]["ports"]
+        given = [one["containerPort"] for one in listed if one["name"] != "flagger"]
+        for one in listed:
+            if one["name"] == "flagger" and settings_of(objects, thing).get("GOLDEN_GATE_FLAGGER_PORT") != str(one["containerPort"]):
+                yield thing, f"has the port {one['containerPort']} for Flagger, and the gate another"
         if given != [port] or settings_of(objects, thing).get("GOLDEN_HTTP_PORT") != str(port):
             yield thing, f"has the ports {given}, and the service {port}"
         for one in of_kind(objects, "Service"):
-            if component(one) == name and [entry["port"] for entry in one["spec"]["ports"]] != [port]:
+            if component(one) == component(thing) and [
+                entry["port"] for entry in one["spec"]["ports"] if entry["name"] != "flagger"
+            ] != [port]:
                 yield one, f"has another port than the service's {port}"
 
 
@@ -61,7 +65,7 @@ def paths(objects):
     for thing, name in services(objects):
         for probe, path in HEALTH.items():
             asked = thing["spec"]["template"]["spec"]["containers"][0].get(probe, {}).get("httpGet", {}).get("path")
-            if name != "agent" and (asked not in answered or asked != path):
+            if asked not in answered or asked != path:
                 yield thing, f"{probe} asks {asked}"
     for thing in of_kind(objects, "ServiceMonitor"):
         for endpoint in thing["spec"]["endpoints"]:
@@ -178,7 +182,24 @@ def metrics(objects):
                 yield thing, f"goes by {name}, which nothing measures"
 
 
-CHECKS = [ports, paths, variables, connections, call_graph, grace, consumers, metrics]
+def flagger(objects):
+    """Flagger, which can send no token, asks the port that wants none, and is the only one who reaches it."""
+    canaries = of_kind(objects, "Canary")
+    port = int(re.search(r'define "golden.flaggerPort" -}}(\d+)', sources.chart_text("templates/_components.tpl"))[1])
+    for thing in canaries:
+        for hook in thing["spec"]["analysis"]["webhooks"]:
+            if f"-release-gate.{thing['metadata']['namespace']}.svc:{port}/flagger/" not in hook["url"]:
+                yield thing, f"asks {hook['url']}"
+    for thing in of_kind(objects, "NetworkPolicy"):
+        for given in thing["spec"].get("ingress") or []:
+            if port not in [entry["port"] for entry in given["ports"]]:
+                continue
+            inside = [peer for peer in given["from"] if "namespaceSelector" not in peer]
+            if not canaries or inside or len(given["ports"]) > 1:
+                yield thing, f"opens {port}, where the gate wants no token, to {given['from']}"
+
+
+CHECKS = [flagger, ports, paths, variables, connections, call_graph, grace, consumers, metrics]
 
 
 def violations(objects):

@@ -328,11 +328,15 @@ MUTATIONS = {
         ),
         "spread_over_nodes",
     ),
+    "Flagger's port open to Prometheus": (
+        edit("templates/_components.tpl", "port: 8085", "port: 8088"),
+        "flagger",
+    ),
     "a service that is not measured": (
         edit(
             "templates/monitoring.yaml",
-            '{{- range $name := include "golden.installed" . | fromJsonArray }}',
-            '{{- range $name := include "golden.installed" . | fromJsonArray | rest }}',
+            '{{- $names := include "golden.installed" . | fromJsonArray }}',
+            '{{- $names := include "golden.installed" . | fromJsonArray | rest }}',
         ),
         "everything_is_measured",
     ),

@@ -129,6 +129,11 @@ def routes():
 
 
 @functools.cache
+def chart_text(path):
+    return (CHART / path).read_text(encoding="utf-8")
+
+
+@functools.cache
 def facts():
     """The chart's own table of what each program is."""
     template = (CHART / "templates/_components.tpl").read_text(encoding="utf-8")

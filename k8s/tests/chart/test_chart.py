@@ -110,6 +110,14 @@ REFUSED = {
     "no TLS in prod": ({"environment": "prod"}, "url"),
     "no backups in prod": ({"environment": "prod", "backup": {"enabled": False}, **PROD_TLS}, "backup"),
     "no policies in prod": ({"environment": "prod", "networkPolicy": {"enabled": False}, **PROD_TLS}, "networkPolicy"),
+    "Flagger without policies": (
+        {
+            "progressiveDelivery": {"provider": "flagger"},
+            "ingress": {"enabled": True},
+            "networkPolicy": {"enabled": False},
+        },
+        "networkPolicy",
+    ),
     "a canary that nobody can reach": ({"progressiveDelivery": {"provider": "argo"}}, "ingress"),
     "more connections than Postgres has": ({"stores": {"postgres": {"maxConnections": 100}}}, "max_connections"),
     "publishing the metrics": ({"ingress": {"paths": ["/metrics"]}}, "paths"),

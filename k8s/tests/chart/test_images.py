@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -49,6 +50,27 @@ def stages():
 def shell_list(name, file):
     """The words of an array of a shell script."""
     return re.search(rf"^{name}=\(([^)]*)\)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)[1].split()
+
+
+def inside(root, environment, *command):
+    """What a command says that runs with `root` for its root, as the image's user where this test may."""
+    # Swift reads its arguments from /proc, as every container has it.
+    change = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root}/proc"]
+    if os.geteuid() == 0:
+        change += ["chroot", "--userspec=65532:65532", root]
+    else:
+        change += ["--user", "--map-root-user", "chroot", root]
+    done = subprocess.run(
+        [*change, *command],
+        env=environment | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
 
 
 class DockerfileTests(unittest.TestCase):
@@ -158,27 +180,92 @@ class RootTests(unittest.TestCase):
                 "GOLDEN_REDIS_URL": "redis://127.0.0.1:1/0",
                 "GOLDEN_POSTGRES_URL": server.url("postgres"),
             }
-            said = self.inside(root, environment, "/usr/local/bin/orchestrator", "migrate", "up")
+            said = inside(root, environment, "/usr/local/bin/orchestrator", "migrate", "up")
             self.assertEqual(said.count("applied"), len(list((ROOT / "migrations").glob("*.sql"))))
 
-    def inside(self, root, environment, *command):
-        """Runs a command with `root` for its root, as the image's user where this test may."""
-        # Swift reads its arguments from /proc, as every container has it.
-        change = ["unshare", "--mount", "--pid", "--fork", f"--mount-proc={root}/proc"]
-        if os.geteuid() == 0:
-            change += ["chroot", "--userspec=65532:65532", root]
-        else:
-            change += ["--user", "--map-root-user", "chroot", root]
-        done = subprocess.run(
-            [*change, *command],
-            env=environment | {"PATH": os.environ["PATH"]},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
+
+class BuildTests(unittest.TestCase):
+    """The Dockerfile's build stage outside of a container, word for word, on the very files that COPY brings."""
+
+    # Swift as the tests were built: the flags of a release would compile everything anew, for half an hour.
+    SWIFT = """#!/bin/bash
+words=()
+for word; do
+    case $word in -c | release | --static-swift-stdlib | -Xswiftc | -cross-module-optimization) ;; *) words+=("$word") ;; esac
+done
+exec {swift} "${{words[@]}}"
+"""
+
+    def test_the_step_makes_every_image_of_the_files_that_are_copied(self):
+        with tempfile.TemporaryDirectory(dir=ROOT / ".build") as name:
+            folder = pathlib.Path(name)
+            source = self.copied(folder / "source")
+            swift = folder / "tools/swift"
+            swift.parent.mkdir()
+            swift.write_text(self.SWIFT.format(swift=shutil.which("swift")))
+            swift.chmod(0o755)
+            step = of_stage("build", "RUN")[1]
+            for path in ("/programs", "/rootfs"):
+                step = re.sub(rf"(?<![\w}}]){path}\b", str(folder / path[1:]), step)
+            # The sources lie where they were compiled, since builds know their place: over the tree, with its build.
+            script = "\n".join([
+                f"mount --bind {ROOT}/.build {source}/.build",
+                f"mount --rbind {source} {ROOT}",
+                f"cd {ROOT}",
+                f"PATH={swift.parent}:$PATH exec {shlex.join([*json.loads(of_stage('build', 'SHELL')[0]), step])}",
+            ])
+            user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+            done = subprocess.run(
+                ["unshare", *user, "--mount", "bash", "-euc", script],
+                capture_output=True, text=True, timeout=600, check=False,
+            )
+            self.assertEqual(done.returncode, 0, done.stdout[-4000:] + done.stderr[-4000:])
+            programs = shell_list("PROGRAMS", "scripts/lib/build.sh")
+            self.assertEqual({path.name for path in (folder / "rootfs").iterdir()}, set(programs))
+            os.chmod(folder, 0o755)
+            for program in set(programs) & set(oci.SCRATCH):
+                with self.subTest(program):
+                    root = folder / "rootfs" / program
+                    said = inside(root, {}, f"/usr/local/bin/{program}", "--help")
+                    self.assertIn("USAGE", said)
+
+    def copied(self, folder):
+        """What the build stage copies, as old as it is."""
+        ignored = shutil.ignore_patterns("__pycache__")
+        for rest in of_stage("build", "COPY"):
+            *paths, to = rest.split()
+            for path in paths:
+                target = folder / to / pathlib.Path(path).name if to.endswith("/") else folder / to
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if (ROOT / path).is_dir():
+                    shutil.copytree(ROOT / path, target, symlinks=True, ignore=ignored)
+                else:
+                    shutil.copy2(ROOT / path, target)
+        (folder / ".build").mkdir()
+        return folder
+
+    def test_the_flags_of_a_release_need_no_swift(self):
+        """The flags that the step above went without, on a package of one file."""
+        with tempfile.TemporaryDirectory() as name:
+            package = pathlib.Path(name)
+            (package / "Sources/probe").mkdir(parents=True)
+            (package / "Package.swift").write_text(
+                "// swift-tools-version: 6.2\nimport PackageDescription\n"
+                'let package = Package(name: "probe", targets: [.executableTarget(name: "probe")])\n'
+            )
+            (package / "Sources/probe/main.swift").write_text(
+                'import Foundation\n\nprint("runs since \\(Date(timeIntervalSince1970: 0).formatted(.iso8601))")\n'
+            )
+            script = (
+                f"source {ROOT}/scripts/lib/build.sh; PROGRAMS=(probe); cd {package}; build_release >&2; "
+                'ldd "$RELEASE/probe"; "$RELEASE/probe"'
+            )
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=600, check=False
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("runs since 1970", done.stdout)
+            self.assertNotRegex(done.stdout, r"libswift|lib_?Foundation")
 
 
 class LayoutTests(unittest.TestCase):

@@ -3,7 +3,7 @@
 from objects import containers, covers, environment_of, of_kind, pod_of, quantity, replicas_most, rule, workloads
 
 # Containers that a rule is not for, and why.
-EXEMPT_FROM_PROBES = {"agent": "serves nobody, so nobody can ask it; agents.yaml says what takes the probes' place"}
+EXEMPT_FROM_PRE_STOP = {"agent": "has no client that would have to forget it; its work comes over the bus"}
 DRAINING_SECONDS_MIN = 45
 
 
@@ -11,8 +11,6 @@ DRAINING_SECONDS_MIN = 45
 def probes_present(objects):
     for thing in of_kind(objects, "Deployment"):
         for container in thing["spec"]["template"]["spec"]["containers"]:
-            if container["name"] in EXEMPT_FROM_PROBES:
-                continue
             for name, path in (("startupProbe", "/health"), ("readinessProbe", "/ready"), ("livenessProbe", "/health")):
                 probe = container.get(name)
                 if not probe:
@@ -41,6 +39,8 @@ def drains_before_it_is_killed(objects):
         if spec.get("terminationGracePeriodSeconds", 30) < DRAINING_SECONDS_MIN:
             yield thing, f"is killed after {spec.get('terminationGracePeriodSeconds', 30)} s, before it has drained"
         for container in spec["containers"]:
+            if container["name"] in EXEMPT_FROM_PRE_STOP:
+                continue
             if container.get("ports") and not container.get("lifecycle", {}).get("preStop", {}).get("sleep"):
                 yield thing, f"{container['name']} stops before the endpoints have forgotten it"
 

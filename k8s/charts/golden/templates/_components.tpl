@@ -96,6 +96,12 @@ release-gate:
   metric: {}
 {{- end }}
 
+{{/* Where an agent answers for its health; nobody asks it for anything else. */}}
+{{- define "golden.agentPort" -}}8087{{- end }}
+
+{{/* Where the gate answers Flagger, which can send no token, if Flagger is used: only Flagger is let in there. */}}
+{{- define "golden.flaggerPort" -}}8088{{- end }}
+
 {{/* Seconds before SIGTERM in which a pod that ends gets no new connections any more. */}}
 {{- define "golden.preStopSeconds" -}}5{{- end }}
 

@@ -206,6 +206,9 @@ GOLDEN_JWT_SECRET_FILE: /etc/golden/secrets/jwt-secret
 {{- end }}
 {{- if eq $name "release-gate" }}
 GOLDEN_GATE_TOKEN_FILE: /etc/golden/secrets/gate-token
+{{- if eq $root.Values.progressiveDelivery.provider "flagger" }}
+GOLDEN_GATE_FLAGGER_PORT: {{ include "golden.flaggerPort" $root | quote }}
+{{- end }}
 {{- end }}
 {{- if and (eq $name "dlq-worker") $root.Values.secrets.deadLetterWebhook.name }}
 GOLDEN_DLQ_WEBHOOK_FILE: /etc/golden/secrets/dead-letter-webhook
@@ -230,6 +233,8 @@ GOLDEN_DLQ_WEBHOOK_FILE: /etc/golden/secrets/dead-letter-webhook
 {{- $agent := index . 1 -}}
 GLIBC_TUNABLES: glibc.malloc.tcache_count=200:glibc.malloc.arena_max=2
 GOLDEN_LOG_LEVEL: {{ $root.Values.logLevel }}
+GOLDEN_HTTP_HOST: 0.0.0.0
+GOLDEN_HTTP_PORT: {{ include "golden.agentPort" $root | quote }}
 {{- include "golden.connections" (list $root (index . 2)) }}
 {{- if $agent.modelKey }}
 GOLDEN_MODEL_KEY_FILE: /etc/golden/secrets/model-key
