@@ -9,6 +9,10 @@ package struct NamedBacklog: Sendable, Equatable {
     package let ackPending: Int
     /// Deliveries since the consumer was made: while messages wait and this stands still, nobody takes them.
     package let delivered: Int
+    /// Requests for more that wait at the server: somebody takes from the consumer, and has nothing to do.
+    package let waiting: Int
+
+    package var isTaken: Bool { waiting > 0 || ackPending > 0 }
 }
 
 extension MessageBus {
@@ -32,6 +36,15 @@ extension MessageBus {
         }
         return found
     }
+
+    /// The names of those consumers of the services that nobody takes from, or that are not there.
+    package func untaken() async throws(BusError) -> [String] {
+        var taken: Set<String> = []
+        for stream in Set(BusTopology.consumers.map(\.stream)) {
+            taken.formUnion(try await backlogs(of: stream).filter(\.isTaken).map(\.consumer))
+        }
+        return BusTopology.consumers.map(\.name).filter { !taken.contains($0) }
+    }
 }
 
 extension NamedBacklog {
@@ -42,5 +55,6 @@ extension NamedBacklog {
         ackPending = try reader.int("num_ack_pending")
         guard var last = try reader.optionalObject("delivered") else { throw reader.error("delivered", "is required") }
         delivered = try last.int("consumer_seq")
+        waiting = try reader.optionalInt("num_waiting") ?? 0
     }
 }

@@ -9,6 +9,30 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct ConsumeTests {
     @Test(arguments: TestNATS.binaries)
+    func `a consumer that nobody takes from is named, and one that somebody takes from is not`(_ binary: String)
+        async throws
+    {
+        try await BusUnderTest.run(binary) { test in
+            let all = BusTopology.consumers.map(\.name)
+            #expect(try await test.bus.untaken() == all)
+            let seen = Journal<Received<AgentReport>>()
+            let bus = test.bus
+            try await beside({
+                try await bus.consume(.allResults, as: BusTopology.orchestratorResults) { batch in
+                    batch.forEach(seen.add)
+                    return batch.map { _ in .acknowledge }
+                }
+            }) {
+                let task = newTask()
+                _ = try await bus.publish(report(1, task), on: .results(developer, task), id: nil)
+                _ = await seen.wait(for: 1)
+                // What was asked for more than that message waits at the server.
+                #expect(try await bus.untaken() == all.filter { $0 != BusTopology.orchestratorResults.name })
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
     func `what is published arrives once with its headers`(_ binary: String) async throws {
         try await BusUnderTest.run(binary) { test in
             let task = newTask()

@@ -7,6 +7,8 @@ struct Assignment: Sendable {
     /// The work item as it came over the wire.
     let bytes: [UInt8]
     let stop: StopSignal
+    /// Where the work stands in its trace.
+    var traceparent: String?
     /// Reports progress and returns when it is stored, so that a program that reports faster is slowed down.
     let progress: @Sendable (StderrReader.Progress) async -> Void
 }

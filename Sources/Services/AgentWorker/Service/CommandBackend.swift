@@ -92,7 +92,10 @@ struct CommandBackend: Backend {
             if assignment.stop.reason != nil || Task.isCancelled { return .stopped(nil) }
             logger.warning(
                 "a program could not be run",
-                metadata: ["task_id": "\(assignment.item.task)", "error": "\(error)"]
+                metadata: [
+                    "task_id": "\(assignment.item.task)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: assignment.traceparent))",
+                ]
             )
             let failure = AgentReport.Failure(
                 code: "program_not_run", message: "The agent could not run its program: \(error)", isRetryable: true

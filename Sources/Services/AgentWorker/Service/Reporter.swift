@@ -78,7 +78,11 @@ struct Reporter: Sendable {
                         ])
                     return .impossible
                 }
-                logger.info("a report is published again", metadata: ["id": "\(id)", "error": "\(error)"])
+                logger.info(
+                    "a report is published again",
+                    metadata: [
+                        "id": "\(id)", "error": "\(error)", "trace_id": "\(TraceContext.id(of: lease.traceparent))",
+                    ])
             }
             guard await pause(attempt, until: item.deadline, stop: stop) else { return .tooLate }
             attempt += 1

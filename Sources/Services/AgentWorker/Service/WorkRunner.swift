@@ -232,7 +232,9 @@ final class WorkRunner: Service {
         guard let running = state.withLock({ $0.running[key] }) else { return }
         let (lease, stop) = (running.lease.working(bus.tracer), running.stop)
         let counter = ProgressCounter()
-        let assignment = Assignment(item: lease.message, bytes: lease.payload, stop: stop) { progress in
+        let assignment = Assignment(
+            item: lease.message, bytes: lease.payload, stop: stop, traceparent: lease.traceparent
+        ) { progress in
             await self.reporter.report(progress, number: counter.next(), on: lease, stop: stop)
         }
         let start = Date()

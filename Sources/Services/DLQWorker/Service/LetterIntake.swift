@@ -35,13 +35,14 @@ final class LetterIntake: Service {
     private func file(_ batch: [Received<RawPayload>]) async throws -> [Settlement] {
         let letters = batch.map(Self.letter)
         let new = Set(try await store.file(letters))
-        for letter in letters where new.contains(letter.messageID) {
+        for (letter, received) in zip(letters, batch) where new.contains(letter.messageID) {
             instruments.filed(letter)
             logger.warning(
                 "filed a dead letter",
                 metadata: [
                     "subject": "\(letter.subject)", "reason": "\(letter.reason)", "error": "\(letter.error ?? "")",
                     "tenant": "\(letter.tenant?.text ?? "-")", "task_id": "\(letter.task?.description ?? "-")",
+                    "trace_id": "\(TraceContext.id(of: received.traceparent))",
                 ]
             )
         }

@@ -46,15 +46,20 @@ struct LetterSender: Sendable {
             return LetterFate(id: letter.id, outcome: refusal, messageID: nil)
         }
         let id = ReplayRules.messageID(of: letter.id, replayCount: letter.replayCount)
+        let headers = ReplayRules.headers(of: letter.id, stored: letter.headers)
         do {
             _ = try await bus.publishRaw(
                 subject: Subject(stored: letter.subject), payload: payload, id: id,
-                headers: ReplayRules.headers(of: letter.id, stored: letter.headers)
+                headers: headers
             )
         } catch {
             guard Self.isForEver(error) else { throw error }
             logger.warning(
-                "a dead letter cannot be sent again", metadata: ["id": "\(letter.id)", "error": "\(error)"])
+                "a dead letter cannot be sent again",
+                metadata: [
+                    "id": "\(letter.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: headers[MessageHeader.traceparent]))",
+                ])
             return LetterFate(id: letter.id, outcome: .notDeliverable, messageID: nil)
         }
         return LetterFate(id: letter.id, outcome: .replayed, messageID: id)

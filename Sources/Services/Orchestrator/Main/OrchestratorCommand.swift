@@ -93,10 +93,12 @@ struct JetStream: AsyncParsableCommand {
     struct Status: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Shows drift; exits 1 when there is any.")
 
+        @Flag(help: "Also whether somebody takes from each consumer; exits 1 where nobody does.") var taken = false
         @Flag(help: "One JSON object a line.") var json = false
 
         func run() async throws {
-            if try await !Maintenance(ServiceConfiguration()).jetStreamStatus(json: json) { throw ExitCode(1) }
+            let isSound = try await Maintenance(ServiceConfiguration()).jetStreamStatus(json: json, taken: taken)
+            if !isSound { throw ExitCode(1) }
         }
     }
 }

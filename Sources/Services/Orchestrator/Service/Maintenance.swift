@@ -84,12 +84,21 @@ package struct Maintenance: Sendable {
     }
 
     /// Prints how streams and consumers differ from what is declared; true when they do not.
-    package func jetStreamStatus(json: Bool) async throws -> Bool {
+    ///
+    /// - Parameter taken: also, that somebody takes from each consumer.
+    package func jetStreamStatus(json: Bool, taken: Bool = false) async throws -> Bool {
         try await withBus { bus in
             let changes = try await bus.plan()
             for change in changes { Self.show(change, json: json) }
             if changes.isEmpty, !json { print("Streams and consumers are as declared.") }
-            return changes.isEmpty
+            guard taken else { return changes.isEmpty }
+            let untaken = try await bus.untaken()
+            for consumer in untaken {
+                let line = JSONWriter.object { $0.field("untaken", consumer) }.text
+                print(json ? line : "Nobody takes from \(consumer).")
+            }
+            if untaken.isEmpty, !json { print("Every consumer is taken from.") }
+            return changes.isEmpty && untaken.isEmpty
         }
     }
 

@@ -43,7 +43,12 @@ final class CancellationIntake: Service {
         for session in try await store.cancel(Array(reasons.keys)) {
             instruments.sessionCanceled()
             let reason = reasons[session.id] ?? ""
-            logger.info("closed a review", metadata: ["session_id": "\(session.id)", "reason": "\(reason)"])
+            logger.info(
+                "closed a review",
+                metadata: [
+                    "session_id": "\(session.id)", "reason": "\(reason)",
+                    "trace_id": "\(TraceContext.id(of: session.traceparent))",
+                ])
             for assignment in session.assignments.values { stop(assignment.work, reason) }
         }
         return settlements

@@ -73,7 +73,10 @@ final class RequestIntake: Service {
             instruments.sessionOpened()
             logger.info(
                 "opened a review",
-                metadata: ["session_id": "\(opened.id)", "task_id": "\(opened.task)", "round": "\(opened.round)"]
+                metadata: [
+                    "session_id": "\(opened.id)", "task_id": "\(opened.task)",
+                    "trace_id": "\(TraceContext.id(of: opened.traceparent))", "round": "\(opened.round)",
+                ]
             )
             try await handout.all(opened, request, received.messageID, except: [])
         case .exists(let known) where known.status == .open:

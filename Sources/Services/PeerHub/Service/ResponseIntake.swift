@@ -89,7 +89,12 @@ final class ResponseIntake: Service {
                 vote = try VoteBody(from: &body)
             } catch {
                 instruments.unreadableVote()
-                logger.debug("an answer is no vote", metadata: ["session_id": "\(session)", "error": "\(error)"])
+                logger.debug(
+                    "an answer is no vote",
+                    metadata: [
+                        "session_id": "\(session)", "error": "\(error)",
+                        "trace_id": "\(TraceContext.id(of: received.traceparent))",
+                    ])
             }
         }
         let agent = agents[report.agent.text]

@@ -80,7 +80,10 @@ final class SeatSweep: Service {
                 try Task.checkCancellation()
                 logger.warning(
                     "a seat's work could not be handed out again; it is tried again",
-                    metadata: ["session_id": "\(session.id)", "role": "\(role)", "error": "\(error)"])
+                    metadata: [
+                        "session_id": "\(session.id)", "trace_id": "\(TraceContext.id(of: session.traceparent))",
+                        "role": "\(role)", "error": "\(error)",
+                    ])
             }
         }
     }

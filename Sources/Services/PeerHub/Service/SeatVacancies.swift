@@ -99,7 +99,10 @@ final class SeatVacancies: Sendable {
         } catch {
             logger.warning(
                 "a seat's work could not be handed out again; it is tried again",
-                metadata: ["session_id": "\(vacancy.session.id)", "error": "\(error)"])
+                metadata: [
+                    "session_id": "\(vacancy.session.id)",
+                    "trace_id": "\(TraceContext.id(of: vacancy.session.traceparent))", "error": "\(error)",
+                ])
             return .retry(after: Self.retryDelay, error: "\(error)")
         }
     }

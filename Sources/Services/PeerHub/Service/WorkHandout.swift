@@ -47,7 +47,10 @@ struct WorkHandout: Sendable {
         guard let request, Self.hash(request.artifact) == session.artifact else {
             logger.warning(
                 "a seat's work cannot be handed out again; its request is gone",
-                metadata: ["session_id": "\(session.id)", "role": "\(role)"])
+                metadata: [
+                    "session_id": "\(session.id)", "role": "\(role)",
+                    "trace_id": "\(TraceContext.id(of: session.traceparent))",
+                ])
             return false
         }
         let voters = try await store.votes(in: [session.id])[session.id] ?? []
@@ -59,7 +62,10 @@ struct WorkHandout: Sendable {
         )
         logger.info(
             "handed a seat's work out again",
-            metadata: ["session_id": "\(session.id)", "role": "\(role)", "attempt": "\(attempt)"])
+            metadata: [
+                "session_id": "\(session.id)", "role": "\(role)", "attempt": "\(attempt)",
+                "trace_id": "\(TraceContext.id(of: session.traceparent))",
+            ])
         return true
     }
 

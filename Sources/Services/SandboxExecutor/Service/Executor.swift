@@ -246,7 +246,12 @@ final class Executor: Service {
                 let isKept = try await store.end(
                     execution, by: id, outcome: done.outcome, pieces: done.pieces.text)
                 guard isKept else {
-                    return logger.notice("a result came too late", metadata: ["execution_id": "\(execution.id)"])
+                    return logger.notice(
+                        "a result came too late",
+                        metadata: [
+                            "execution_id": "\(execution.id)",
+                            "trace_id": "\(TraceContext.id(of: execution.traceparent))",
+                        ])
                 }
                 break
             } catch {

@@ -99,7 +99,11 @@ final class ResultPublisher: Service {
     private func outcome(of execution: Execution) -> SandboxOutcome? {
         guard let ending = execution.ending else { return nil }
         if ending.outcome == nil {
-            logger.error("a stored result cannot be read", metadata: ["execution_id": "\(execution.id)"])
+            logger.error(
+                "a stored result cannot be read",
+                metadata: [
+                    "execution_id": "\(execution.id)", "trace_id": "\(TraceContext.id(of: execution.traceparent))",
+                ])
         }
         return ending.outcome
     }

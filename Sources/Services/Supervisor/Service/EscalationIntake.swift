@@ -60,7 +60,7 @@ final class EscalationIntake: Service {
             metadata: [
                 "escalation_id": "\(met.escalation.id)", "task_id": "\(met.escalation.task)",
                 "tenant": "\(met.escalation.tenant)", "classification": "\(met.plan.classification.rawValue)",
-                "step": "\(met.plan.step.word)",
+                "step": "\(met.plan.step.word)", "trace_id": "\(TraceContext.id(of: met.escalation.traceparent))",
             ])
         guard case .leaveToHuman(let reason) = met.plan.step else { return }
         herald.alert(WaitingEscalation(met.escalation, because: reason, now: Date()))

@@ -115,7 +115,10 @@ struct ModelBackend: Backend {
                 question = first.repaired(after: answer.text, error)
                 logger.info(
                     "asks again for an answer that fits",
-                    metadata: ["task_id": "\(assignment.item.task)", "problem": "\(error)"]
+                    metadata: [
+                        "task_id": "\(assignment.item.task)", "problem": "\(error)",
+                        "trace_id": "\(TraceContext.id(of: assignment.traceparent))",
+                    ]
                 )
             }
         }

@@ -87,7 +87,10 @@ final class ExecutionApplier: Service {
         let outcome: SandboxOutcome
         if !isOwn(execution, waiting) {
             logger.warning(
-                "somebody ran another program in a task's name", metadata: ["execution_id": "\(execution.id)"])
+                "somebody ran another program in a task's name",
+                metadata: [
+                    "execution_id": "\(execution.id)", "trace_id": "\(TraceContext.id(of: waiting.task.traceparent))",
+                ])
             outcome = .failed("foreign_program", "Somebody ran another program in this task's name.")
         } else {
             outcome =

@@ -120,7 +120,12 @@ final class ExecutionRequester: Service {
             refuse.yield(Refused(task: task.id, report: report))
             return false
         } catch {
-            logger.debug("a run is asked for again", metadata: ["task_id": "\(task.id)", "error": "\(error)"])
+            logger.debug(
+                "a run is asked for again",
+                metadata: [
+                    "task_id": "\(task.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: task.traceparent))",
+                ])
             return false
         }
     }

@@ -105,7 +105,12 @@ final class EffectPublisher: Service {
             )
             return true
         } catch {
-            logger.debug("left in the outbox", metadata: ["id": "\(message.messageID)", "error": "\(error)"])
+            logger.debug(
+                "left in the outbox",
+                metadata: [
+                    "id": "\(message.messageID)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: message.traceparent))",
+                ])
             return false
         }
     }

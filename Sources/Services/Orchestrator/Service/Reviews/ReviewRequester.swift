@@ -135,7 +135,11 @@ final class ReviewRequester: Service {
             return true
         } catch {
             logger.debug(
-                "a review is asked for again", metadata: ["task_id": "\(waiting.task.id)", "error": "\(error)"])
+                "a review is asked for again",
+                metadata: [
+                    "task_id": "\(waiting.task.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: waiting.task.traceparent))",
+                ])
             return false
         }
     }

@@ -143,7 +143,10 @@ struct ReviewAPI: Sendable {
         } catch {
             context.logger.info(
                 "a peer hub will announce this decision",
-                metadata: ["session_id": "\(session.id)", "error": "\(error)"]
+                metadata: [
+                    "session_id": "\(session.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: session.traceparent))",
+                ]
             )
         }
     }

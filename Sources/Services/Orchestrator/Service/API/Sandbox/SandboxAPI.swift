@@ -131,7 +131,10 @@ struct SandboxAPI: Sendable {
         } catch {
             context.logger.info(
                 "executors will find a run by themselves",
-                metadata: ["execution_id": "\(execution.id)", "error": "\(error)"])
+                metadata: [
+                    "execution_id": "\(execution.id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: execution.traceparent))",
+                ])
         }
     }
 
