@@ -97,11 +97,14 @@ import Testing
         spec.environment = [("A", "b=c")]
         spec.compile = ["/usr/bin/cc", "{code}/main.c"]
         spec.artifacts = ["out"]
+        #expect(!spec.arguments.contains("--network-fd"))
+        spec.entersNetwork = true
         let line = spec.arguments.joined(separator: " ")
         #expect(
             line.hasPrefix(
-                "--status-fd 3 --slot-uid 61000 --seccomp /p/strict.bpf --no-cgroup --ro /usr /usr --link usr/bin /bin")
+                "--status-fd 3 --slot-uid 61000 --seccomp /p/strict.bpf --no-cgroup --network-fd 7 --ro /usr /usr")
         )
+        #expect(line.contains("--ro /usr /usr --link usr/bin /bin --data"))
         #expect(line.contains("--data 10 /code/main.py --data 11 /box/d --env A=b=c"))
         #expect(line.contains("--artifacts-fd 4 --artifacts-count 32 --artifacts-bytes 8388608 --artifact out"))
         #expect(line.hasSuffix("--compile-words 2 -- /usr/bin/cc /code/main.c /usr/bin/python3 /code/main.py a b"))

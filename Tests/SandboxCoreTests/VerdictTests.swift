@@ -16,7 +16,8 @@ import Testing
     }
 
     static let start =
-        "version protocol=1\ninit pid=7\nlayers tier=namespaces cgroup=v1+v2 landlock=7 seccomp=1 uid=61000 groups=none\n"
+        "version protocol=1\ninit pid=7\nlayers tier=namespaces cgroup=v1+v2 landlock=7 seccomp=1 uid=61000 "
+        + "groups=none network=slot\n"
     static let ran = start + "started step=run\n"
 
     static let rows: [Row] = [

@@ -28,6 +28,23 @@ import Testing
         }
     }
 
+    @Test func `runs of one slot enter its network namespace, and never the host's`() async throws {
+        try await ExecutorUnderTest.run { test in
+            try await test.withExecutor(["GOLDEN_SANDBOX_CONCURRENCY": "1", "GOLDEN_SANDBOX_WARM": "false"]) {
+                let host = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/net")
+                var seen: [String: Int] = [:]
+                // More than there are slots.
+                for _ in 0..<60 {
+                    let outcome = try await test.outcome(ExecutorUnderTest.shell("readlink /proc/self/ns/net"))
+                    #expect(outcome.status == .ok && outcome.stdout.text.hasPrefix("net:["))
+                    seen[outcome.stdout.text, default: 0] += 1
+                }
+                #expect(seen["\(host)\n"] == nil)
+                #expect(seen.values.contains { $0 > 1 }, "\(seen)")
+            }
+        }
+    }
+
     @Test func `an id that was asked for with something else is refused`() async throws {
         try await ExecutorUnderTest.run { test in
             try await test.withExecutor {

@@ -35,11 +35,12 @@ void close_all_but(int *kept, int count, unsigned first) {
 // Closes whatever the caller had open and did not name: an executor's sockets and files never get inside, whether or
 // not it thought of close-on-exec.
 void keep_only_named_descriptors(const struct options *options) {
-    int named[DATA_MAX + 4], count = 0;
+    int named[DATA_MAX + 5], count = 0;
     named[count++] = options->status_fd;
     if (options->artifacts_fd >= 0) named[count++] = options->artifacts_fd;
     if (options->feed_fd >= 0) named[count++] = options->feed_fd;
     if (options->ready_fd >= 0) named[count++] = options->ready_fd;
+    if (options->network_fd >= 0) named[count++] = options->network_fd;
     for (int i = 0; i < options->data_count; i++) named[count++] = options->data[i].fd;
     close_all_but(named, count, 3);
     for (int fd = 0; fd < 3; fd++) {

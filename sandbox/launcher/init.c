@@ -38,10 +38,11 @@ static long long microseconds(struct timeval time) {
     return (long long)time.tv_sec * 1000000 + time.tv_usec;
 }
 
-static void report_exit(const char *step, int status, const struct rusage *usage) {
-    report("exit step=%s kind=%s value=%d user_us=%lld system_us=%lld maxrss_kib=%ld", step,
-           WIFSIGNALED(status) ? "signal" : "code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-           microseconds(usage->ru_utime), microseconds(usage->ru_stime), usage->ru_maxrss);
+static void report_exit(const char *step, int status, const struct rusage *usage, bool with_next) {
+    void (*const send)(const char *, ...) = with_next ? report_with_next : report;
+    send("exit step=%s kind=%s value=%d user_us=%lld system_us=%lld maxrss_kib=%ld", step,
+         WIFSIGNALED(status) ? "signal" : "code", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+         microseconds(usage->ru_utime), microseconds(usage->ru_stime), usage->ru_maxrss);
 }
 
 // Reaps until the program itself is among the dead.
@@ -65,6 +66,14 @@ static int await_program(const struct sandbox *sandbox, pid_t program, struct ru
     }
 }
 
+// To the first process of a pid namespace all others in it are children, if only when their own parents have died.
+static bool is_nothing_left(const struct sandbox *sandbox) {
+    if (sandbox->options.restricted != NULL) return false;
+    pid_t dead;
+    while ((dead = wait4(-1, NULL, WNOHANG, NULL)) > 0) continue;
+    return dead < 0 && errno == ECHILD;
+}
+
 static void end_what_is_left(const struct sandbox *sandbox) {
     kill_the_rest(sandbox);
     while (wait4(-1, NULL, 0, NULL) > 0 || errno == EINTR) continue;
@@ -77,9 +86,15 @@ static void report_layers(const struct sandbox *sandbox) {
     const char *cgroup = "none";
     if (options->cgroup_v2 != NULL) cgroup = options->cgroup_v1_count > 0 ? "v1+v2" : "v2";
     else if (options->cgroup_v1_count > 0) cgroup = "v1";
-    report("layers tier=%s cgroup=%s landlock=%d seccomp=1 uid=%llu groups=%s",
-           options->restricted != NULL ? "restricted" : "namespaces", cgroup, sandbox->landlock_abi,
-           (unsigned long long)options->slot_uid, sandbox->groups_dropped ? "none" : "kept");
+    static const char *const networks[] = {
+        [NETWORK_NEW] = "new",
+        [NETWORK_SLOT] = "slot",
+        [NETWORK_UNCLEAN] = "unclean",
+    };
+    report_with_next("layers tier=%s cgroup=%s landlock=%d seccomp=1 uid=%llu groups=%s network=%s",
+                     options->restricted != NULL ? "restricted" : "namespaces", cgroup, sandbox->landlock_abi,
+                     (unsigned long long)options->slot_uid, sandbox->groups_dropped ? "none" : "kept",
+                     options->restricted != NULL ? "host" : networks[sandbox->network]);
 }
 
 static void close_inputs(const struct options *options) {
@@ -113,8 +128,11 @@ static int run_step(const struct sandbox *sandbox, char **command, bool compile)
     }
     struct rusage usage;
     int status = await_program(sandbox, program, &usage);
-    report_exit(compile ? "compile" : "run", status, &usage);
-    end_what_is_left(sandbox);
+    // The last record but one, unless something is left to be ended: nobody waits for that to hear of the exit.
+    bool nothing_left = is_nothing_left(sandbox);
+    bool with_next = nothing_left && !compile && sandbox->options.artifact_count == 0;
+    report_exit(compile ? "compile" : "run", status, &usage, with_next);
+    if (!nothing_left) end_what_is_left(sandbox);
     return status;
 }
 

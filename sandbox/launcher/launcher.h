@@ -3,7 +3,7 @@
 // How it is called, its descriptors, its records and the artifacts' archive are a protocol, written down in
 // sandbox/README.md; this header holds only what the files here share. Processes, from the outside in:
 //
-//   launcher   on the host: builds the namespaces' outside (maps, cgroups), then only waits      main.c
+//   launcher   on the host: builds the namespaces' outside (maps, cgroups), then only waits      main.c network.c
 //   init       pid 1 inside: builds the inside, gives up every privilege, reaps, streams         init.c root.c
 //   program    pid 2 inside: confines itself for good and becomes the foreign program            program.c confine.c
 //
@@ -43,7 +43,7 @@ enum {
 
 // What the caller asked for. Strings point into argv.
 struct options {
-    int status_fd, artifacts_fd, feed_fd, ready_fd;
+    int status_fd, artifacts_fd, feed_fd, ready_fd, network_fd;
     uint64_t slot_uid;
     const char *seccomp_path;
     const char *cgroup_v2;
@@ -71,6 +71,9 @@ struct options {
     int command_count;
 };
 
+// Where the network namespace comes from: made with the sandbox, or the slot's, unless that was not found empty.
+enum network { NETWORK_NEW, NETWORK_SLOT, NETWORK_UNCLEAN };
+
 // What stands between the processes of one sandbox.
 struct sandbox {
     struct options options;
@@ -78,6 +81,7 @@ struct sandbox {
     unsigned short filter_length;
     int landlock_abi;
     bool groups_dropped;
+    enum network network;
     struct shared *shared;
 };
 
@@ -100,6 +104,8 @@ struct entry {
 // report.c: records on the status pipe.
 void report_to(int status_fd);
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void report_with_next(const char *format, ...) __attribute__((format(printf, 1, 2)));  // in the same write
+void forget_unsent(void);  // in a child: its parent sends them
 void also_tell(int fd);  // a pipe that hears of a failure too
 noreturn void fail(const char *stage, const char *at);                // with errno
 noreturn void fail_with(int error, const char *stage, const char *at);
@@ -114,6 +120,9 @@ void load_filter(struct sandbox *sandbox);
 size_t read_fully(int fd, void *buffer, size_t size, const char *stage, const char *at);
 void write_text(const char *stage, const char *path, const char *text);
 void write_data(const struct options *options, int root);
+
+// network.c
+void enter_network(struct sandbox *sandbox);
 
 // root.c: the file systems of the inside.
 void clone_trees(const struct options *options, int *trees);  // takes hold of what is shown, as the launcher's uid

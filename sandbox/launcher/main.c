@@ -63,7 +63,8 @@ static pid_t clone_init(int *pidfd) {
         .exit_signal = SIGCHLD,
     };
     if (sandbox.options.restricted == NULL) {
-        arguments.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+        arguments.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+        if (sandbox.network != NETWORK_SLOT) arguments.flags |= CLONE_NEWNET;
     }
     if (sandbox.options.cgroup_v2 != NULL) {
         group = open(sandbox.options.cgroup_v2, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -167,6 +168,7 @@ static noreturn void start_init(int release[2], pid_t launcher) {
         int trees[TREES_MAX];
         clone_trees(&sandbox.options, trees);
         await_release(release[0]);
+        forget_unsent();
         become_slot(release[0]);
         build_root(&sandbox, trees);
         await_release(release[0]);
@@ -174,6 +176,7 @@ static noreturn void start_init(int release[2], pid_t launcher) {
     } else {
         if (getppid() != launcher) _exit(EXIT_NOT_RUN);  // it died before the line above
         await_release(release[0]);
+        forget_unsent();
         await_release(release[0]);
     }
     if (close(release[0]) != 0) fail("clone", "release");
@@ -190,6 +193,7 @@ int main(int argc, char **argv) {
     if ((uint64_t)sandbox.landlock_abi < sandbox.options.landlock_min) fail_with(ENOTSUP, "landlock", "abi");
     drop_groups();
     if (sandbox.options.restricted != NULL) prepare_restricted(&sandbox);
+    enter_network(&sandbox);
     share_memory();
 
     int release[2], pidfd = -1;

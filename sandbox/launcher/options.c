@@ -91,6 +91,7 @@ static bool take_word(struct options *o, const char *name, char *text) {
     else if (strcmp(name, "--artifacts-fd") == 0) o->artifacts_fd = descriptor(text, name);
     else if (strcmp(name, "--feed-fd") == 0) o->feed_fd = descriptor(text, name);
     else if (strcmp(name, "--ready-fd") == 0) o->ready_fd = descriptor(text, name);
+    else if (strcmp(name, "--network-fd") == 0) o->network_fd = descriptor(text, name);
     else if (strcmp(name, "--seccomp") == 0) o->seccomp_path = text;
     else if (strcmp(name, "--cgroup-v2") == 0 && o->cgroup_v2 == NULL) o->cgroup_v2 = absolute(text, name);
     else if (strcmp(name, "--cgroup-v1") == 0)
@@ -141,6 +142,7 @@ static void check(const struct options *o) {
     if (o->ready_fd >= 0 && o->feed_fd < 0) refuse("--ready-fd");
     if (o->feed_fd >= 0 && o->compile_words > 0) refuse("--feed-fd");
     if (o->restricted == NULL) return;
+    if (o->network_fd >= 0) refuse("--network-fd");
     if (o->link_count > 0) refuse("--link");
     for (int i = 0; i < o->mount_count; i++) {
         if (strcmp(o->mounts[i].source, o->mounts[i].target) != 0) refuse("--ro");
@@ -149,7 +151,7 @@ static void check(const struct options *o) {
 
 void parse_options(int argc, char **argv, struct options *o) {
     *o = (struct options){
-        .status_fd = -1, .artifacts_fd = -1, .feed_fd = -1, .ready_fd = -1, .cwd = "/box",
+        .status_fd = -1, .artifacts_fd = -1, .feed_fd = -1, .ready_fd = -1, .network_fd = -1, .cwd = "/box",
         .box_bytes = 64 << 20, .box_inodes = 4096, .tmp_bytes = 64 << 20, .tmp_inodes = 4096, .shm_bytes = 16 << 20,
         .cpu_seconds = 11, .nofile = 256, .fsize = 64 << 20, .artifacts_count_max = 32, .artifacts_bytes_max = 8 << 20,
     };
@@ -162,7 +164,7 @@ void parse_options(int argc, char **argv, struct options *o) {
         }
     }
     if (o->status_fd < 0) _exit(EXIT_NOT_RUN);
-    report("version protocol=1");
+    report_with_next("version protocol=1");
     int i = 1;
     while (i < argc && strcmp(argv[i], "--") != 0) {
         if (strcmp(argv[i], "--no-cgroup") == 0) {

@@ -43,8 +43,11 @@ void clone_trees(const struct options *options, int *trees) {
     }
 }
 
-// Makes a folder and those above it. All paths are relative to the new root, which is the working folder.
+// Makes a folder and, where they are missing, those above it. All paths are relative to the new root, which is the
+// working folder.
 static void make_folder(const char *path) {
+    if (mkdir(path, 0755) == 0 || errno == EEXIST) return;
+    if (errno != ENOENT) fail("mount", path);
     char part[PATH_MAX];
     size_t length = strlen(path);
     if (length >= sizeof part) fail_with(ENAMETOOLONG, "mount", path);
@@ -66,15 +69,18 @@ static void make_parent(const char *path) {
     make_folder(parent);
 }
 
+static void make_file(const char *path) {
+    if (mknod(path, S_IFREG | 0444, 0) == 0 || errno == EEXIST) return;
+    if (errno != ENOENT) fail("mount", path);
+    make_parent(path);
+    if (mknod(path, S_IFREG | 0444, 0) != 0) fail("mount", path);
+}
+
 static void place_tree(int tree, const char *path) {
     struct stat status;
     if (fstat(tree, &status) != 0) fail("mount", path);
-    make_parent(path);
-    if (S_ISDIR(status.st_mode)) {
-        if (mkdir(path, 0755) != 0 && errno != EEXIST) fail("mount", path);
-    } else if (mknod(path, S_IFREG | 0444, 0) != 0 && errno != EEXIST) {
-        fail("mount", path);
-    }
+    if (S_ISDIR(status.st_mode)) make_folder(path);
+    else make_file(path);
     if (move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0) fail("mount", path);
     if (close(tree) != 0) fail("mount", path);
 }
@@ -87,6 +93,8 @@ static void mount_tmpfs(const char *path, uint64_t bytes, uint64_t inodes, const
 }
 
 static void make_link(const char *text, const char *path) {
+    if (symlink(text, path) == 0) return;
+    if (errno != ENOENT) fail("mount", path);
     make_parent(path);
     if (symlink(text, path) != 0) fail("mount", path);
 }

@@ -18,6 +18,7 @@ def wait_for_request(modules):
 
     for name in modules:
         __import__(name)
+    compile("", "", "exec")  # its first call makes the types of ast, which takes as long as all that is left to do
     gc.freeze()  # what is imported lives as long as the interpreter: its end need not search it for garbage
     os.write(READY, b"\n")
     os.close(READY)

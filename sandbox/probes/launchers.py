@@ -17,7 +17,7 @@ import time
 
 from worlds import CATEGORIES  # first: it says where the tests' own library is
 
-from tests.launching import SANDBOX, SLOTS, MiB, Sandbox, groups, language, memfd
+from tests.launching import SANDBOX, SLOTS, MiB, Sandbox, groups, language, memfd, slot_network
 
 PROBES = pathlib.Path(__file__).resolve().parent
 
@@ -196,6 +196,7 @@ def native(world, wanted, restricted=None):
             code=(PROBES / "probe.py").read_bytes(),
             files=program_files(stage, places),
             slot=world.tenant,
+            network=None if restricted else slot_network(world.tenant),
             groups=made,
             arguments=[wanted.category, wanted.name],
             artifacts=[".", "folder/private"],

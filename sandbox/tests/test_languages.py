@@ -51,6 +51,18 @@ class Languages(unittest.TestCase):
             "  with m.get_context('spawn').Pool(1) as pool: print(pool.map(f, [1, 2]))",
             "import inspect\ndef f(): pass\nprint(inspect.getsource(f))",
             "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'exit(4)']).returncode)",
+            # What the compiler has to say, and what it leaves behind.
+            "",
+            "'said of it'\nprint(__doc__)",
+            "x = 1 is 1\nprint(x)",
+            "print('\\d')",
+            "return 1",
+            "(" * 300,
+            "# coding: latin-1\nprint(ascii('\u00e9'))",
+            "# coding: cp1252\nprint(ascii('\u00e9'))",
+            "from __future__ import annotations\ndef f(x: y): pass\nprint(f.__annotations__, f.__code__.co_filename)",
+            "import sys, warnings\nprint(sys.gettrace(), sys.warnoptions, warnings.filters, sys.exc_info())",
+            "class A:\n  def f(self):\n    return [x / 0 for x in (1, 2)]\nA().f()",
         ]
         for code in programs:
             with groups("site") as made:

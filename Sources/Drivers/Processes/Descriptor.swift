@@ -58,6 +58,12 @@ package final class Descriptor: Sendable {
         return event
     }
 
+    /// A new, empty network namespace, which lives for as long as somebody holds it; nil where there is none to be had.
+    package static func newNetwork() -> Descriptor? {
+        let network = linux_new_network()
+        return network < 0 ? nil : Descriptor(network)
+    }
+
     package static func readOnly(_ path: String) throws(ProcessError) -> Descriptor {
         let file = Descriptor(unsafe open(path, O_RDONLY | O_CLOEXEC))
         guard file.number >= 0 else { throw ProcessError(.file, "\(path) cannot be opened.", errno) }

@@ -16,6 +16,7 @@ package struct LaunchSpec: Sendable, Equatable {
         package static let artifacts: Int32 = 4
         package static let feed: Int32 = 5
         package static let ready: Int32 = 6
+        package static let network: Int32 = 7
         /// The first file's; the others follow.
         package static let data: Int32 = 10
     }
@@ -36,6 +37,8 @@ package struct LaunchSpec: Sendable, Equatable {
     package var artifactsCount = 32
     package var artifactsBytes = 8 << 20
     package var isWarm = false
+    /// It is given its slot's network namespace; else it makes one.
+    package var entersNetwork = false
     /// An empty folder of the slot's, in the tier without namespaces.
     package var restricted: String?
 
@@ -66,6 +69,7 @@ package struct LaunchSpec: Sendable, Equatable {
         if let cgroupV2 { words += ["--cgroup-v2", cgroupV2] }
         for group in cgroupV1 { words += ["--cgroup-v1", group] }
         if cgroupV2 == nil, cgroupV1.isEmpty { words.append("--no-cgroup") }
+        if entersNetwork { words += ["--network-fd", "\(Descriptor.network)"] }
         for mount in mounts { words += ["--ro", mount.source, mount.target] }
         for link in links { words += ["--link", link.source, link.target] }
         for (index, path) in data.enumerated() { words += ["--data", "\(Int(Descriptor.data) + index)", path] }

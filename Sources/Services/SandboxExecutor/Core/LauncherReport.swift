@@ -21,6 +21,18 @@ package struct LauncherReport: Sendable, Equatable {
         package let memoryPeakBytes: Int
     }
 
+    /// Whose network namespace it is.
+    package enum Network: String, Sendable {
+        /// Made with the sandbox.
+        case new
+        /// Its slot's.
+        case slot
+        /// Made with the sandbox, because something was found in its slot's.
+        case unclean
+        /// No namespace at all, in the restricted tier.
+        case host
+    }
+
     package struct Layers: Sendable, Equatable {
         package let tier: SandboxTier
         package let cgroup: String
@@ -28,6 +40,7 @@ package struct LauncherReport: Sendable, Equatable {
         package let hasSeccomp: Bool
         package let uid: Int
         package let groups: String
+        package let network: Network
     }
 
     package struct Fault: Sendable, Equatable {
@@ -93,7 +106,7 @@ package struct LauncherReport: Sendable, Equatable {
             layers = Layers(
                 tier: fields["tier"].flatMap(SandboxTier.init) ?? .restricted, cgroup: fields["cgroup"] ?? "none",
                 landlock: number("landlock"), hasSeccomp: number("seccomp") == 1, uid: number("uid"),
-                groups: fields["groups"] ?? ""
+                groups: fields["groups"] ?? "", network: fields["network"].flatMap(Network.init) ?? .unclean
             )
         case "started": if let step = fields["step"].flatMap(Step.init) { started.append(step) }
         case "exit": if let step = fields["step"].flatMap(Step.init) { exits[step] = Self.exit(fields) }

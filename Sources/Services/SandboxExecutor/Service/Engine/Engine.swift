@@ -39,6 +39,7 @@ final class Engine: Sendable {
     private let configuration: EngineConfiguration
     private let cgroups: CgroupHost?
     private let slots: UIDSlots
+    private let networks = SlotNetworks()
     private let numbers = Mutex(0)
     private let logger: Logger
 
@@ -113,13 +114,20 @@ final class Engine: Sendable {
         do {
             group = try cgroups?.makeRun("run-\(number)", limits: plan.limits)
             if inner == .restricted { folder = try makeFolder(number, uid: uid) }
-            let spec = spec(plan, uid: uid, group: group, folder: folder, isWarm: assignment == nil)
+            var spec = spec(plan, uid: uid, group: group, folder: folder, isWarm: assignment == nil)
+            let network = inner == .namespaces ? networks.enter(uid) : nil
+            spec.entersNetwork = network != nil
             let recipe = Sandbox.Recipe(
-                launcher: configuration.launcher, spec: spec, files: plan.files.map(\.content), group: group)
-            return try Sandbox(recipe, assignment: assignment, onReady: onReady) { [slots, logger, folder] isLeaky in
+                launcher: configuration.launcher, spec: spec, files: plan.files.map(\.content), group: group,
+                network: network)
+            return try Sandbox(recipe, assignment: assignment, onReady: onReady) {
+                [slots, networks, logger, folder] ended in
                 if let folder { Self.removeFolder(folder, logger) }
+                networks.leave(uid, ended.isLeaky ? nil : ended.facts.report.layers?.network)
                 // Beside something that would not die, nobody else gets its uid.
-                if isLeaky { return logger.error("a sandbox left something behind", metadata: ["uid": "\(uid)"]) }
+                if ended.isLeaky {
+                    return logger.error("a sandbox left something behind", metadata: ["uid": "\(uid)"])
+                }
                 slots.giveBack(uid)
             }
         } catch {

@@ -25,6 +25,8 @@ final class Sandbox: Sendable {
         /// Contents of the files, in the order of the spec's paths.
         let files: [[UInt8]]
         let group: CgroupRun?
+        /// Its slot's network namespace, for a spec that enters one.
+        let network: Descriptor?
     }
 
     /// All that is known when nothing is left of it.
@@ -61,10 +63,10 @@ final class Sandbox: Sendable {
     /// - Parameters:
     ///   - assignment: nil for a warm one.
     ///   - onReady: a warm interpreter waits for its program now.
-    ///   - onEnd: nothing is left of it, unless `isLeaky`.
+    ///   - onEnd: nothing is left of it, unless it is leaky.
     init(
         _ recipe: Recipe, assignment: Assignment?, onReady: @escaping @Sendable () -> Void,
-        onEnd: @escaping @Sendable (_ isLeaky: Bool) -> Void
+        onEnd: @escaping @Sendable (Ended) -> Void
     ) throws(ProcessError) {
         wake = try Descriptor.wakeUp()
         state = Mutex(State())
@@ -77,7 +79,7 @@ final class Sandbox: Sendable {
         startThread(name: "sandbox") {
             var loop = loop
             let ended = loop.run { self.takeOrders() }
-            onEnd(ended.isLeaky)
+            onEnd(ended)
             self.finish(ended)
         }
     }

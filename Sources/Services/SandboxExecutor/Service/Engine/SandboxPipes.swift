@@ -43,7 +43,8 @@ struct SandboxPipes: Sendable {
         for (index, file) in recipe.files.enumerated() {
             handed.append((try Descriptor.memory(file), LaunchSpec.Descriptor.data + Int32(index)))
         }
-        let child = try ChildProcess(recipe.launcher, arguments: recipe.spec.arguments, descriptors: handed)
+        let lent = recipe.network.map { [(ours: $0, theirs: LaunchSpec.Descriptor.network)] } ?? []
+        let child = try ChildProcess(recipe.launcher, arguments: recipe.spec.arguments, descriptors: handed + lent)
         // Our copies of its ends, or no pipe would ever end.
         for (ours, _) in handed { ours.close() }
         return (child, pipes)
