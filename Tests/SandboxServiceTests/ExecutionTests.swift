@@ -33,9 +33,13 @@ import Testing
             try await test.withExecutor(["GOLDEN_SANDBOX_CONCURRENCY": "1", "GOLDEN_SANDBOX_WARM": "false"]) {
                 let host = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/net")
                 var seen: [String: Int] = [:]
+                var runs: [ExecutionID] = []
                 // More than there are slots.
                 for _ in 0..<60 {
-                    let outcome = try await test.outcome(ExecutorUnderTest.shell("readlink /proc/self/ns/net"))
+                    runs.append(try await test.ask(ExecutorUnderTest.shell("readlink /proc/self/ns/net")))
+                }
+                for run in runs {
+                    let outcome = try await test.untilEnded(run).outcome
                     #expect(outcome.status == .ok && outcome.stdout.text.hasPrefix("net:["))
                     seen[outcome.stdout.text, default: 0] += 1
                 }

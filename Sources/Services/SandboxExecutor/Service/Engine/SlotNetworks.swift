@@ -21,7 +21,7 @@ final class SlotNetworks: Sendable {
 
     private let state = Mutex(State())
 
-    /// Nil where this process may make none: without root, each sandbox makes its own.
+    /// Nil where none can be had: without root, each sandbox makes its own.
     func enter(_ uid: Int) -> Descriptor? {
         state.withLock { state in
             guard !state.areRefused else { return nil }
@@ -43,6 +43,8 @@ final class SlotNetworks: Sendable {
     func leave(_ uid: Int, _ found: LauncherReport.Network?) {
         state.withLock { state in
             guard let network = state.networks[uid] else { return }
+            // A new one that is not found empty: here, launchers cannot enter one, or the kernel does not count.
+            if found == .unclean, network.uses == 1 { state.areRefused = true }
             if found != .slot || network.uses >= Self.usesMax { state.networks[uid] = nil }
         }
     }
