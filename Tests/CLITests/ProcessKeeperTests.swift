@@ -115,7 +115,7 @@ import Testing
 
 /// What a keeper told, and a way to await it.
 actor Changes {
-    private var all: [StackRecord.Process] = []
+    private(set) var all: [StackRecord.Process] = []
     private var waiting:
         [(match: @Sendable (StackRecord.Process) -> Bool, CheckedContinuation<StackRecord.Process, Never>)] = []
 

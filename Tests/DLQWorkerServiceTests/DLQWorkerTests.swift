@@ -64,14 +64,25 @@ import Testing
             let ended = try await test.end(of: test.begin(DeadLetterFilter(subject: "prc.>")))
             #expect(ended.state == .done && ended.replayed == 5 && ended.skipped == 0)
             var bodies: Set<String> = []
+            var ids: Set<String> = []
             for await message in heard {
                 bodies.insert(String(decoding: message.payload, as: UTF8.self))
+                ids.insert(message.headers[MessageHeader.messageID] ?? "")
                 #expect(message.headers[MessageHeader.replayOf] != nil)
                 #expect(message.headers[MessageHeader.reason] == nil && message.headers["kept"] == "yes")
                 if bodies.count == 5 { break }
             }
             #expect(bodies.count == 5)
-            #expect(try await test.letters(5, isResolved: true).allSatisfy { $0.replayCount == 1 })
+            let settled = try await test.letters(5, isResolved: true)
+            #expect(settled.allSatisfy { $0.replayCount == 1 && $0.resolution?.notes == "replayed" })
+            // Their histories name the message that was sent and the replay, though nobody wrote it out for each.
+            for letter in settled {
+                let document = try #require(try await test.store.find(letter.id, tenant: WorkerUnderTest.tenant))
+                let last = try #require(document.history.array?.last?.fields)
+                let story = Dictionary(last.map { ($0.name, $0.value.string ?? "") }) { first, _ in first }
+                #expect(story["what"] == "replayed" && story["replay_id"] == ended.id.description)
+                #expect(ids.contains(story["message_id"] ?? "none"))
+            }
             let again = try await test.end(of: test.begin(DeadLetterFilter(subject: "prc.>")))
             #expect(again.total == 0 && again.replayed == 0)
             await worker.stop()
@@ -106,6 +117,36 @@ import Testing
             let ended = try await test.end(of: replay)
             #expect(ended.state == .done)
             #expect(try await test.letters(400, isResolved: true).allSatisfy { $0.replayCount == 1 })
+            await worker.stop()
+        }
+    }
+
+    @Test func `large letters come in small batches, and all of them come`() async throws {
+        try await WorkerUnderTest.run { test in
+            let letters = (0..<12).map { number in
+                FiledLetter(
+                    messageID: "m\(number)", subject: "prc.x.probe", family: "prc.x.probe", fingerprint: "f",
+                    payload: [0] + [UInt8](repeating: 0x41, count: number == 5 ? 400_000 : 60_000), headers: [:],
+                    tenant: WorkerUnderTest.tenant, task: nil, reason: "r", error: nil, errorCount: 1, stream: nil,
+                    streamSequence: nil, consumer: nil, firstSeen: nil, lastSeen: nil)
+            }
+            _ = try await test.store.file(letters)
+            let replay = try await test.begin(DeadLetterFilter(reason: "r"))
+            var found: [LetterInHand] = []
+            var sizes: [Int] = []
+            var batch: LetterBatch
+            repeat {
+                batch = try await test.store.next(
+                    of: replay, after: found.last.map { ReplayPlace($0) }, limit: 5, bytesMax: 200_000)
+                found += batch.letters
+                sizes.append(batch.letters.count)
+            } while !batch.isLast && sizes.count < 20
+            #expect(Set(found.map(\.id)).count == 12 && found.count == 12)
+            // In base64 each is 80 kB and one 533 kB: a batch ends with the letter that goes beyond the bound.
+            #expect(sizes.allSatisfy { $0 <= 3 } && batch.isLast, "\(sizes)")
+            let worker = try await test.worker()
+            let ended = try await test.end(of: replay)
+            #expect(ended.replayed == 12)
             await worker.stop()
         }
     }
@@ -208,8 +249,12 @@ private struct HurryReplay: PostgresStatement {
 
 private struct PlantOldLetter: PostgresStatement {
     static let sql = """
-        INSERT INTO dlq_messages (message_id, original_subject, data, tenant_id, reason, resolved, resolved_at)
-        VALUES ('old', 'work.old', '{}', 'acme', 'r', true, clock_timestamp() - interval '2 days')
+        INSERT INTO dlq_messages (
+            message_id, original_subject, data, tenant_id, reason, created_at, resolved, resolved_at
+        ) VALUES (
+            'old', 'work.old', '{}', 'acme', 'r', clock_timestamp() - interval '3 days', true,
+            clock_timestamp() - interval '2 days'
+        )
         """
 
     func bind(to bindings: inout PostgresBindings) {}

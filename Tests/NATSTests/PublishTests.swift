@@ -71,6 +71,52 @@ extension NATSTests {
         }
 
         @Test(arguments: TestNATS.binaries)
+        func `many published at once are answered each, in their order`(_ binary: String) async throws {
+            try await withServer(binary, adjust: { $0.maxPendingPublishes = 64 }) { connection, _ in
+                try await connection.makeStream("WORK")
+                var messages = (0..<500).map {
+                    StreamMessage(subject: "WORK.a", headers: ["k": "v"], payload: bytes("\($0)"), messageID: "m-\($0)")
+                }
+                messages[100] = StreamMessage(subject: "WORK.with space", payload: [])
+                messages[200] = StreamMessage(subject: "nowhere", payload: [])
+                messages[300] = StreamMessage(subject: "WORK.a", payload: [], messageID: "m-299")
+                let results = await connection.publishToStream(messages, timeout: patience)
+                var refused: [Int: NATSError.Code] = [:]
+                var sequences: [UInt64] = []
+                for (place, result) in results.enumerated() {
+                    switch result {
+                    case .failure(let error): refused[place] = error.code
+                    case .success(let ack):
+                        #expect(ack.duplicate == (place == 300))
+                        if !ack.duplicate { sequences.append(ack.sequence) }
+                    }
+                }
+                #expect(refused == [100: .invalidSubject, 200: .noResponders])
+                #expect(sequences == Array(1...497))
+                #expect(await connection.publishToStream([]).isEmpty)
+            }
+        }
+
+        @Test(arguments: TestNATS.binaries)
+        func `many published at once end together when their caller is cancelled`(_ binary: String) async throws {
+            try await withServer(binary, adjust: { $0.maxPendingPublishes = 8 }) { connection, _ in
+                try await connection.makeStream("WORK")
+                let messages = (0..<2000).map { StreamMessage(subject: "WORK.a", payload: bytes("\($0)")) }
+                let publishing = Task { await connection.publishToStream(messages, timeout: patience) }
+                publishing.cancel()
+                let results = await publishing.value
+                #expect(results.count == 2000)
+                for result in results {
+                    guard case .failure(let error) = result else { continue }
+                    #expect(error.code == .cancelled || error.code == .outcomeUnknown)
+                }
+                // The connection has room again, whatever became of those.
+                let after = try await connection.publishToStream("WORK.a", payload: [], timeout: patience)
+                #expect(after.stream == "WORK")
+            }
+        }
+
+        @Test(arguments: TestNATS.binaries)
         func `a message over the server's limit is refused before it is sent`(_ binary: String) async throws {
             try await withServer(binary, maxPayload: 4096) { connection, _ in
                 #expect(connection.maxPayloadBytes == 4096)

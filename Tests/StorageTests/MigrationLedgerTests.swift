@@ -145,4 +145,71 @@ import Testing
         try await database.sql(half + ", resolved_at = NOW(), resolution_notes = 'Fixed.'")
         #expect(try await database.sql("SELECT count(*) FROM dlq_messages WHERE resolved") == "1")
     }
+
+    @Test func `what is unresolved is known beside the letters, whoever changes them`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        func open() async throws -> String {
+            try await database.sql(
+                """
+                SELECT count(*), count(*) FILTER (WHERE m.id = u.letter_id AND NOT m.resolved
+                    AND m.created_at = u.created_at)
+                FROM dlq_unresolved u LEFT JOIN dlq_messages m ON m.id = u.letter_id
+                """)
+        }
+        try await database.sql(
+            """
+            INSERT INTO dlq_messages (message_id, original_subject, data, reason, error_count, resolved, resolved_at)
+            SELECT 'm' || n, 'work.developer', '', 'undecodable', n, n > 90, CASE WHEN n > 90 THEN now() END
+            FROM generate_series(1, 100) n
+            """)
+        #expect(try await open() == "90|90")
+        try await database.sql("UPDATE dlq_messages SET resolved = true, resolved_at = now() WHERE error_count <= 30")
+        #expect(try await open() == "60|60")
+        try await database.sql("UPDATE dlq_messages SET resolved = false, resolved_at = NULL WHERE error_count <= 10")
+        #expect(try await open() == "70|70")
+        try await database.sql("UPDATE dlq_messages SET created_at = created_at - interval '1 day'")
+        #expect(try await open() == "70|70")
+        try await database.sql("DELETE FROM dlq_messages WHERE error_count <= 20 OR error_count > 80")
+        #expect(try await open() == "50|50")
+        try await database.sql("TRUNCATE dlq_messages")
+        #expect(try await open() == "0|0")
+    }
+
+    @Test func `settling a letter leaves every index alone`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        let updates = """
+            SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'dlq_messages'
+            """
+        let counted = try await database.sql(
+            """
+            INSERT INTO dlq_messages (message_id, original_subject, data, reason)
+            SELECT 'm' || n, 'work.developer', repeat('x', 300), 'undecodable' FROM generate_series(1, 500) n;
+            BEGIN;
+            UPDATE dlq_messages SET resolved = true, resolved_at = now(), resolved_by = 'somebody',
+                resolution_notes = 'replayed', replay_count = 1, replayed_at = now(), replay_id = gen_random_uuid();
+            \(updates);
+            COMMIT;
+            """)
+        #expect(counted == "500|500")
+    }
+
+    @Test func `taking the letters' tables back writes out which replay settled them`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        try await database.sql(
+            """
+            INSERT INTO dlq_messages (
+                id, message_id, original_subject, data, reason, resolved, resolved_at, resolved_by, resolution_notes,
+                replay_count, replayed_at, replay_id
+            ) VALUES (
+                '0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f60', 'm', 'work.developer', '', 'r', true, now(), 'op', 'replayed',
+                1, now(), '0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f61'
+            )
+            """)
+        try await database.takeBack(after: "017_release_lineage.sql")
+        let entry = try await database.sql(
+            "SELECT history -> 0 ->> 'what', history -> 0 ->> 'message_id', history -> 0 ->> 'replay_id' "
+                + "FROM dlq_messages")
+        let id = "0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f6"
+        #expect(entry == "replayed|replay:\(id)0:1|\(id)1")
+    }
 }

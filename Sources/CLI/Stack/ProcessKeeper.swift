@@ -200,9 +200,9 @@ actor ProcessKeeper {
         guard let liveness = spec.liveness else { return }
         var answered = ContinuousClock.now
         while identity.isRunning, !stopping.isOpen {
-            await stopping.wait(atMost: ProcessSpec.livenessEvery)
+            await stopping.wait(atMost: spec.livenessEvery)
             if await liveness.check() { answered = .now }
-            if ContinuousClock.now - answered > ProcessSpec.silentMax, !stopping.isOpen {
+            if ContinuousClock.now - answered > spec.silentMax, !stopping.isOpen {
                 identity.sendToGroup(9)
                 return
             }

@@ -31,8 +31,8 @@ struct ProcessSpec: Sendable {
     /// Tells a process that hangs from one that works: it is killed, and so started again, when this has not held for
     /// `silentMax`. Nil where nothing is known to hang.
     var liveness: Probe?
-    static let livenessEvery: Duration = .seconds(5)
-    static let silentMax: Duration = .seconds(25)
+    var livenessEvery: Duration = .seconds(5)
+    var silentMax: Duration = .seconds(25)
 
     enum StopSignal: Int32, Sendable {
         case interrupt = 2

@@ -13,9 +13,23 @@ struct CallLedger {
         let callMax: Int
     }
 
+    /// Who is told how a call ended.
+    enum Waiter {
+        case caller(CheckedContinuation<Answer, Never>)
+        /// Of many calls that one caller made together, the one at this place.
+        case batch(CallBatch, place: Int)
+
+        func resume(returning answer: Answer) {
+            switch self {
+            case .caller(let continuation): continuation.resume(returning: answer)
+            case .batch(let batch, let place): batch.answer(answer, at: place)
+            }
+        }
+    }
+
     /// What the shell has to do.
     struct Step {
-        var resume: [(CheckedContinuation<Answer, Never>, Answer)] = []
+        var resume: [(Waiter, Answer)] = []
         var send: [Outgoing] = []
         /// The deadline thread must look again by then.
         var wakeBy: ContinuousClock.Instant?
@@ -25,7 +39,7 @@ struct CallLedger {
         let kind: Kind
         let sizeBytes: Int
         let deadline: ContinuousClock.Instant
-        let continuation: CheckedContinuation<Answer, Never>
+        let waiter: Waiter
         /// Not nil while the call waits for its turn.
         var waiting: Outgoing?
         /// The session that wrote it; nil while nothing was written.
@@ -48,27 +62,48 @@ struct CallLedger {
 
     var isEmpty: Bool { calls.isEmpty }
 
-    mutating func newID() -> UInt64 {
-        lastID += 1
-        return lastID
+    mutating func newID() -> UInt64 { newIDs(1).lowerBound }
+
+    mutating func newIDs(_ count: Int) -> Range<UInt64> {
+        let first = lastID + 1
+        lastID += UInt64(count)
+        return first..<(lastID + 1)
     }
 
     mutating func add(
-        _ id: UInt64, _ kind: Kind, _ message: Outgoing?, deadline: ContinuousClock.Instant,
-        _ continuation: CheckedContinuation<Answer, Never>
+        _ id: UInt64, _ kind: Kind, _ message: Outgoing?, deadline: ContinuousClock.Instant, _ waiter: Waiter
     ) -> Step {
         var step = Step()
+        add(id, kind, message, deadline: deadline, waiter, to: &step)
+        admit(&step)
+        return step
+    }
+
+    /// Publishes that one caller makes together, in their order.
+    mutating func add(
+        _ messages: [(id: UInt64, message: Outgoing)], deadline: ContinuousClock.Instant, _ batch: CallBatch
+    ) -> Step {
+        var step = Step()
+        for (place, call) in messages.enumerated() {
+            add(call.id, .publish, call.message, deadline: deadline, .batch(batch, place: place), to: &step)
+        }
+        admit(&step)
+        return step
+    }
+
+    private mutating func add(
+        _ id: UInt64, _ kind: Kind, _ message: Outgoing?, deadline: ContinuousClock.Instant, _ waiter: Waiter,
+        to step: inout Step
+    ) {
         if isClosed {
-            step.resume.append((continuation, .failure(Self.closed)))
-            return step
+            step.resume.append((waiter, .failure(Self.closed)))
+            return
         }
         guard calls.count < limits.callMax else {
-            step.resume.append((continuation, .failure(Self.backlogFull)))
-            return step
+            step.resume.append((waiter, .failure(Self.backlogFull)))
+            return
         }
-        var call = Call(
-            kind: kind, sizeBytes: message?.sizeBytes ?? 0, deadline: deadline, continuation: continuation
-        )
+        var call = Call(kind: kind, sizeBytes: message?.sizeBytes ?? 0, deadline: deadline, waiter: waiter)
         switch kind {
         case .request:
             if let message { step.send.append(message) }
@@ -81,8 +116,6 @@ struct CallLedger {
             scanAt = deadline
             step.wakeBy = deadline
         }
-        admit(&step)
-        return step
     }
 
     /// The writer is about to write the call's message. False: the call has ended, so write nothing.
@@ -103,13 +136,15 @@ struct CallLedger {
         return step
     }
 
-    mutating func cancel(_ id: UInt64) -> Step {
+    mutating func cancel(_ ids: Range<UInt64>) -> Step {
         var step = Step()
-        end(id, &step) { call in
-            guard call.sentIn != nil, call.kind == .publish else {
-                return .failure(NATSError(.cancelled, "The caller was cancelled while it waited for NATS."))
+        for id in ids {
+            end(id, &step) { call in
+                guard call.sentIn != nil, call.kind == .publish else {
+                    return .failure(NATSError(.cancelled, "The caller was cancelled while it waited for NATS."))
+                }
+                return .failure(Self.unknown("the caller was cancelled"))
             }
-            return .failure(Self.unknown("the caller was cancelled"))
         }
         return step
     }
@@ -162,7 +197,7 @@ struct CallLedger {
 
     private mutating func end(_ id: UInt64, _ step: inout Step, _ answer: (Call) -> Answer) {
         guard let call = calls.removeValue(forKey: id) else { return }
-        step.resume.append((call.continuation, answer(call)))
+        step.resume.append((call.waiter, answer(call)))
         guard call.kind == .publish, call.waiting == nil else { return }
         publishCount -= 1
         publishBytes -= call.sizeBytes

@@ -167,7 +167,7 @@ package final class NATSConnection: Sendable {
     /// Does what the ledger decided. Never called under a lock.
     func carryOut(_ step: CallLedger.Step) {
         writer.enqueue(calls: step.send)
-        for (continuation, answer) in step.resume { continuation.resume(returning: answer) }
+        for (waiter, answer) in step.resume { waiter.resume(returning: answer) }
         if let wakeBy = step.wakeBy { deadlines.wake(by: wakeBy) }
     }
 

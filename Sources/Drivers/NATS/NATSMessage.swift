@@ -19,6 +19,30 @@ package struct NATSMessage: Sendable, Equatable {
     }
 }
 
+/// A message for whichever stream captures its subject.
+package struct StreamMessage: Sendable, Equatable {
+    package let subject: String
+    package let headers: [String: String]
+    package let payload: [UInt8]
+    /// What the stream deduplicates by.
+    package let messageID: String?
+
+    package init(subject: String, headers: [String: String] = [:], payload: [UInt8], messageID: String? = nil) {
+        self.subject = subject
+        self.headers = headers
+        self.payload = payload
+        self.messageID = messageID
+    }
+
+    /// As they are sent.
+    var allHeaders: [String: String] {
+        guard let messageID else { return headers }
+        var headers = headers
+        headers["Nats-Msg-Id"] = messageID
+        return headers
+    }
+}
+
 /// The server stored a message.
 package struct StreamAck: Sendable, Equatable {
     package let stream: String

@@ -117,8 +117,9 @@ struct FindDeadLetter: PostgresStatement {
     static let isReadOnly = true
     static let sql =
         "SELECT " + LetterRow.columns + """
-            , m.data, m.data_encoding, m.headers::json, m.history::json
-            FROM dlq_messages m WHERE m.id = $1 AND (m.tenant_id = $2 OR m.tenant_id IS NULL)
+            , m.data, m.data_encoding, m.headers,
+            """ + " " + LetterRow.history + """
+             FROM dlq_messages m WHERE m.id = $1 AND (m.tenant_id = $2 OR m.tenant_id IS NULL)
             """
 
     func bind(to bindings: inout PostgresBindings) {
@@ -145,8 +146,8 @@ struct GroupDeadLetters: PostgresStatement {
         """
         SELECT m.cause, min(m.subject_family), min(m.reason), min(m.error), count(*), min(m.created_at),
             max(m.created_at)
-        FROM dlq_messages m WHERE NOT m.resolved AND
-        """ + " " + LetterMatch.condition + """
+        FROM
+        """ + " " + LetterRow.unresolved + " WHERE " + LetterMatch.condition + """
              GROUP BY m.cause ORDER BY count(*) DESC, m.cause LIMIT $10
             """
 
@@ -195,9 +196,8 @@ struct CountDeadLetters: PostgresStatement {
     let criticalPrefix: String
 
     static let isReadOnly = true
-    static let sql = """
-        SELECT count(*), count(*) FILTER (WHERE starts_with(original_subject, $1)) FROM dlq_messages WHERE NOT resolved
-        """
+    static let sql =
+        "SELECT count(*), count(*) FILTER (WHERE starts_with(m.original_subject, $1)) FROM " + LetterRow.unresolved
 
     func bind(to bindings: inout PostgresBindings) { bindings.text(criticalPrefix) }
 
@@ -207,6 +207,9 @@ struct CountDeadLetters: PostgresStatement {
 }
 
 /// Forgets letters that were resolved long ago; answers them whole, to be archived in the same transaction.
+///
+/// They are found by when they were filed, which no letter is after it was resolved: when it was resolved stands in no
+/// index, so that settling is cheap.
 struct TakeOldLetters: PostgresStatement {
     let olderThanSeconds: Double
     let limit: Int
@@ -214,10 +217,11 @@ struct TakeOldLetters: PostgresStatement {
     static let sql =
         """
         DELETE FROM dlq_messages m WHERE m.id IN (
-            SELECT id FROM dlq_messages WHERE resolved AND resolved_at < clock_timestamp() - $1
-            ORDER BY resolved_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            SELECT id FROM dlq_messages
+            WHERE created_at < clock_timestamp() - $1 AND resolved AND resolved_at < clock_timestamp() - $1
+            ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
         ) RETURNING
-        """ + " " + LetterRow.columns + ", m.data, m.data_encoding, m.headers::json, m.history::json"
+        """ + " " + LetterRow.columns + ", m.data, m.data_encoding, m.headers, " + LetterRow.history
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.interval(seconds: olderThanSeconds)

@@ -41,6 +41,8 @@ package final class DeadLetterStore: Sendable {
     /// id again, so that what was sent and not noted is not stored twice.
     package static let leaseSeconds: Double = 30
     package static let groupsMax = 200
+    /// What a worker holds of a replay's letters at a time is some batches of this size, however large the letters.
+    package static let batchBytesMax = 8 << 20
 
     private let pool: PostgresPool
 
@@ -130,9 +132,20 @@ package final class DeadLetterStore: Sendable {
         try await pool.execute(ClaimReplay(leaseSeconds: Self.leaseSeconds)).first
     }
 
-    /// - Parameter place: behind which letter; nil begins with the first.
-    package func next(of replay: Replay, after place: ReplayPlace?, limit: Int) async throws -> [LetterInHand] {
-        try await pool.execute(NextLetters(replay: replay, place: place, limit: limit))
+    /// - Parameters:
+    ///   - place: behind which letter; nil begins with the first.
+    ///   - limit: letters.
+    ///   - bytesMax: beyond this many the batch ends early; a larger letter still comes alone.
+    package func next(
+        of replay: Replay, after place: ReplayPlace?, limit: Int, bytesMax: Int = batchBytesMax
+    ) async throws -> LetterBatch {
+        let next = NextLetters(replay: replay, place: place, limit: limit, bytesMax: bytesMax)
+        let found = try await pool.transaction { tx in
+            try tx.enqueue(FindByIndex())
+            return try tx.finish(next)
+        }
+        let isFull = found.count >= limit || (found.last?.batchBytes ?? 0) >= bytesMax
+        return LetterBatch(letters: found.map(\.letter), isLast: !isFull)
     }
 
     package func tasks(_ ids: Set<TaskID>) async throws -> [TaskID: LetterTask] {
@@ -152,11 +165,13 @@ package final class DeadLetterStore: Sendable {
             claim: claim, last: last, replayed: sent, skipped: fates.count - sent, isDone: isDone,
             leaseSeconds: Self.leaseSeconds
         )
+        let (by, replay) = (claim.replay.requestedBy, claim.replay.id)
+        let settled = fates.filter(\.outcome.settles)
+        let open = fates.filter { !$0.outcome.settles }
         return try await pool.transaction { tx in
-            if !fates.isEmpty {
-                try tx.enqueue(FindByIndex())
-                try tx.enqueue(SettleLetters(fates: fates, by: claim.replay.requestedBy, replay: claim.replay.id))
-            }
+            try tx.enqueue(FindByIndex())
+            if !settled.isEmpty { try tx.enqueue(SettleReplayed(fates: settled, by: by, replay: replay)) }
+            if !open.isEmpty { try tx.enqueue(SettleLetters(fates: open, by: by, replay: replay)) }
             return try tx.finish(advance).first
         }
     }

@@ -12,6 +12,18 @@ enum LetterRow {
         """
     /// The first column after `columns`.
     static let count: Int = 19
+    /// The letters that nobody has settled; few beside those that were, so they are what a search begins with.
+    static let unresolved = "dlq_unresolved u JOIN dlq_messages m ON m.id = u.letter_id"
+    /// A letter's whole story. When a replay settled it, the last entry is read out of its columns: `SettleReplayed`.
+    static let history = """
+        CASE WHEN m.replay_id IS NULL THEN m.history ELSE m.history || jsonb_build_array(jsonb_strip_nulls(
+            jsonb_build_object(
+                'at', m.resolved_at, 'what', m.resolution_notes, 'by', m.resolved_by, 'message_id',
+                CASE WHEN m.resolution_notes = 'replayed' THEN 'replay:' || m.id || ':' || m.replay_count END,
+                'replay_id', m.replay_id
+            )
+        )) END
+        """
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> DeadLetter {
         var resolution: DeadLetter.Resolution?

@@ -61,6 +61,13 @@ package struct LetterInHand: Sendable {
     package let replayCount: Int
 }
 
+/// Letters of a replay, in the order they were filed.
+package struct LetterBatch: Sendable {
+    package let letters: [LetterInHand]
+    /// Whether the replay ends with it.
+    package let isLast: Bool
+}
+
 /// What a replay needs to know of a letter's task.
 package struct LetterTask: Sendable, Equatable {
     package let id: TaskID

@@ -46,8 +46,8 @@ struct BeginReplay: PostgresStatement {
             id, tenant_id, filter, payload, rate, requested_by, note, created_at, updated_at, total
         )
         SELECT $10, $1, $11, $12, $13, $14, $15, clock_timestamp(), clock_timestamp(),
-            (SELECT count(*) FROM dlq_messages m WHERE NOT m.resolved AND
-        """ + " " + LetterMatch.condition + ") RETURNING " + ReplayRow.columns
+            (SELECT count(*) FROM
+        """ + " " + LetterRow.unresolved + " WHERE " + LetterMatch.condition + ") RETURNING " + ReplayRow.columns
 
     func bind(to bindings: inout PostgresBindings) {
         LetterMatch.bind(request.filter, tenant: request.tenant, to: &bindings)
@@ -68,8 +68,7 @@ struct CountMatches: PostgresStatement {
     let tenant: TenantID
 
     static let isReadOnly = true
-    static let sql =
-        "SELECT count(*) FROM dlq_messages m WHERE NOT m.resolved AND " + LetterMatch.condition
+    static let sql = "SELECT count(*) FROM " + LetterRow.unresolved + " WHERE " + LetterMatch.condition
 
     func bind(to bindings: inout PostgresBindings) { LetterMatch.bind(filter, tenant: tenant, to: &bindings) }
 
@@ -183,23 +182,36 @@ struct ClaimReplay: PostgresStatement {
     }
 }
 
-/// The next letters of a replay, in the order they were filed. Where to begin is a plain bound, so that the index goes
-/// there instead of past all that was replayed before.
+/// The next letters of a replay, in the order they were filed, each with how much of the batch it makes full. Where to
+/// begin is a plain bound, so that the index goes there instead of past all that was replayed before. `OFFSET 0` has
+/// each letter looked up by its id, in that order, however few the filter seems to leave: a batch ends when it is full.
 struct NextLetters: PostgresStatement {
     let replay: Replay
     let place: ReplayPlace?
     let limit: Int
+    /// The letter that goes beyond it is the batch's last.
+    let bytesMax: Int
 
     static let isReadOnly = true
     static let sql =
         """
-        SELECT m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers::json, m.task_id,
-            m.replay_count
-        FROM dlq_messages m, dlq_replays r
-        WHERE r.id = $10 AND NOT m.resolved AND m.created_at <= r.created_at AND (m.created_at, m.id) > (
-            COALESCE($11, '-infinity'::timestamptz), COALESCE($12, '00000000-0000-0000-0000-000000000000'::uuid)
-        ) AND
-        """ + " " + LetterMatch.condition + " ORDER BY m.created_at, m.id LIMIT $13"
+        SELECT l.id, l.created_at, l.original_subject, l.data, l.data_encoding, l.headers, l.task_id, l.replay_count,
+            l.bytes
+        FROM (
+            SELECT u.letter_id AS id, u.created_at, m.original_subject, m.data, m.data_encoding, m.headers, m.task_id,
+                m.replay_count, sum(octet_length(m.data)) OVER (
+                    ORDER BY u.created_at, u.letter_id ROWS UNBOUNDED PRECEDING
+                ) AS bytes
+            FROM dlq_unresolved u
+            CROSS JOIN LATERAL (SELECT d.* FROM dlq_messages d WHERE d.id = u.letter_id OFFSET 0) m
+            WHERE u.created_at <= (SELECT created_at FROM dlq_replays WHERE id = $10)
+                AND (u.created_at, u.letter_id) > (
+                    COALESCE($11, '-infinity'::timestamptz), COALESCE($12, '00000000-0000-0000-0000-000000000000'::uuid)
+                ) AND
+        """ + " " + LetterMatch.condition + """
+             ORDER BY u.created_at, u.letter_id LIMIT $13
+            ) l WHERE l.bytes - octet_length(l.data) < $14 ORDER BY l.created_at, l.id
+            """
 
     func bind(to bindings: inout PostgresBindings) {
         LetterMatch.bind(replay.filter, tenant: replay.tenant, to: &bindings)
@@ -207,9 +219,14 @@ struct NextLetters: PostgresStatement {
         bindings.timestamp(place?.createdAt)
         bindings.uuid(place?.id.uuid)
         bindings.int(limit)
+        bindings.int(bytesMax)
     }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> LetterInHand { try LetterInHand(row) }
+    static func row(
+        _ row: borrowing PostgresRow
+    ) throws(PostgresError) -> (letter: LetterInHand, batchBytes: Int) {
+        (try LetterInHand(row), try row.int(8))
+    }
 }
 
 /// What the letters' tasks are doing.
@@ -227,47 +244,6 @@ struct FindLetterTasks: PostgresStatement {
         return LetterTask(
             id: TaskID(try row.uuid(0)), state: state, attempt: try row.int(2), leaseToken: try row.textOrNil(3)
         )
-    }
-}
-
-/// For this transaction: many letters are found by their ids in an index, however few there are in all. The planner
-/// would rather read the whole table for each batch.
-struct FindByIndex: PostgresStatement {
-    static let sql =
-        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
-        + "set_config('enable_mergejoin', 'off', true)"
-
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) {}
-}
-
-/// Writes down what became of letters. What is settled by that is resolved; the others stay for somebody to look at.
-struct SettleLetters: PostgresStatement {
-    let fates: [LetterFate]
-    let by: String
-    let replay: ReplayID?
-
-    static let sql = """
-        UPDATE dlq_messages m SET
-            replay_count = m.replay_count + (f.outcome = 'replayed')::int,
-            replayed_at = CASE WHEN f.outcome = 'replayed' THEN clock_timestamp() ELSE m.replayed_at END,
-            resolved = f.settles, resolved_at = CASE WHEN f.settles THEN clock_timestamp() END,
-            resolved_by = CASE WHEN f.settles THEN $5 END,
-            resolution_notes = CASE WHEN f.settles THEN f.outcome END,
-            history = m.history || jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
-                'at', clock_timestamp(), 'what', f.outcome, 'by', $5::text, 'message_id', f.message_id,
-                'replay_id', $6::uuid
-            )))
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bool[]) AS f(id, outcome, message_id, settles)
-        WHERE m.id = f.id AND NOT m.resolved
-        """
-
-    func bind(to bindings: inout PostgresBindings) {
-        bindings.uuids(fates.map(\.id.uuid))
-        bindings.texts(fates.map(\.outcome.rawValue))
-        bindings.texts(fates.map(\.messageID))
-        bindings.bools(fates.map(\.outcome.settles))
-        bindings.text(by)
-        bindings.uuid(replay?.uuid)
     }
 }
 
@@ -316,12 +292,12 @@ struct TakeAnswerable: PostgresStatement {
     static let sql = """
         UPDATE dlq_messages m SET answered_at = clock_timestamp()
         WHERE m.id IN (
-            SELECT id FROM dlq_messages
-            WHERE NOT resolved AND answered_at IS NULL AND replay_count = 0 AND reason = ANY($1::text[])
-                AND subject_family LIKE ANY($2::text[]) AND created_at < clock_timestamp() - $3
-            ORDER BY created_at, id LIMIT $4 FOR UPDATE SKIP LOCKED
+            SELECT q.id FROM dlq_unresolved u JOIN dlq_messages q ON q.id = u.letter_id
+            WHERE u.created_at < clock_timestamp() - $3 AND NOT q.resolved AND q.answered_at IS NULL
+                AND q.replay_count = 0 AND q.reason = ANY($1::text[]) AND q.subject_family LIKE ANY($2::text[])
+            ORDER BY u.created_at, u.letter_id LIMIT $4 FOR UPDATE OF q SKIP LOCKED
         )
-        RETURNING m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers::json, m.task_id,
+        RETURNING m.id, m.created_at, m.original_subject, m.data, m.data_encoding, m.headers, m.task_id,
             m.replay_count
         """
 
@@ -343,15 +319,5 @@ extension LetterInHand {
             payload: try LetterRow.payload(row, 3), headers: try row.parsedJSON(5),
             task: try row.uuidOrNil(6).map { TaskID($0) }, replayCount: try row.int(7)
         )
-    }
-}
-
-extension LetterOutcome {
-    /// Whether nothing is left to be done about the letter.
-    var settles: Bool {
-        switch self {
-        case .replayed, .taskEnded, .superseded: true
-        case .unknownTask, .notDeliverable: false
-        }
     }
 }

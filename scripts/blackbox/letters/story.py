@@ -188,7 +188,9 @@ class Story:
 
     def old_letters_are_archived(self) -> None:
         count = self._stack.database.number("SELECT count(*) FROM dlq_messages WHERE resolved")
-        self._stack.database.execute("UPDATE dlq_messages SET resolved_at = now() - interval '2 days' WHERE resolved")
+        self._stack.database.execute(
+            "UPDATE dlq_messages SET created_at = now() - interval '2 days', resolved_at = now() - interval '2 days' "
+            "WHERE resolved")
         self.restart_worker()  # It looks when it begins, and every minute.
         wait_for(lambda: self._stack.database.number("SELECT count(*) FROM dlq_messages WHERE resolved") == 0,
                  "old letters to leave the table")

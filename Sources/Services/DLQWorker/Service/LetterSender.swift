@@ -2,67 +2,67 @@ internal import Contracts
 internal import DLQWorkerCore
 internal import Logging
 internal import MessageBus
+internal import NATS
 internal import Storage
 
 /// Sends letters again where that can still do good, and says what became of each.
 struct LetterSender: Sendable {
-    /// Sent and not yet stored by the bus.
-    static let inFlightMax = 512
-
     let bus: MessageBus
     let store: DeadLetterStore
     let logger: Logger
 
+    /// Sends them all at once, as many in flight as the connection allows.
+    ///
     /// - Parameter payload: sent instead of what was filed.
+    /// - Returns: what became of each, in their order.
     /// - Throws: when the bus or Postgres is away; what was sent by then is sent again under the same ids.
     func send(_ letters: [LetterInHand], payload: [UInt8]? = nil) async throws -> [LetterFate] {
         let tasks = try await store.tasks(Set(letters.compactMap(\.task)))
-        return try await withThrowingTaskGroup(of: (Int, LetterFate).self) { group in
-            var fates = [LetterFate?](repeating: nil, count: letters.count)
-            var running = 0
-            for (index, letter) in letters.enumerated() {
-                if running == Self.inFlightMax, let (index, fate) = try await group.next() {
-                    fates[index] = fate
-                    running -= 1
-                }
-                if payload == nil, ReplayRules.isCut(stored: letter.headers) {
-                    fates[index] = LetterFate(id: letter.id, outcome: .notDeliverable, messageID: nil)
-                    continue
-                }
-                let fact = Self.fact(letter, tasks)
-                group.addTask { (index, try await send(letter, payload ?? letter.payload, fact)) }
-                running += 1
+        var fates: [LetterFate] = []
+        var messages: [StreamMessage] = []
+        var places: [Int] = []
+        fates.reserveCapacity(letters.count)
+        messages.reserveCapacity(letters.count)
+        for (place, letter) in letters.enumerated() {
+            if let refusal = Self.refusal(letter, payload, Self.fact(letter, tasks)) {
+                fates.append(LetterFate(id: letter.id, outcome: refusal, messageID: nil))
+                continue
             }
-            for try await (index, fate) in group { fates[index] = fate }
-            return fates.compactMap(\.self)
+            let message = Self.message(letter, payload)
+            fates.append(LetterFate(id: letter.id, outcome: .replayed, messageID: message.messageID))
+            messages.append(message)
+            places.append(place)
         }
-    }
-
-    private func send(
-        _ letter: LetterInHand, _ payload: [UInt8], _ fact: ReplayRules.TaskFact
-    ) async throws -> LetterFate {
-        let attempt = ReplayRules.attempt(subject: letter.subject, payload: payload)
-        if let refusal = ReplayRules.refusal(fact, of: attempt) {
-            return LetterFate(id: letter.id, outcome: refusal, messageID: nil)
-        }
-        let id = ReplayRules.messageID(of: letter.id, replayCount: letter.replayCount)
-        let headers = ReplayRules.headers(of: letter.id, stored: letter.headers)
-        do {
-            _ = try await bus.publishRaw(
-                subject: Subject(stored: letter.subject), payload: payload, id: id,
-                headers: headers
-            )
-        } catch {
+        for ((place, message), result) in zip(zip(places, messages), await bus.publishRaw(messages)) {
+            guard case .failure(let error) = result else { continue }
             guard Self.isForEver(error) else { throw error }
+            let id = letters[place].id
             logger.warning(
                 "a dead letter cannot be sent again",
                 metadata: [
-                    "id": "\(letter.id)", "error": "\(error)",
-                    "trace_id": "\(TraceContext.id(of: headers[MessageHeader.traceparent]))",
+                    "id": "\(id)", "error": "\(error)",
+                    "trace_id": "\(TraceContext.id(of: message.headers[MessageHeader.traceparent]))",
                 ])
-            return LetterFate(id: letter.id, outcome: .notDeliverable, messageID: nil)
+            fates[place] = LetterFate(id: id, outcome: .notDeliverable, messageID: nil)
         }
-        return LetterFate(id: letter.id, outcome: .replayed, messageID: id)
+        return fates
+    }
+
+    /// Nil: send it.
+    private static func refusal(
+        _ letter: LetterInHand, _ payload: [UInt8]?, _ fact: ReplayRules.TaskFact
+    ) -> LetterOutcome? {
+        if payload == nil, ReplayRules.isCut(stored: letter.headers) { return .notDeliverable }
+        return ReplayRules.refusal(
+            fact, of: ReplayRules.attempt(subject: letter.subject, payload: payload ?? letter.payload))
+    }
+
+    private static func message(_ letter: LetterInHand, _ payload: [UInt8]?) -> StreamMessage {
+        StreamMessage(
+            subject: letter.subject, headers: ReplayRules.headers(of: letter.id, stored: letter.headers),
+            payload: payload ?? letter.payload,
+            messageID: ReplayRules.messageID(of: letter.id, replayCount: letter.replayCount)
+        )
     }
 
     /// Whether sending the same letter again cannot succeed, whatever becomes of the bus.

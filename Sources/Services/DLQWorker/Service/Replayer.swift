@@ -45,9 +45,8 @@ final class Replayer: Service {
 
     /// A batch that was sent and is not noted yet.
     private struct Sent: Sendable {
-        let last: LetterInHand?
+        let batch: LetterBatch
         let fates: [LetterFate]
-        let isLast: Bool
     }
 
     /// While one batch is sent, the one before is noted and the one behind is read, so that the bus need not wait for
@@ -62,33 +61,33 @@ final class Replayer: Service {
         var sent: Sent?
         while true {
             let start = ContinuousClock.now
-            let (letters, before) = (batch, sent)
-            let isLast = letters.count < size
+            let (now, before) = (batch, sent)
             async let isWanted = note(before, claim)
-            async let following = isLast ? [] : next(of: replay, after: letters.last, limit: size)
-            let fates = try await sender.send(letters, payload: payload)
+            async let following = next(of: replay, behind: now, limit: size)
+            let fates = try await sender.send(now.letters, payload: payload)
             instruments.replayed(fates)
-            let now = Sent(last: letters.last, fates: fates, isLast: isLast)
             let goesOn = try await isWanted
-            if !goesOn || isLast {
-                _ = try await note(now, claim)
+            if !goesOn || now.isLast {
+                _ = try await note(Sent(batch: now, fates: fates), claim)
                 return
             }
-            sent = now
+            sent = Sent(batch: now, fates: fates)
             batch = try await following
-            let due = start + .seconds(1) * (Double(letters.count) / Double(replay.rate))
-            try await Task.sleep(until: due, clock: .continuous)
+            let due = start + .seconds(1) * (Double(now.letters.count) / Double(replay.rate))
+            if due > .now { try await Task.sleep(until: due, clock: .continuous) }
         }
     }
 
-    private func next(of replay: Replay, after last: LetterInHand?, limit: Int) async throws -> [LetterInHand] {
-        try await store.next(of: replay, after: last.map { ReplayPlace($0) }, limit: limit)
+    private func next(of replay: Replay, behind batch: LetterBatch, limit: Int) async throws -> LetterBatch {
+        guard !batch.isLast, let last = batch.letters.last else { return batch }
+        return try await store.next(of: replay, after: ReplayPlace(last), limit: limit)
     }
 
     /// False when the replay is at its end here: done, stopped, or another worker's.
     private func note(_ sent: Sent?, _ claim: ClaimedReplay) async throws -> Bool {
         guard let sent else { return true }
-        let state = try await store.advance(claim, past: sent.last, fates: sent.fates, isDone: sent.isLast)
+        let state = try await store.advance(
+            claim, past: sent.batch.letters.last, fates: sent.fates, isDone: sent.batch.isLast)
         if state?.state == .running { return true }
         let how = state?.state.rawValue ?? "taken over by another worker"
         logger.info("a replay ended here", metadata: ["replay_id": "\(claim.replay.id)", "state": "\(how)"])
