@@ -144,8 +144,9 @@ let package = Package(
         .target(
             name: "ReleaseGateService",
             dependencies: [
-                "ReleaseGateCore", "Contracts", "Storage", "HTTPEdge", "Bootstrap", "Postgres", yams, crypto,
-                httpClient, hummingbird, httpTypes, nio, nioHTTP1, subprocess, lifecycle, log,
+                "ReleaseGateCore", "Contracts", "MessageBus", "Storage", "HTTPEdge", "Bootstrap", "NATS", "Postgres",
+                "Redis", yams, crypto, httpClient, hummingbird, httpTypes, nio, nioHTTP1, nioPosix, nioSSL, subprocess,
+                lifecycle, log,
             ],
             path: "Sources/ReleaseGate/Service"
         ),
@@ -310,14 +311,17 @@ let package = Package(
         .testTarget(
             name: "ReleaseGateServiceTests",
             dependencies: [
-                "ReleaseGateService", "ReleaseGateCore", "release-gate", "Contracts", "Storage", "Postgres",
-                "HTTPEdge", "Bootstrap", "TestSupport", yams, crypto, httpClient, nio, nioHTTP1, lifecycle, log,
+                "ReleaseGateService", "ReleaseGateCore", "release-gate", "Contracts", "MessageBus", "NATS", "Storage",
+                "Postgres", "Redis", "HTTPEdge", "Bootstrap", "TestSupport", yams, crypto, httpClient, nio, nioHTTP1,
+                lifecycle, log,
             ]
         ),
         .testTarget(
             name: "CLITests",
             dependencies: [
-                "golden", "orchestrator", "peer-hub", "agent-worker", "TestSupport", "Contracts", arguments, jwt,
+                "golden", "orchestrator", "peer-hub", "agent-worker", "release-gate", "TestSupport", "Contracts",
+                arguments,
+                jwt,
             ],
             exclude: ["StandIn"]
         ),

@@ -94,9 +94,9 @@ import Testing
         (
             "ReleaseGate/Service",
             [
-                "ReleaseGateCore", "Contracts", "Storage", "HTTPEdge", "Bootstrap", "Postgres", "Yams", "Crypto",
-                "AsyncHTTPClient", "Foundation", "Glibc", "Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1",
-                "Subprocess", "Logging", "ServiceLifecycle",
+                "ReleaseGateCore", "Contracts", "MessageBus", "Storage", "HTTPEdge", "Bootstrap", "NATS", "Postgres",
+                "Redis", "Yams", "Crypto", "AsyncHTTPClient", "Foundation", "Glibc", "Hummingbird", "HTTPTypes",
+                "NIOCore", "NIOHTTP1", "NIOPosix", "NIOSSL", "Subprocess", "Logging", "ServiceLifecycle",
             ]
         ),
         ("ReleaseGate/Main", ["ReleaseGateService", "Bootstrap", "ArgumentParser", "Glibc", "Logging"]),

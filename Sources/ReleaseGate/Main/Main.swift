@@ -56,7 +56,7 @@ struct ReleaseGateCommand: ParsableCommand {
         subcommands: [
             SLOCommand.self, CutCommand.self, EvaluateCommand.self, CanaryCommand.self, PromoteCommand.self,
             RollbackCommand.self, ReverifyCommand.self, ApproveCommand.self, VerifyCommand.self, KeygenCommand.self,
-            HistoryCommand.self, CertificateCommand.self, ReplayCommand.self, ServeCommand.self,
+            HistoryCommand.self, CertificateCommand.self, ReplayCommand.self, ServeCommand.self, PreflightCommand.self,
         ]
     )
 }
