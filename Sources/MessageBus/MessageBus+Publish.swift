@@ -33,6 +33,12 @@ extension MessageBus {
         _ messages: [StreamMessage], timeout: Duration? = nil
     ) async -> [Result<StreamAck, BusError>] {
         let start = Date()
+        // Whoever receives them goes on from here.
+        let spans = messages.map { tracer.begin(below: $0.headers[MessageHeader.traceparent]) }
+        var messages = messages
+        for (index, span) in spans.enumerated() {
+            if let span { messages[index].headers[MessageHeader.traceparent] = span.traceparent }
+        }
         var results = await storeOnce(messages, timeout)
         let homeless = results.indices.filter { Self.isHomeless(results[$0]) }
         if !homeless.isEmpty {
@@ -46,13 +52,10 @@ extension MessageBus {
         }
         let failed = results.count { if case .failure = $0 { true } else { false } }
         counters.change { $0.publishFailed += failed }
-        if tracer.isOn {
-            for (message, result) in zip(messages, results) {
-                let parent = message.headers[MessageHeader.traceparent]
-                var isFailed = false
-                if case .failure = result { isFailed = true }
-                trace(.producer, "publish", message.subject, parent, from: start, isFailed: isFailed)
-            }
+        for (index, span) in spans.enumerated() {
+            var isFailed = false
+            if case .failure = results[index] { isFailed = true }
+            trace(.producer, "publish", messages[index].subject, span, from: start, isFailed: isFailed)
         }
         return results
     }
@@ -108,6 +111,7 @@ extension MessageBus {
         _ kind: TraceSpan.Kind, _ verb: String, _ subject: String, _ span: OpenSpan?, from start: Date,
         isFailed: Bool = false
     ) {
+        guard let span else { return }
         // Subjects end in ids; spans of one kind share a name.
         tracer.end(
             "\(verb) \(subject.prefix { $0 != "." })", span, kind, from: start,

@@ -22,7 +22,7 @@ package struct NATSMessage: Sendable, Equatable {
 /// A message for whichever stream captures its subject.
 package struct StreamMessage: Sendable, Equatable {
     package let subject: String
-    package let headers: [String: String]
+    package var headers: [String: String]
     package let payload: [UInt8]
     /// What the stream deduplicates by.
     package let messageID: String?
