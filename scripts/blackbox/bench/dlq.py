@@ -3,9 +3,10 @@
 Runs: one dlq-worker that files the letters from the bus, one orchestrator, the stores. The letters are addressed to a
 subject of the reviews' stream that nobody consumes, so that what is measured is the replay and not what it brings
 about. The reference publishes the very messages that the replay does (the same bodies, headers, lengths of ids and
-number of subjects, to the same stream of one file-backed copy), every one of them confirmed by the server, as many
-unconfirmed at a time as the replay has, right before and right after it. It does nothing else: nothing is read, decided
-or written down, and its confirmations are counted, not read. The replay is stopped in its middle and resumed.
+number of subjects, to the same stream of one file-backed copy) by the same C client (`publisher.c`), every one of them
+acknowledged by the server and each acknowledgement matched to its message, as many unacknowledged at a time as the
+replay has, right before and right after it. It does nothing else: nothing is read, decided or written down. Beside it
+stands what a bare socket gets that only counts acknowledgements. The replay is stopped in its middle and resumed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from ..api import Client
 from ..nats import NATS
-from ..stack import Stack, StackError, binaries
+from ..stack import ROOT, Stack, StackError, binaries
 from .report import Row, below, exactly, note, ratio_at_least
 
 NAME = "dlq"
@@ -52,8 +53,25 @@ def letters() -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
         }
 
 
-def reference(nats: NATS, turn: str) -> float:
-    """Messages a second that JetStream stores for one publisher."""
+class Publisher:
+    """Messages a second that JetStream stores for one publisher that does nothing else."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._url = str(stack.status()["stores"]["nats"])
+        self._program = stack.folder / "publisher"
+        source = ROOT / "scripts" / "blackbox" / "bench" / "publisher.c"
+        subprocess.run(["gcc", "-O2", "-o", str(self._program), str(source), "-lnats"], check=True)
+
+    def rate(self, turn: str) -> float:
+        words = [str(self._program), self._url, REFERENCE_SUBJECT, str(REFERENCE), str(IN_FLIGHT), turn]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS_MAX)
+        if done.returncode != 0:
+            raise StackError(f"the reference failed: {done.stderr}")
+        return REFERENCE / float(done.stdout)
+
+
+def bare_socket(nats: NATS, turn: str) -> float:
+    """The same messages; which one an acknowledgement belongs to is not looked at."""
     messages = []
     for number in range(REFERENCE):
         letter = uuid.uuid5(uuid.NAMESPACE_OID, f"{turn}.{number}")
@@ -148,16 +166,18 @@ def bench(tell: Callable[[str], None] = note) -> list[Row]:
         filing = file_all(stack, nats)
         seconds, lines = groups(stack)
         tell("dlq: the reference, a bulk replay that is stopped and resumed, the reference again")
-        reference(nats, "warm")
-        before = reference(nats, "before")
+        publisher = Publisher(stack)
+        publisher.rate("warm")
+        before = publisher.rate("bfor")
         replay = Replay(stack.client(role="operator"))
         running = replay.run_until(lambda body: replay.done >= LETTERS // 3)
         replay.turn("stop")
         moved = stand_still(replay)
         replay.turn("resume")
         resumed = replay.run_until(lambda body: body["state"] == "done")
-        after = reference(nats, "after")
+        after = publisher.rate("aftr")
         raw = (before + after) / 2
+        bare = bare_socket(nats, "bare")
         stored = nats.request("$JS.API.STREAM.INFO.PRC", b'{"subjects_filter":"prc.bench.*"}')
         subjects = stored["state"].get("subjects") or {}
         sent = sum(count for subject, count in subjects.items() if subject.startswith(SUBJECT))
@@ -168,6 +188,7 @@ def bench(tell: Callable[[str], None] = note) -> list[Row]:
             ratio_at_least(0.3, NAME, "bulk replay beside raw JetStream publishing",
                            resumed, "1/s", raw),
             Row(NAME, "bulk replay until it was stopped", running, "1/s"),
+            Row(NAME, "a bare socket that counts acknowledgements", bare, "1/s"),
             exactly(0, NAME, "letters sent while it was stopped", moved, "letters"),
             exactly(LETTERS, NAME, "letters in the stream again, each once", sent, "letters"),
             exactly(LETTERS, NAME, "letters settled by one replay", settled, "letters"),
