@@ -113,6 +113,21 @@ import Testing
         #expect(text.contains("http_requests_total{route=\"/tasks\",method=\"POST\",status=\"202\"} 1\n"))
     }
 
+    @Test func `callers are told apart by so many buckets, and by nothing else`() {
+        let registry = MetricsRegistry()
+        let http = HTTPServerMetrics(registry, tellsCallersApart: true)
+        for number in 0..<1000 { http.failed(caller: "acme/\(number)") }
+        let text = registry.text()
+        let lines = text.split(separator: "\n").filter { $0.hasPrefix("http_caller_errors_total{") }
+        #expect(lines.count == HTTPServerMetrics.callerBuckets && !text.contains("acme"))
+        let counts = lines.compactMap { Int($0.split(separator: " ")[1]) }
+        #expect(counts.reduce(0, +) == 1000 && counts.allSatisfy { $0 > 0 }, "\(counts)")
+        #expect((0..<64).contains(HTTPServerMetrics.bucket(of: "")))
+        let silent = MetricsRegistry()
+        HTTPServerMetrics(silent).failed(caller: "acme/ada")
+        #expect(!silent.text().contains("http_caller_errors_total"))
+    }
+
     @Test func `the process tells its memory, time, files and build`() throws {
         let registry = MetricsRegistry()
         ProcessMetrics.install(in: registry)

@@ -23,6 +23,21 @@ import Testing
         #expect(problem["detail"]?.string?.isEmpty == false)
     }
 
+    @Test func `whose request failed is told to the metrics, and of no other`() async throws {
+        let broken = Route(
+            .get, "/broken", access: .require(.taskRead),
+            operation: Operation(id: "broken", summary: "Fails.", tag: "things", answers: []),
+            handler: { _, _ in throw POSIXError(.EIO) })
+        try await TestEdge.run(routes: [broken]) { server in
+            _ = try await server.send("GET", "/things", token: Mint.hs256())
+            _ = try await server.send("GET", "/nothing")
+            #expect(server.metrics.callers.isEmpty)
+            #expect(try await server.send("GET", "/broken", token: Mint.hs256()).status == 500)
+            #expect(try await server.send("GET", "/fails").status == 500)
+            #expect(server.metrics.callers == ["acme/ada", "127.0.0.1"])
+        }
+    }
+
     @Test func `a good request is answered, with the headers every answer has`() async throws {
         try await TestEdge.run { server in
             let answer = try await server.send("GET", "/things?limit=7", token: Mint.hs256())

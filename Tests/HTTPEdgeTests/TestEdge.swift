@@ -146,11 +146,14 @@ final class RecordedMetrics: Sendable {
     private let lines = Mutex<[String]>([])
 
     var recorded: [String] { lines.withLock { $0 } }
+    /// Who called what failed.
+    var callers: [String] { failed.withLock { $0 } }
+    private let failed = Mutex<[String]>([])
 
     var edge: EdgeMetrics {
         EdgeMetrics(
             record: { route, method, status, _ in self.lines.withLock { $0.append("\(method) \(route) \(status)") } },
-            render: { "up 1\n" }
+            render: { "up 1\n" }, failed: { caller in self.failed.withLock { $0.append(caller) } }
         )
     }
 }

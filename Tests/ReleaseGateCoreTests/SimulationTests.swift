@@ -23,6 +23,12 @@ import Testing
         #expect(try await Self.play("clumped-raw-20", runs: 8).gate.share > 0)
     }
 
+    @Test func `one caller who retries rolls nothing back where callers are known by their bucket`() async throws {
+        #expect(try await Self.play("clumped-bucket-20", runs: 8).gate.share == 0)
+        #expect(try await Self.play("good-bucket-20", runs: 6).gate.share == 0)
+        #expect(try await Self.play("tenfold-bucket-20", runs: 20).gate.share == 1)
+    }
+
     @Test func `ten times the failures are found nearly as soon as the bare test finds them`() async throws {
         let outcome = try await Self.play("tenfold-even-20", runs: 200)
         #expect(outcome.gate.share == 1)

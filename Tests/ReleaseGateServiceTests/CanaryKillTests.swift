@@ -45,7 +45,10 @@ import Testing
             let event = try JSON(parsing: line.utf8).fields?[1].value.fields?.first { $0.name == "event" }?.value
             return event?.fields?.first { $0.name == "kind" }?.value.string ?? ""
         }
-        #expect(kinds == ["install", "decision", "step", "decision", "step", "decision", "seal"])
+        #expect(
+            kinds == [
+                "install", "decision", "intent", "step", "decision", "intent", "step", "decision", "intent", "seal",
+            ])
         #expect(kills >= 6)
         // What was carried out is at least what an undisturbed walk carries out, in its order.
         var seen: [String] = []

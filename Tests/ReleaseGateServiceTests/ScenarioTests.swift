@@ -69,11 +69,28 @@ import Testing
         Scenario(
             service: "borderline", canary: Traffic(good: 198, bad: 2), stable: Traffic(good: 198, bad: 2), step: 2,
             outcome: .extend, row: .undecided, says: "the step is extended"),
+        Scenario(
+            service: "scarred", outage: Traffic(good: 500, bad: 40), outcome: .advance, row: .stepPassed,
+            says: "scarred-errors"),
+        Scenario(
+            service: "spent", outage: Traffic(good: 270, bad: 270), outcome: .advance, row: .stepPassed,
+            says: "spent-errors"),
     ]
 
     private static let server = Task { try await PrometheusServer.started(openMetrics: Scenario.openMetrics(all)) }
 
+    /// Each is asked once: thirty days are many samples.
+    private static let records = Task {
+        var records: [String: DecisionRecord] = [:]
+        for scenario in all { records[scenario.service] = try await decide(scenario) }
+        return records
+    }
+
     static func decision(_ scenario: Scenario) async throws -> DecisionRecord {
+        try #require(try await records.value[scenario.service])
+    }
+
+    private static func decide(_ scenario: Scenario) async throws -> DecisionRecord {
         let policy = GatePolicy(objectives: [try scenario.objective])
         var signals = GateConfiguration.Signals()
         signals.breakers = "circuit_breaker_state"
@@ -100,6 +117,31 @@ import Testing
         #expect(decision.outcome == scenario.outcome && decision.row == scenario.row, "\(scenario.service):\n\(text)")
         #expect(text.contains(scenario.says), "\(scenario.service):\n\(text)")
         #expect(decision.pages == (scenario.row == .schemaPastContract))
+    }
+
+    /// Long windows are read every few minutes: so much may lack at the end of thirty days, or be too much before. What failed twenty days
+    /// ago is there to the single event, and so are all windows of the burn rules, which reach back for three days.
+    @Test(arguments: all.indices)
+    func `thirty days are counted`(index: Int) async throws {
+        let scenario = Self.all[index]
+        let evidence = try await Self.decision(scenario).input.evidence
+        let burn = try #require(evidence.services.first?.indicators.first?.stableBurn)
+        let whole = burn.now.first { $0.seconds == Scenario.days * 86_400 }?.reading.sample
+        let expected = scenario.stableThirtyDays
+        let lacking = expected.total - (whole?.total ?? 0)
+        #expect(abs(lacking) <= expected.total / 1000, "\(scenario.service) lacks \(lacking)")
+        if scenario.stable.bad == 0 { #expect(whole?.bad == expected.bad, "\(scenario.service)") }
+        for window in burn.now where window.seconds >= 300 {
+            #expect(window.reading.sample != nil, "\(scenario.service): \(window)")
+        }
+        let budget = try scenario.objective.budget
+        let left = try #require(whole.flatMap { BurnRate.remainingThousandths($0, budget: budget) })
+        switch scenario.service {
+        case "scarred": #expect((700...800).contains(left), "\(left)")
+        case "spent": #expect(left < 0, "\(left)")
+        case "fine": #expect(left == 1000)
+        default: break
+        }
     }
 
     @Test func `every row has its scenario`() {

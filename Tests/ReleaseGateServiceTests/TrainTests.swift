@@ -27,7 +27,8 @@ import Testing
         try await folder.gate {
             try await $0.promote(
                 release, from: source, to: target, approvals: path + "/approvals",
-                certificate: "\(path)/certs/\(source)/certificate.json", gitOps: nil)
+                certificate: "\(path)/certs/\(source)/certificate.json",
+                gitOps: target == "prod" ? (path + "/argocd.yaml", path + "/promotion") : nil)
         }
     }
 
@@ -76,7 +77,11 @@ import Testing
                     out: "\(path)/approvals/\(name).json")
             }
         }
+        try folder.write("argocd.yaml", "spec:\n  targetRevision: 1.1.0\n")
         try await promote(folder, "staging", "prod")
+        #expect(try folder.read("promotion/draft") == "true\n")
+        #expect(try folder.read("promotion/promotion.patch").contains("+  targetRevision: 1.2.0-rc.1\n"))
+        #expect(try folder.read("promotion/pull-request.md").contains("sre"))
         try await seal(folder, "prod")
 
         let certificate = try folder.read("certs/prod/certificate.txt")

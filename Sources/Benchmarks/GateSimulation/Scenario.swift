@@ -77,6 +77,9 @@ struct Scenario: Sendable {
                 Scenario(name: "good-raw-\(Int(rate))", model: good, counting: .raw),
                 Scenario(name: "clumped-\(Int(rate))", model: clumped, counting: .byCaller),
                 Scenario(name: "clumped-raw-\(Int(rate))", model: clumped, counting: .raw),
+                Scenario(name: "good-bucket-\(Int(rate))", model: good, counting: .byBucket),
+                Scenario(name: "clumped-bucket-\(Int(rate))", model: clumped, counting: .byBucket),
+                Scenario(name: "tenfold-bucket-\(Int(rate))", model: bad, counting: .byBucket),
                 Scenario(name: "tenfold-\(Int(rate))", model: bad, counting: .byCaller),
                 Scenario(name: "tenfold-even-\(Int(rate))", model: even, counting: .byCaller),
             ]

@@ -56,6 +56,8 @@ struct Traffic {
     struct Counts {
         var raw = (canary: Sample.none, stable: Sample.none)
         var byCaller = (canary: Sample.none, stable: Sample.none)
+        /// As counters by buckets of callers tell it.
+        var byBucket = (canary: Sample.none, stable: Sample.none)
     }
 
     private struct Retry {
@@ -71,6 +73,8 @@ struct Traffic {
     private var second = 0
     private var retries: [Retry] = []
     private var counter: EpisodeCounter
+    private var tally = CallerTally()
+    private var failures: [String: CallerTally.Failures] = [:]
 
     init(_ model: TrafficModel, seed: UInt64, spacingSeconds: Int = EpisodeCounter.spacingSecondsDefault) {
         self.model = model
@@ -92,7 +96,23 @@ struct Traffic {
             raw = (raw.canary + again.canary, raw.stable + again.stable)
             second += 1
         }
-        return Counts(raw: raw, byCaller: counter.closeInterval(atSeconds: Double(second)))
+        let repeats = tally.close(failures, endSeconds: second)
+        failures = [:]
+        return Counts(
+            raw: raw, byCaller: counter.closeInterval(atSeconds: Double(second)),
+            byBucket: (
+                Sample(total: raw.canary.total, bad: raw.canary.bad, repeats: repeats.canary),
+                Sample(total: raw.stable.total, bad: raw.stable.bad, repeats: repeats.stable)
+            ))
+    }
+
+    /// Callers share 64 buckets, as the edge's metric has them.
+    private mutating func count(_ caller: Int, on side: EpisodeCounter.Side) {
+        let bucket = String((UInt64(caller) &* 0x9E37_79B9_7F4A_7C15) >> 58)
+        switch side {
+        case .canary: failures[bucket, default: .init()].canary += 1
+        case .stable: failures[bucket, default: .init()].stable += 1
+        }
     }
 
     /// A second's own requests, each with its side and its fate.
@@ -122,6 +142,7 @@ struct Traffic {
         // Squared, so that a tenth of the callers make a third of the requests.
         let caller = Int(Double(model.callers) * uniform * uniform)
         counter.addBad(caller: caller, on: side, atSeconds: Double(second))
+        count(caller, on: side)
         guard clump > 1 else { return }
         var left = 0
         while random.uniform() > 1 / clump { left += 1 }
@@ -139,6 +160,7 @@ struct Traffic {
                 continue
             }
             counter.addBad(caller: retry.caller, on: retry.side, atSeconds: retry.atSeconds)
+            count(retry.caller, on: retry.side)
             let one = Sample(total: 1, bad: 1)
             switch retry.side {
             case .canary: counts.canary = counts.canary + one

@@ -8,6 +8,8 @@ struct Walk {
         case raw
         /// A caller's retries known as such.
         case byCaller
+        /// The same from counters by buckets of callers, as the gate sees it live.
+        case byBucket
     }
 
     /// The look that asked for a rollback, counted from 1; nil: none did.
@@ -71,7 +73,12 @@ struct Walk {
         let share = Double(policy.stepPercents[step.index]) / 100
         let counts = traffic.advance(seconds: Self.lookSeconds, canaryShare: share)
         let now = Self.start + look * Self.lookSeconds
-        let seen = counting == .raw ? counts.raw : counts.byCaller
+        let seen =
+            switch counting {
+            case .raw: counts.raw
+            case .byCaller: counts.byCaller
+            case .byBucket: counts.byBucket
+            }
         intervals.append(.init(endSeconds: now, canary: .counted(seen.canary), stable: .counted(seen.stable)))
         askRivals(counts, look)
         guard result.gate == nil else { return }

@@ -91,6 +91,9 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     /// The audit log holds this request already; nobody records it again.
     package func auditIsCommitted() { answer.isAudited.store(true, ordering: .relaxed) }
 
+    /// Who calls, as far as anybody knows: to tell callers apart, not to trust them.
+    var caller: String { token.map { "\($0.principal.tenant)/\($0.principal.subject)" } ?? remoteAddress }
+
     /// The caller's address, for limits on those without a token; "unknown" when the socket does not say.
     package var remoteAddress: String { channel.remoteAddress?.ipAddress ?? "unknown" }
 

@@ -58,15 +58,19 @@ package struct EdgeMetrics: Sendable {
     package var render: @Sendable () -> String
     /// A readiness check's name and whether it held, told before every rendering.
     package var checked: @Sendable (_ name: String, _ isUp: Bool) -> Void
+    /// Told who called whenever an answer's status is 5xx.
+    package var failed: @Sendable (_ caller: String) -> Void
 
     package init(
         record: @escaping @Sendable (_ route: String, _ method: String, _ status: Int, _ elapsed: Duration) -> Void,
         render: @escaping @Sendable () -> String,
-        checked: @escaping @Sendable (_ name: String, _ isUp: Bool) -> Void = { _, _ in }
+        checked: @escaping @Sendable (_ name: String, _ isUp: Bool) -> Void = { _, _ in },
+        failed: @escaping @Sendable (_ caller: String) -> Void = { _ in }
     ) {
         self.record = record
         self.render = render
         self.checked = checked
+        self.failed = failed
     }
 
     package static let none = EdgeMetrics(record: { _, _, _, _ in }, render: { "" })

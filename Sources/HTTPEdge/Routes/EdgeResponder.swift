@@ -44,6 +44,7 @@ package struct EdgeResponder: HTTPResponder {
         let status = response.status.code
         let (route, method) = (context.route?.pattern ?? "unmatched", Self.label(request.method))
         configuration.metrics.record(route, method, status, elapsed)
+        if status >= 500 { configuration.metrics.failed(context.caller) }
         configuration.trace?(
             RequestSpan(
                 context: context.trace, parent: context.callersSpan, method: method, route: route, status: status,

@@ -34,13 +34,17 @@ struct PromoteCommand: AsyncParsableCommand {
     @Option(help: "The folder for the patch, the pull request's text and its draft flag.")
     var out = "promotion"
 
+    @Option(help: "The Git repository whose annotated tag v<version> must point at release.yaml's commit.")
+    var repository: String?
+
     func run() async throws {
         let command = self
         let release = try what.file()
         try await gate.run {
             try await $0.promote(
                 release, from: command.from, to: command.what.env, approvals: command.approvals,
-                certificate: command.certificate, gitOps: command.file.map { ($0, command.out) })
+                certificate: command.certificate, gitOps: command.file.map { ($0, command.out) },
+                repository: command.repository)
         }
     }
 }

@@ -17,7 +17,9 @@ final class PrometheusServer: Sendable {
         let past = folder.appending(path: "past.om")
         try Data(openMetrics.utf8).write(to: past)
         let made = try Command.run(
-            "promtool", ["tsdb", "create-blocks-from", "openmetrics", past.path, data])
+            "promtool",
+            // Blocks of two hours would be hundreds, for a month.
+            ["tsdb", "create-blocks-from", "--max-block-duration=24h", "--quiet", "openmetrics", past.path, data])
         guard made.status == 0 else { throw TestFailure(description: "promtool: \(made.output)") }
         let settings = folder.appending(path: "prometheus.yml")
         try Data("global: {scrape_interval: 1h}\n".utf8).write(to: settings)

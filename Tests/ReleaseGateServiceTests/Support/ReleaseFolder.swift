@@ -111,20 +111,24 @@ final class ReleaseFolder: Sendable {
     }
 
     /// Requests of all services, every minute; a bad canary fails one in five from then on.
-    func writeEvidence(badCanary: String? = nil, from: Date = start) throws {
-        try writeEvidence(since: Self.start, badCanary: badCanary, from: from)
+    func writeEvidence(badCanary: String? = nil, from: Date = start, of services: [String] = ReleaseFolder.services)
+        throws
+    {
+        try writeEvidence(since: Self.start, badCanary: badCanary, from: from, of: services)
     }
 
     /// The same for a gate that goes by the real time: of the last hours, and of some to come.
-    func writeLiveEvidence(endingAt now: Date, badCanary: String?) throws {
+    func writeLiveEvidence(endingAt now: Date, badCanary: String?, of services: [String] = ReleaseFolder.services)
+        throws
+    {
         let minute = (now.timeIntervalSince1970 / 60).rounded(.down) * 60
         let since = Date(timeIntervalSince1970: minute - TimeInterval((Self.hours - 2) * 3600))
-        try writeEvidence(since: since, badCanary: badCanary, from: since)
+        try writeEvidence(since: since, badCanary: badCanary, from: since, of: services)
     }
 
-    private func writeEvidence(since: Date, badCanary: String?, from: Date) throws {
+    private func writeEvidence(since: Date, badCanary: String?, from: Date, of services: [String]) throws {
         var history = SampleHistory()
-        for service in Self.services {
+        for service in services {
             for (track, rate) in [("canary", 100), ("stable", 400)] {
                 var (good, bad) = (0, 0)
                 for minute in 0...(Self.hours * 60) {
@@ -165,6 +169,15 @@ final class ReleaseFolder: Sendable {
             \(services.joined(separator: "\n"))
             \(more)
             """)
+    }
+
+    /// Leaves the train one service: where many say no more than one, and take longer.
+    func keepFirstService() throws {
+        try write("gate.yaml", try read("gate.yaml").replacing("[slo]", with: "[slo/\(Self.services[0]).yaml]"))
+        let lines = try read("release.yaml").split(separator: "\n").filter { line in
+            !Self.services.dropFirst().contains { line.contains("name: \($0)") }
+        }
+        try write("release.yaml", lines.joined(separator: "\n"))
     }
 
     /// Records of everything that must have been done, as of now.

@@ -2,13 +2,23 @@ import Foundation
 import ReleaseGateCore
 import ReleaseGateService
 
-/// One release's past, told to a real Prometheus: so many requests of each side every 30 seconds, and what its
-/// processes, breakers and dead letters were like.
+/// One release's past, told to a real Prometheus: so many requests of each side every 30 seconds, for thirty days on the
+/// stable one, and what its processes, breakers and dead letters were like.
 struct Scenario: Sendable {
     /// Every scenario ends here; each is a service of its own, so that all share one server.
     static let end = 1_793_500_000
     static let period = 30
-    static let pastSeconds = 9000
+    /// The objectives' window, and an hour before it.
+    static let days = 30
+    static let pastSeconds = days * 86_400 + 3600
+    /// Since when there is a sample in each period, as decisions look at them; before, budgets alone look, and there is
+    /// one every five minutes.
+    static let fineSeconds = 9000
+    static let coarsePeriod = 300
+    /// When samples stand, in seconds before the end.
+    private static let times =
+        Array(stride(from: pastSeconds, to: fineSeconds, by: -coarsePeriod))
+        + Array(stride(from: fineSeconds, through: 0, by: -period))
 
     /// Of one side, in each period.
     struct Traffic: Sendable {
@@ -29,6 +39,8 @@ struct Scenario: Sendable {
     /// The canary's counters stop so long before the end.
     var silentSeconds = 0
     var hasCanary = true
+    /// Of the stable side in each period of a day, twenty days ago.
+    var outage: Traffic?
     var isNotANumber = false
 
     let outcome: Decision.Outcome
@@ -48,27 +60,53 @@ struct Scenario: Sendable {
         }
     }
 
+    private static let outageDay = (20 * 86_400)..<(21 * 86_400)
+
+    /// What the stable side gets in each period at a time.
+    private func stableTraffic(_ before: Int) -> Traffic {
+        if before <= stepSeconds { return stable }
+        if let outage, Self.outageDay.contains(before) { return outage }
+        return Traffic(good: stable.good + stable.bad, bad: 0)
+    }
+
+    /// What the stable side counted within the objectives' window.
+    var stableThirtyDays: Sample {
+        var (total, bad) = (0, 0)
+        var previous = Self.pastSeconds
+        for before in Self.times {
+            let (traffic, periods) = (stableTraffic(before), (previous - before) / Self.period)
+            previous = before
+            guard before < Self.days * 86_400 else { continue }
+            total += (traffic.good + traffic.bad) * periods
+            bad += traffic.bad * periods
+        }
+        return Sample(total: total, bad: bad)
+    }
+
     /// By series: its lines in order of time.
     func lines(into series: inout [String: [String]]) {
+        let name = "http_requests_total"
         var counts: [String: Int] = [:]
-        for before in stride(from: Self.pastSeconds, through: 0, by: -Self.period) {
-            let time = Self.end - before
-            func add(_ name: String, _ labels: String, _ value: String) {
-                let key = "\(name){service=\"\(service)\",\(labels)}"
+        var previous = Self.pastSeconds
+        for before in Self.times {
+            let (time, periods) = (Self.end - before, (previous - before) / Self.period)
+            previous = before
+            func add(_ metric: String, _ labels: String, _ value: String) {
+                let key = "\(metric){service=\"\(service)\",\(labels)}"
                 series[key, default: []].append("\(key) \(value) \(time)")
             }
             func count(_ track: String, _ traffic: Traffic) {
                 for (status, number) in [("200", traffic.good), ("500", traffic.bad)] {
-                    counts[track + status, default: 0] += number
+                    counts[track + status, default: 0] += number * periods
                     let text =
                         isNotANumber && track == "canary" && before < 300 ? "NaN" : "\(counts[track + status] ?? 0)"
-                    add("http_requests_total", "track=\"\(track)\",status=\"\(status)\"", text)
+                    add(name, "track=\"\(track)\",status=\"\(status)\"", text)
                 }
             }
-            let hasBegun = before <= stepSeconds
-            count("stable", hasBegun ? stable : Traffic(good: stable.good + stable.bad, bad: 0))
-            if hasBegun, hasCanary, before >= silentSeconds { count("canary", canary) }
-            for line in more(before) {
+            count("stable", stableTraffic(before))
+            if before <= stepSeconds, hasCanary, before >= silentSeconds { count("canary", canary) }
+            // Gauges say how things are, and are asked about the walk alone.
+            for line in before <= Self.fineSeconds ? more(before) : [] {
                 let (key, value) = (line.prefix { $0 != " " }, line.drop { $0 != " " })
                 let parts = key.split(separator: "{")
                 add(String(parts[0]), String(parts[1].dropLast()), String(value.dropFirst()))

@@ -36,6 +36,7 @@ def bench() -> list[Row]:
     results = {line["scenario"]: line for line in map(json.loads, done.stdout.splitlines())}
     rows = [row for rate in RATES for row in _good(results, rate)]
     rows += [row for rate in RATES for row in _bad(f"tenfold-{rate}", f"10x at {rate}/s", results)]
+    rows += [row for rate in RATES for row in _bad(f"tenfold-bucket-{rate}", f"10x at {rate}/s, by bucket", results)]
     rows += [row for rate in RATES for row in _bad(f"tenfold-even-{rate}", f"10x at {rate}/s, no bursts", results)]
     return rows + _bad("twofold-200", "2x at 200/s", results)
 
@@ -45,13 +46,14 @@ def _good(results: dict[str, Any], rate: int) -> list[Row]:
     rows = []
     for kind, text, bar in [
         ("good", "good", GOOD_SHARE_MAX), ("good-raw", "good, callers unknown", GOOD_SHARE_MAX),
-        ("clumped", "clumped", CLUMPED_SHARE_MAX), ("clumped-raw", "clumped, callers unknown", None),
+        ("good-bucket", "good, callers by bucket", GOOD_SHARE_MAX),
+        ("clumped-bucket", "clumped, callers by bucket", CLUMPED_SHARE_MAX), ("clumped", "clumped", CLUMPED_SHARE_MAX), ("clumped-raw", "clumped, callers unknown", None),
     ]:
         result = results[f"{kind}-{rate}"]
         label = f"{text}, {rate}/s: rolled back"
         share = result["gate"]["share"]
         rows.append(Row(NAME, label, share * 100, "%") if bar is None else at_most(bar * 100, NAME, label, share * 100, "%"))
-        if not kind.endswith("raw"):
+        if not kind.endswith(("raw", "bucket")):
             for rival, words in [("repeated_z", "repeated z-test"), ("fixed_threshold", "any 30 s above 1%")]:
                 rows.append(Row(NAME, f"{label} by {words}", result[rival]["share"] * 100, "%"))
     return rows

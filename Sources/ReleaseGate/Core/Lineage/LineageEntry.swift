@@ -3,6 +3,9 @@ package struct LineageEntry: Sendable, Equatable, Codable {
     package enum Kind: String, Sendable, Codable, CaseIterable {
         case cut, install, promote, step, decision, seal, rollback, verification, revocation, approval, uninstall
         case breakGlass = "break_glass"
+        /// Commands are about to be run: whoever finds this entry without one that ends it knows that they may have
+        /// been.
+        case intent
         /// Imported from `helm history`.
         case imported
     }

@@ -13,10 +13,13 @@ package struct ServiceLevelObjective: Sendable, Equatable, Codable {
     package struct Indicator: Sendable, Equatable, Codable {
         package let bad: String
         package let total: String
+        /// The bad events once more, by bucket of callers; nil where the source does not tell callers apart.
+        package let callers: String?
 
-        package init(bad: String, total: String) {
+        package init(bad: String, total: String, callers: String? = nil) {
             self.bad = bad
             self.total = total
+            self.callers = callers
         }
     }
 

@@ -5,6 +5,8 @@ package struct Precondition: Sendable, Equatable, Codable {
         case smokeTests = "smoke_tests"
         case loadTest = "load_test"
         case vulnerabilityScan = "vulnerability_scan"
+        /// Of the firewall's rules and of what answers from outside (ZAP).
+        case securityScan = "security_scan"
         case backup
         case restoreDrill = "restore_drill"
         case secretRotation = "secret_rotation"

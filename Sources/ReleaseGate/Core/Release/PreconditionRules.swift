@@ -13,7 +13,7 @@ package enum PreconditionRules {
         switch kind {
         case .vulnerabilityScan, .backup, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow: day
         case .endToEndTests, .smokeTests: 7 * day
-        case .loadTest: 30 * day
+        case .loadTest, .securityScan: 30 * day
         case .restoreDrill, .secretRotation: 90 * day
         case .rollbackPlan, .releaseNotes: nil
         }
@@ -23,7 +23,9 @@ package enum PreconditionRules {
     package static func isBound(_ kind: Precondition.Kind) -> Bool {
         switch kind {
         case .endToEndTests, .smokeTests, .loadTest, .vulnerabilityScan, .rollbackPlan, .releaseNotes: true
-        case .backup, .restoreDrill, .secretRotation, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow: false
+        case .backup, .restoreDrill, .secretRotation, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow,
+            .securityScan:
+            false
         }
     }
 
@@ -33,6 +35,7 @@ package enum PreconditionRules {
         case .smokeTests, .endToEndTests, .vulnerabilityScan: request.target != .dev
         case .volumeSnapshot: request.target == .prod && request.bump == .major
         case .loadTest: request.target == .prod && !request.isHotfix
+        case .securityScan: request.target == .prod && request.isGoLive
         case .backup, .restoreDrill, .secretRotation, .onCallAcknowledged, .maintenanceWindow, .rollbackPlan:
             request.target == .prod
         }

@@ -9,9 +9,14 @@ package struct Adapter: Sendable, Equatable {
         case promote
         /// The version before runs again.
         case rollback
+        /// The release is taken away; its history stays.
+        case uninstall
     }
 
     package let commands: [Action: CommandTemplate]
+    /// Says whether an action was carried out: ends with 0 when it was and with 1 when it was not. Asked when the gate
+    /// died, or a command failed, between running and recording.
+    package let status: CommandTemplate?
 
     /// The commands that are told apart by a name that `gate.yaml` may use, or its own.
     ///
@@ -27,14 +32,15 @@ package struct Adapter: Sendable, Equatable {
                 for (action, words) in preset { commands[action] = try CommandTemplate(words) }
             }
         }
-        for (name, words) in configured where name != "preset" {
+        for (name, words) in configured where name != "preset" && name != "status" {
             guard let action = Action(rawValue: name) else {
-                let known = Action.allCases.map(\.rawValue).joined(separator: ", ")
+                let known = (Action.allCases.map(\.rawValue) + ["status"]).joined(separator: ", ")
                 throw GateError(.invalid, "\(name) is no action of an adapter.", next: "There are \(known).")
             }
             commands[action] = try CommandTemplate(words)
         }
         self.commands = commands
+        status = try configured["status"].map { words throws(GateError) in try CommandTemplate(words) }
     }
 
     package static let presets: [String: [Action: [String]]] = [
@@ -60,6 +66,7 @@ package struct Adapter: Sendable, Equatable {
             .abort: [
                 "helm", "rollback", "{release}", "{previousRevision}", "-n", "{namespace}", "--wait", "--timeout", "5m",
             ],
+            .uninstall: ["helm", "uninstall", "{release}", "-n", "{namespace}", "--keep-history", "--wait"],
         ],
         "kubectl": [
             .rollback: ["kubectl", "rollout", "undo", "deployment/{service}", "-n", "{namespace}"],

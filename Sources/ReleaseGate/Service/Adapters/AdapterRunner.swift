@@ -23,17 +23,28 @@ package struct AdapterRunner: Sendable {
 
     /// Carries an action out for these services in their order; once where the command names no service.
     ///
+    /// - Parameter isResumed: it was begun before and nobody knows how far it got. The adapter's `status` is asked of
+    ///   each service then; without one, everything is run again.
     /// - Throws: `adapterFailed` at the first command that fails, naming those that were not run.
     package func run(
-        _ action: Adapter.Action, services: [String], values: [CommandTemplate.Place: String]
+        _ action: Adapter.Action, services: [String], values: [CommandTemplate.Place: String],
+        isResumed: Bool = false
     ) async throws(GateError) {
         guard let template = adapter.commands[action] else {
             console.note("No command is configured for \(action.rawValue): carry it out by hand.")
             return
         }
         let rounds = template.isPerService ? services : [services.first ?? ""]
+        if isResumed, isArmed, adapter.status == nil {
+            console.note("\(action.rawValue) was begun before, and no status command says how far it got: once more.")
+        }
         for (index, service) in rounds.enumerated() {
-            let words = try template.filled(values.merging([.service: service]) { _, own in own })
+            let own = values.merging([.service: service, .action: action.rawValue]) { _, own in own }
+            let words = try template.filled(own)
+            if isResumed, isArmed, try await isDone(own) {
+                console.note("done already: " + CommandTemplate.shown(words))
+                continue
+            }
             console.note((isArmed ? "$ " : "would run: ") + CommandTemplate.shown(words))
             guard isArmed else { continue }
             do {
@@ -44,6 +55,25 @@ package struct AdapterRunner: Sendable {
                 throw GateError(error.code, error.message + kept, next: error.next, underlying: error.underlying)
             }
         }
+    }
+
+    /// Whether something is run for this action at all.
+    package func carriesOut(_ action: Adapter.Action) -> Bool { isArmed && adapter.commands[action] != nil }
+
+    /// Asks the adapter's own `status`.
+    ///
+    /// - Throws: `adapterFailed` when it ends with anything but 0 (it happened) and 1 (it did not).
+    private func isDone(_ values: [CommandTemplate.Place: String]) async throws(GateError) -> Bool {
+        guard let template = adapter.status else { return false }
+        let words = try template.filled(values)
+        console.note("$ " + CommandTemplate.shown(words))
+        let outcome = await Self.outcome(of: words)
+        if outcome.isSuccess { return true }
+        if outcome.exitCode == 1 { return false }
+        for line in outcome.output.split(separator: "\n") { console.note("  \(line)") }
+        throw GateError(
+            .adapterFailed, "\(CommandTemplate.shown(words)) ended with \(outcome.ending): nobody knows what was done.",
+            next: "Find out, finish it by hand where it is half done, and run the same gate command again.")
     }
 
     private func run(_ words: [String]) async throws(GateError) {
@@ -76,6 +106,7 @@ package struct AdapterRunner: Sendable {
         let isSuccess: Bool
         let ending: String
         let output: String
+        var exitCode: Int32?
     }
 
     private static func outcome(of words: [String]) async -> Outcome {
@@ -97,9 +128,11 @@ package struct AdapterRunner: Sendable {
                 // env takes a name from PATH or a path; the library takes each in its own way.
                 .name("env"), arguments: Arguments(["--"] + words), input: .none,
                 output: .string(limit: outputBytesMax), error: .combinedWithOutput)
+            let code: Int32? =
+                if case .exited(let code) = result.terminationStatus { Int32(code) } else { nil }
             return Outcome(
                 isSuccess: result.terminationStatus.isSuccess, ending: "\(result.terminationStatus)",
-                output: result.standardOutput)
+                output: result.standardOutput, exitCode: code)
         } catch {
             return Outcome(isSuccess: false, ending: "\(error)", output: "")
         }

@@ -18,7 +18,7 @@ package struct CommandTemplate: Sendable, Equatable {
 
     package enum Place: String, Sendable, CaseIterable {
         case service, version, previousVersion, environment, namespace, release, chart, revision, previousRevision
-        case weight, reason
+        case weight, reason, action
     }
 
     /// Whether it is run for each service of the train, or once.
@@ -34,7 +34,9 @@ package struct CommandTemplate: Sendable, Equatable {
                 text += rest[..<open]
                 let name = String(rest[rest.index(after: open)..<close])
                 guard let place = Place(rawValue: name), let value = values[place] else {
-                    throw GateError(.invalid, "Nothing is known for {\(name)} in the command \(words[0]).")
+                    throw GateError(
+                        .invalid, "Nothing is known for {\(name)} in the command \(words[0]).",
+                        next: "release.yaml says what a release is: see docs/releasing.md for its field.")
                 }
                 text += value
                 rest = rest[rest.index(after: close)...]

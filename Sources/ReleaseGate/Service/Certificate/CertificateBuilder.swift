@@ -60,7 +60,7 @@ enum CertificateBuilder {
     private static func heading(of kind: Precondition.Kind) -> CertificateStatement.Heading? {
         switch kind {
         case .endToEndTests, .smokeTests, .loadTest: .preDeployment
-        case .vulnerabilityScan, .secretRotation: .security
+        case .vulnerabilityScan, .securityScan, .secretRotation: .security
         case .backup, .restoreDrill, .volumeSnapshot: .stateManagement
         case .releaseNotes: .documentation
         case .onCallAcknowledged, .maintenanceWindow, .rollbackPlan: nil

@@ -43,7 +43,7 @@ extension GateSession {
     ///   - gitOps: the environment's file to patch and the folder for patch and pull request.
     package func promote(
         _ release: ReleaseFile, from sourceName: String, to targetName: String, approvals: String?,
-        certificate: String?, gitOps: (file: String, out: String)?
+        certificate: String?, gitOps: (file: String, out: String)?, repository: String? = nil
     ) async throws {
         let (source, target) = (try Self.environment(sourceName), try Self.environment(targetName))
         let plan = try ReleasePlan(release, target, configuration.policy)
@@ -53,16 +53,21 @@ extension GateSession {
             release, plan, from: source, to: target, approvals: signed,
             seal: try readCertificate(certificate, into: &documents))
         let ruling = PromotionRules.judge(request, policy: PromotionPolicy(burnRules: configuration.policy.burnRules))
-        for line in ruling.lines { console.print("ok       \(line)") }
+        var tag: TagRules.Ruling?
+        if let repository { tag = try await tagRuling(release, repository: repository) }
+        for line in ruling.lines + (tag?.line.map { [$0] } ?? []) { console.print("ok       \(line)") }
         for line in ruling.warnings { console.print("warning  \(line)") }
-        try refuse(ruling.refusals, "\(release.train.version) cannot be promoted to \(target.rawValue)")
+        try refuse(
+            ruling.refusals + (tag?.refusals ?? []), "\(release.train.version) cannot be promoted to \(target.rawValue)"
+        )
         if let gitOps {
             let files = try GitOpsFiles(
                 train: release.train, from: source, to: target, file: gitOps.file,
                 text: try GateFiles.text(gitOps.file), checks: ruling.lines, planSHA256: try plan.sha256(),
                 rollbackTo: release.previousVersion)
             try files.write(to: gitOps.out)
-            console.print("Written to \(gitOps.out): promotion.patch, pull-request.md, draft (\(files.isDraft)).")
+            console.print("Written to \(gitOps.out): promotion.patch, pull-request.md, draft (\(files.isDraft)),")
+            console.print("and for the way back rollback.patch, rollback-pull-request.md, rollback-labels.")
         }
         if ruling.isBreakGlass {
             try await record(.breakGlass, release, target, "staging was skipped for a fix", documents)
@@ -70,6 +75,19 @@ extension GateSession {
         try await record(.promote, release, target, "from \(source.rawValue), plan \(try plan.sha256())", documents)
         console.print("\(release.train.version) may run in \(target.rawValue).")
         console.print("Next: release-gate canary --env \(target.rawValue) --carry-out")
+    }
+
+    /// Whether the release's annotated tag exists and points at the commit that is released.
+    func tagRuling(_ release: ReleaseFile, repository: String) async throws -> TagRules.Ruling {
+        let facts = try await GitTag.facts("v\(release.train.version)", in: repository)
+        return TagRules.judge(facts, version: release.train.version, commit: release.commit)
+    }
+
+    /// The same, on its own.
+    package func verifyTag(_ release: ReleaseFile, repository: String) async throws {
+        let ruling = try await tagRuling(release, repository: repository)
+        try refuse(ruling.refusals, "\(release.train.version) is not tagged as it must be")
+        if let line = ruling.line { console.print(line) }
     }
 
     private func readApprovals(
@@ -160,7 +178,7 @@ extension GateSession {
     }
 
     /// - Throws: `refused` with every reason, one a line.
-    private func refuse(_ refusals: [Refusal], _ what: String) throws(GateError) {
+    func refuse(_ refusals: [Refusal], _ what: String) throws(GateError) {
         guard !refusals.isEmpty else { return }
         throw GateError(.refused, ([what + ":"] + refusals.map { "  - \($0)" }).joined(separator: "\n"))
     }

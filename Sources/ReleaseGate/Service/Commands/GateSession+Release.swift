@@ -39,22 +39,53 @@ extension GateSession {
         _ release: ReleaseFile, environment name: String, reason: String, isArmed: Bool
     ) async throws {
         let environment = try Self.environment(name)
-        guard reason.split(separator: " ").count >= 2 else {
-            throw GateError(.invalid, "--reason must say why, in a few words: it stays in the lineage for ever.")
-        }
+        try Self.check(reason)
         guard release.schema == .compatible else {
             throw GateError(
                 .refused, "The schema is past its contract step: the version before cannot run on it.",
                 next: "Mend forward, or restore the backup (docs/releasing.md).")
         }
         let services = try release.train.rollbackOrder()
-        try await runner(isArmed: isArmed).run(
-            .rollback, services: services,
-            values: ReleaseValues.values(
-                release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0))
+        try await carryOut(.rollback, release, environment, services, reason: reason, isArmed: isArmed)
         try await record(
             .rollback, release, environment, "\(reason) (in the order \(services.joined(separator: ", ")))", [])
         console.print("\(release.train.version) is rolled back in \(environment.rawValue); its number is burned.")
+    }
+
+    /// Takes the release away from an environment. What happened to it stays in the lineage, and Helm keeps its own.
+    package func uninstall(
+        _ release: ReleaseFile, environment name: String, reason: String, isArmed: Bool
+    ) async throws {
+        let environment = try Self.environment(name)
+        try Self.check(reason)
+        let services = try release.train.rollbackOrder()
+        try await carryOut(.uninstall, release, environment, services, reason: reason, isArmed: isArmed)
+        try await record(.uninstall, release, environment, reason, [])
+        console.print("\(release.train.version) is uninstalled in \(environment.rawValue).")
+    }
+
+    /// Says what is about to be run, and runs it; goes on where a gate before this one was killed.
+    private func carryOut(
+        _ action: Adapter.Action, _ release: ReleaseFile, _ environment: DeployEnvironment, _ services: [String],
+        reason: String, isArmed: Bool
+    ) async throws {
+        let runner = try runner(isArmed: isArmed)
+        let state = WalkState(
+            try await book.entries(), environment: environment, version: release.train.version)
+        let intent = ReleaseValues.intent(action, weight: 0)
+        let isResumed = state.intent == intent
+        if !isResumed, runner.carriesOut(action) { try await record(.intent, release, environment, intent, []) }
+        try await runner.run(
+            action, services: services,
+            values: ReleaseValues.values(
+                release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0),
+            isResumed: isResumed)
+    }
+
+    private static func check(_ reason: String) throws(GateError) {
+        guard reason.split(separator: " ").count >= 2 else {
+            throw GateError(.invalid, "--reason must say why, in a few words: it stays in the lineage for ever.")
+        }
     }
 
     /// Walks the canary.

@@ -31,12 +31,14 @@ package struct GateSession: Sendable {
         if !scrape.isEmpty { configuration.source = GateConfiguration.Source(scrape: scrape) }
         let actor = try settings.string("GOLDEN_GATE_ACTOR", default: NSUserName())
         let webhook = try settings.optionalSecret("GOLDEN_GATE_WEBHOOK")
+        let notifier = try settings.optionalSecret("GOLDEN_GATE_NOTIFY").map { Notifier(url: $0, console: console) }
         let (source, scraping) = try Self.source(configuration)
         let opened = configuration
         func session(_ store: any LineageStore) -> GateSession {
             GateSession(
-                configuration: opened, source: source, scrape: scraping, book: LineageBook(store: store),
-                console: console, clock: clock, actor: actor, webhook: webhook)
+                configuration: opened, source: source, scrape: scraping,
+                book: LineageBook(store: store, notifier: notifier), console: console, clock: clock, actor: actor,
+                webhook: webhook)
         }
         guard configuration.lineage == "postgres" else {
             return try await body(session(FolderLineage(folder: configuration.lineage)))

@@ -19,6 +19,7 @@ enum ObjectiveFiles {
         for objective in objectives {
             _ = try CounterExpression(parsing: objective.indicator.bad)
             _ = try CounterExpression(parsing: objective.indicator.total)
+            if let callers = objective.indicator.callers { _ = try SeriesSelector(parsing: callers) }
         }
         return objectives
     }
@@ -49,7 +50,10 @@ enum ObjectiveFiles {
         }
         return ServiceLevelObjective(
             name: try metadata.string("name"), service: try spec.string("service"),
-            indicator: ServiceLevelObjective.Indicator(bad: ratio.bad, total: ratio.total), budget: budget,
+            indicator: ServiceLevelObjective.Indicator(
+                bad: ratio.bad, total: ratio.total,
+                callers: annotations.first { $0.name == "gate/callers" }?.value.string),
+            budget: budget,
             windowDays: try windowDays(&spec),
             class: try annotation("gate/class", ServiceLevelObjective.Class.blocking),
             comparison: try annotation("gate/compare", ServiceLevelObjective.Comparison.baseline))

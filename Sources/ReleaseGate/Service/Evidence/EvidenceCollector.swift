@@ -65,19 +65,40 @@ package struct EvidenceCollector: Sendable {
     ) async throws(GateError) -> IndicatorEvidence {
         let canary = try await read(objective, sides.canary, at: moment)
         let stable = try await read(objective, sides.stable, at: moment)
+        let callers = try await callers(objective, at: moment)
         let first = max(moment.walkBegan, moment.now.addingTimeInterval(-Self.rawWindow))
         var intervals: [IndicatorEvidence.Interval] = []
         var start = Self.align(first, from: moment.walkBegan, every: lookSeconds)
         while case let end = start.addingTimeInterval(TimeInterval(lookSeconds)), end <= moment.now {
+            let mine = canary.raw.reading(from: start, to: end)
+            let other = stable.raw.reading(from: start, to: end)
             intervals.append(
                 IndicatorEvidence.Interval(
-                    endSeconds: Int(end.timeIntervalSince1970), canary: canary.raw.reading(from: start, to: end),
-                    stable: stable.raw.reading(from: start, to: end)))
+                    endSeconds: Int(end.timeIntervalSince1970),
+                    canary: callers.applied(to: mine, \.canary, from: start, to: end),
+                    stable: callers.applied(to: other, \.stable, from: start, to: end)))
             start = end
         }
         return IndicatorEvidence(
-            objective: objective.name, intervals: intervals, canaryBurn: burn(objective, canary, at: moment),
-            stableBurn: burn(objective, stable, at: moment))
+            objective: objective.name, intervals: intervals,
+            canaryBurn: burn(objective, canary, callers, \.canary, at: moment),
+            stableBurn: burn(objective, stable, callers, \.stable, at: moment))
+    }
+
+    /// Both sides' failures by callers, where the objective says how they are counted.
+    private func callers(
+        _ objective: ServiceLevelObjective, at moment: Moment
+    ) async throws(GateError) -> CallerEpisodes {
+        guard let text = objective.indicator.callers else { return CallerEpisodes() }
+        let start = min(moment.stepBegan, moment.now).addingTimeInterval(-Self.rawWindow)
+        var readings: [SelectorReading] = []
+        for labels in [sides.canary, sides.stable] {
+            let expression = try CounterExpression(parsing: text).restricted(to: labels)
+            readings += try await source.read(expression.selectors, from: start, to: moment.now)
+        }
+        return CallerEpisodes(
+            canary: readings[0], stable: readings[1], from: start, to: moment.now, on: moment.walkBegan,
+            lookSeconds: lookSeconds)
     }
 
     /// The first interval's beginning at or after `date`, on the walk's own grid.
@@ -108,7 +129,8 @@ package struct EvidenceCollector: Sendable {
     }
 
     private func burn(
-        _ objective: ServiceLevelObjective, _ side: Side, at moment: Moment
+        _ objective: ServiceLevelObjective, _ side: Side, _ callers: CallerEpisodes,
+        _ failures: KeyPath<CallerTally.Failures, Int>, at moment: Moment
     ) -> IndicatorEvidence.Burn {
         let rules = policy.burnRules.flatMap { [$0.shortSeconds, $0.longSeconds] }
         let lengths = Set(rules + [objective.windowDays * 86_400]).sorted()
@@ -118,7 +140,7 @@ package struct EvidenceCollector: Sendable {
                 // Whether a source still speaks is judged by the raw samples; sparse ones are minutes apart.
                 let reading =
                     TimeInterval(seconds) <= Self.rawWindow
-                    ? side.raw.reading(from: start, to: end)
+                    ? callers.applied(to: side.raw.reading(from: start, to: end), failures, from: start, to: end)
                     : side.days.reading(from: start, to: end, staleAfter: TimeInterval(seconds), isLong: true)
                 return IndicatorEvidence.Window(seconds: seconds, reading: reading)
             }

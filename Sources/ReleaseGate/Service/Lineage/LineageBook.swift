@@ -8,8 +8,13 @@ package struct LineageBook: Sendable {
     private static let attemptsMax = 20
 
     private let store: any LineageStore
+    private let notifier: Notifier?
 
-    package init(store: any LineageStore) { self.store = store }
+    /// - Parameter notifier: told of what was recorded, after it was.
+    package init(store: any LineageStore, notifier: Notifier? = nil) {
+        self.store = store
+        self.notifier = notifier
+    }
 
     /// Appends an event and what it names.
     @discardableResult
@@ -20,7 +25,10 @@ package struct LineageBook: Sendable {
             let entry = try Lineage.entry(event, after: try await entries().last)
             let bytes = try Canonical.bytes(entry)
             let record = LineageRecord(entry: bytes, sha256: try entry.sha256())
-            if try await store.append(record, at: entry.sequence, naming: documents) { return entry }
+            if try await store.append(record, at: entry.sequence, naming: documents) {
+                await notifier?.tell(entry)
+                return entry
+            }
         }
         throw GateError(.storeFailed, "Others kept appending to the lineage; nothing was recorded. Try again.")
     }

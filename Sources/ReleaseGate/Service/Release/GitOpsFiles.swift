@@ -4,6 +4,9 @@ package import ReleaseGateCore
 /// opens the pull request has the rights for it.
 package struct GitOpsFiles: Sendable, Equatable {
     package let patch: String
+    /// Takes the patch back, for the fast track.
+    package let revertPatch: String
+    package let revertBody: String
     package let title: String
     package let body: String
     /// Production's wait for people.
@@ -24,22 +27,37 @@ package struct GitOpsFiles: Sendable, Equatable {
                 .invalid, "\(file) names neither targetRevision nor an image of this release, or has them already.")
         }
         patch = Self.patch(file, old, new)
+        revertPatch = Self.patch(file, new, old)
+        let back = rollbackTo.map { "\($0)" } ?? "what ran before"
+        revertBody = """
+            # Roll back \(train.version) in \(target.rawValue)
+
+            Brings back \(back). Label: `\(Self.revertLabel)` (the fast track: one review, no soak).
+            Record it: `release-gate rollback --env \(target.rawValue) --reason "<why>"`.
+
+            """
         title = "Promote \(train.version) from \(source.rawValue) to \(target.rawValue)"
         isDraft = target == .prod
         var lines = ["# \(title)", "", "| service | image |", "|---|---|"]
         lines += train.cars.map { "| \($0.service) | `\($0.image.name)@sha256:\($0.image.sha256)` |" }
         lines += ["", "Plan `\(planSHA256)`. What was checked:", ""]
         lines += checks.map { "- \($0)" }
-        lines += ["", "Rolled back by reverting this commit (label `rollback`)"]
+        lines += ["", "Rolled back by rollback.patch (label `\(Self.revertLabel)`)"]
         lines[lines.count - 1] += rollbackTo.map { ", which brings back \($0)." } ?? "."
         body = lines.joined(separator: "\n") + "\n"
     }
+
+    /// By which pull requests of the fast track are told.
+    package static let revertLabel = "rollback"
 
     package func write(to folder: String) throws(GateError) {
         try GateFiles.makeFolder(folder)
         try GateFiles.replace("\(folder)/promotion.patch", with: patch.utf8)
         try GateFiles.replace("\(folder)/pull-request.md", with: body.utf8)
         try GateFiles.replace("\(folder)/draft", with: "\(isDraft)\n".utf8)
+        try GateFiles.replace("\(folder)/rollback.patch", with: revertPatch.utf8)
+        try GateFiles.replace("\(folder)/rollback-pull-request.md", with: revertBody.utf8)
+        try GateFiles.replace("\(folder)/rollback-labels", with: "\(Self.revertLabel)\n".utf8)
     }
 
     /// Chart revisions and pinned images move; nothing else does.
@@ -58,8 +76,13 @@ package struct GitOpsFiles: Sendable, Equatable {
     /// A unified diff: lines only change in place, so that one hunk per changed line with three of context suffices;
     /// hunks that touch are joined.
     static func patch(_ file: String, _ old: [String], _ new: [String]) -> String {
-        // A text that ends with a newline has no line after it.
-        let count = old.last == "" ? old.count - 1 : old.count
+        // A text that ends with a newline has no line after it; of one that does not, the patch says so.
+        let isEnded = old.last == ""
+        let count = isEnded ? old.count - 1 : old.count
+        func line(_ sign: String, _ lines: [String], _ index: Int) -> String {
+            let end = index == count - 1 && !isEnded ? "\n\\ No newline at end of file\n" : "\n"
+            return sign + lines[index] + end
+        }
         let changes = (0..<count).filter { old[$0] != new[$0] }
         var hunks: [ClosedRange<Int>] = []
         for change in changes {
@@ -77,11 +100,11 @@ package struct GitOpsFiles: Sendable, Equatable {
             while index <= hunk.upperBound {
                 let run = (index...hunk.upperBound).prefix { old[$0] != new[$0] }
                 if run.isEmpty {
-                    text += " \(old[index])\n"
+                    text += line(" ", old, index)
                     index += 1
                 } else {
-                    for place in run { text += "-\(old[place])\n" }
-                    for place in run { text += "+\(new[place])\n" }
+                    for place in run { text += line("-", old, place) }
+                    for place in run { text += line("+", new, place) }
                     index += run.count
                 }
             }

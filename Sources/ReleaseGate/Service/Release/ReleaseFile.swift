@@ -7,6 +7,10 @@ package struct ReleaseFile: Sendable {
     package let train: ReleaseTrain
     /// The chart's and the Helm release's name.
     package let name: String
+    /// Where Helm takes the chart from: `oci://registry/golden`.
+    package let chartSource: String?
+    /// The commit that is released, in full.
+    package let commit: String?
     package let schema: SchemaState
     /// What runs now, and what a rollback brings back.
     package let previousVersion: Version?
@@ -28,6 +32,8 @@ package struct ReleaseFile: Sendable {
         let name: String
         let version: Version
         let chart: String
+        let chartSource: String?
+        let commit: String?
         let manifests: String
         let services: [Service]
         let schema: SchemaState?
@@ -51,6 +57,8 @@ package struct ReleaseFile: Sendable {
         else { throw GateError(.invalid, "\(path): chart and manifests must be sha256:<64 hexadecimal digits>.") }
         train = ReleaseTrain(version: file.version, chart: chart, manifests: manifests, cars: cars)
         name = file.name
+        chartSource = file.chartSource
+        commit = file.commit
         schema = file.schema ?? .compatible
         previousVersion = file.previousVersion
         previousRevision = file.previousRevision

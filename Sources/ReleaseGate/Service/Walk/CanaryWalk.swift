@@ -101,27 +101,39 @@ package struct CanaryWalk: Sendable {
         return DecisionRecord(input: input, decision: Gate.decide(input))
     }
 
-    /// Commands may run twice, when the gate dies between the command and its entry: they must bear it.
     private func carryOut(_ outcome: Decision.Outcome, at seconds: Int) async throws {
         let services = try release.train.deployOrder()
-        let reason = "release-gate: \(outcome.rawValue) \(release.train.version) in \(environment.rawValue)"
+        let state = try await state()
         switch outcome {
         case .advance:
-            let index = try await state().step.index + 1
+            let index = state.step.index + 1
             let percent = policy.stepPercents[min(index, policy.stepPercents.count - 1)]
-            try await runner.run(.advance, services: services, values: values(reason, weight: percent))
+            try await carryOut(.advance, outcome, services, weight: percent, state, at: seconds)
             try await book.record(event(.step, seconds, "\(percent)%"))
         case .seal:
-            try await runner.run(.promote, services: services, values: values(reason, weight: 100))
+            try await carryOut(.promote, outcome, services, weight: 100, state, at: seconds)
             try await book.record(event(.seal, seconds, "proven good at every step"))
         case .rollBack:
             // Who depends on others goes first.
             let back = try release.train.rollbackOrder()
-            try await runner.run(.abort, services: back, values: values(reason, weight: 0))
+            try await carryOut(.abort, outcome, back, weight: 0, state, at: seconds)
             try await book.record(
                 event(.rollback, seconds, "by decision, in the order \(back.joined(separator: ", "))"))
         case .wait, .extend, .hold: break
         }
+    }
+
+    /// Says what is about to be run before it is: a gate that was killed in between asks how far it got.
+    private func carryOut(
+        _ action: Adapter.Action, _ outcome: Decision.Outcome, _ services: [String], weight: Int, _ state: WalkState,
+        at seconds: Int
+    ) async throws {
+        let intent = ReleaseValues.intent(action, weight: weight)
+        let isResumed = state.intent == intent
+        if !isResumed, runner.carriesOut(action) { try await book.record(event(.intent, seconds, intent)) }
+        let reason = "release-gate: \(outcome.rawValue) \(release.train.version) in \(environment.rawValue)"
+        try await runner.run(
+            action, services: services, values: values(reason, weight: weight), isResumed: isResumed)
     }
 
     private func values(_ reason: String, weight: Int) -> [CommandTemplate.Place: String] {
@@ -148,13 +160,17 @@ package struct CanaryWalk: Sendable {
 
 /// What commands' places are filled with.
 enum ReleaseValues {
+    /// How the lineage words what is about to be run: the same whenever the same is begun.
+    static func intent(_ action: Adapter.Action, weight: Int) -> String { "\(action.rawValue) to \(weight)%" }
+
     static func values(
         _ release: ReleaseFile, environment: DeployEnvironment, namespace: String, reason: String, weight: Int
     ) -> [CommandTemplate.Place: String] {
         var values: [CommandTemplate.Place: String] = [
             .version: release.train.version.description, .environment: environment.rawValue, .namespace: namespace,
-            .release: release.name, .chart: release.name, .weight: "\(weight)", .reason: reason,
+            .release: release.name, .weight: "\(weight)", .reason: reason,
         ]
+        if let chart = release.chartSource { values[.chart] = chart }
         if let previous = release.previousVersion { values[.previousVersion] = previous.description }
         if let revision = release.revision { values[.revision] = revision }
         if let previous = release.previousRevision { values[.previousRevision] = previous }

@@ -17,6 +17,8 @@ package struct WalkState: Sendable, Equatable {
     package private(set) var step = GateInput.Step(index: 0, beganSeconds: 0)
     /// The newest decision to hold, when nothing came after it.
     package private(set) var held: String?
+    /// What commands were about to do, when nothing says that they did it.
+    package private(set) var intent: String?
     /// A later verification found it bad: nothing may be promoted from it.
     package private(set) var isRevoked = false
 
@@ -28,6 +30,7 @@ package struct WalkState: Sendable, Equatable {
 
     private mutating func apply(_ event: LineageEntry.Event) {
         switch event.kind {
+        case .intent: intent = event.reason
         case .install:
             self = WalkState([], environment: event.environment, version: event.version)
             phase = .walking
@@ -42,11 +45,17 @@ package struct WalkState: Sendable, Equatable {
         case .step:
             phase = .walking
             held = nil
+            intent = nil
             step = GateInput.Step(index: step.index + 1, beganSeconds: event.atSeconds)
-        case .seal: phase = .sealed
-        case .rollback: phase = .rolledBack
+        case .seal:
+            phase = .sealed
+            intent = nil
+        case .rollback:
+            phase = .rolledBack
+            intent = nil
+        case .uninstall: intent = nil
         case .revocation: isRevoked = true
-        case .cut, .promote, .verification, .approval, .uninstall, .breakGlass, .imported: break
+        case .cut, .promote, .verification, .approval, .breakGlass, .imported: break
         }
     }
 }

@@ -72,10 +72,10 @@ package struct Orchestrator: Sendable {
     ) async throws -> (configuration: EdgeConfiguration, routes: [Route], readiness: Readiness) {
         let verifier = try await TokenVerifier(
             configuration.tokens, issued: accounts.keyring, revocations: accounts.revocations, logger: logger)
-        let http = HTTPServerMetrics(registry)
+        let http = HTTPServerMetrics(registry, tellsCallersApart: true)
         let metrics = EdgeMetrics(
             record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
-            checked: http.checked
+            checked: http.checked, failed: http.failed
         )
         let drain = Drain()
         var edge = EdgeConfiguration(verifier: verifier, metrics: metrics, drain: drain)

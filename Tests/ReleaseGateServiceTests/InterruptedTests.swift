@@ -1,0 +1,94 @@
+import Contracts
+import Foundation
+import ReleaseGateCore
+import ReleaseGateService
+import TestSupport
+import Testing
+
+/// The gate is killed by the very command that it runs: between running and recording.
+@Suite struct `A command that outlives its gate` {
+    enum Death: String, CaseIterable, Sendable { case afterTheWork, beforeTheWork }
+
+    private static let order = Array(ReleaseFolder.services.reversed())
+
+    private struct Gate {
+        let folder: ReleaseFolder
+
+        /// - Parameter statusExit: what the adapter's status ends with; nil asks what was done, absent has none.
+        init(_ death: Death, status: String?) throws {
+            folder = try ReleaseFolder()
+            let path = folder.path
+            let work = "echo \"$2\" >> '\(path)/done'"
+            let die =
+                "[ \"$2\" != billing ] || [ -e '\(path)/killed' ] || { touch '\(path)/killed'; kill -9 $PPID; exit; }"
+            let lines = death == .afterTheWork ? [work, die] : [die, work]
+            try folder.write("worker", "#!/bin/sh\n" + lines.joined(separator: "\n") + "\n", executable: true)
+            var settings = try folder.read("gate.yaml").replacing("kubectl, rollback,", with: "worker, rollback,")
+            if let status {
+                try folder.write("status", "#!/bin/sh\n\(status)\n", executable: true)
+                settings = settings.replacing(
+                    "adapters:\n", with: "adapters:\n  status: [\(path)/status, \"{action}\", \"{service}\"]\n")
+            }
+            try folder.write("gate.yaml", settings)
+            try folder.writeRelease("1.2.0-rc.1")
+        }
+
+        func rollback() async throws -> Command.Outcome {
+            let path = folder.path
+            return try await blocking {
+                try Command.run(
+                    try LineProcess.built("release-gate"),
+                    ["rollback", "--env", "dev", "--reason", "it is bad", "--carry-out"], folder: path)
+            }
+        }
+
+        var done: [String] {
+            get throws { try folder.read("done").split(separator: "\n").map(String.init) }
+        }
+
+        func kinds() async throws -> [LineageEntry.Kind] {
+            try await folder.gate { try await $0.book.entries().map(\.event.kind) }
+        }
+    }
+
+    @Test(arguments: Death.allCases)
+    func `is not run again when its status says that it worked`(death: Death) async throws {
+        let gate = try Gate(death, status: "grep -qx \"$2\" \"$(dirname \"$0\")/done\"")
+        #expect(try await gate.rollback().status == SIGKILL)
+        #expect(try await gate.kinds() == [.intent])
+        #expect(try gate.done == Array(Self.order.prefix(death == .afterTheWork ? 3 : 2)))
+        let again = try await gate.rollback()
+        #expect(again.status == 0, "\(again.output)")
+        #expect(try gate.done == Self.order)
+        #expect(again.output.contains("done already: \(gate.folder.path)/worker rollback front"), "\(again.output)")
+        #expect(try await gate.kinds() == [.intent, .rollback])
+    }
+
+    @Test func `is run again, and says so, when nothing can tell`() async throws {
+        let gate = try Gate(.afterTheWork, status: nil)
+        #expect(try await gate.rollback().status == SIGKILL)
+        let again = try await gate.rollback()
+        #expect(again.status == 0 && again.output.contains("no status command says how far it got"), "\(again.output)")
+        #expect(try gate.done == Array(Self.order.prefix(3)) + Self.order)
+    }
+
+    @Test func `stops the gate when its status does not know either`() async throws {
+        let gate = try Gate(.afterTheWork, status: "echo the cluster is away; exit 7")
+        #expect(try await gate.rollback().status == SIGKILL)
+        let again = try await gate.rollback()
+        #expect(again.status == 1 && again.output.contains("nobody knows what was done"), "\(again.output)")
+        #expect(again.output.contains("the cluster is away"))
+        #expect(try gate.done == Array(Self.order.prefix(3)))
+        #expect(try await gate.kinds() == [.intent])
+    }
+
+    /// The next rollback of another release is no continuation of this one.
+    @Test func `what was ended is not taken for begun`() async throws {
+        let gate = try Gate(.afterTheWork, status: "exit 0")
+        try gate.folder.write("killed", "")
+        #expect(try await gate.rollback().status == 0)
+        #expect(try await gate.rollback().status == 0)
+        #expect(try gate.done == Self.order + Self.order)
+        #expect(try await gate.kinds() == [.intent, .rollback, .intent, .rollback])
+    }
+}
