@@ -14,9 +14,13 @@ chmod 1777 "$root/tmp"
 install -m 0755 "$executable" "$root/usr/local/bin/$program"
 
 # Every library at the place where the loader looks for it, as a file; the loader itself, too.
-libraries=$(ldd "$executable")
+if ! libraries=$(ldd "$executable" 2>&1); then
+    # The sandbox's launcher is linked statically.
+    grep -q "not a dynamic executable" <<<"$libraries" || { echo "$libraries" >&2 && exit 1; }
+    libraries=""
+fi
 if grep "not found" <<<"$libraries" >&2; then exit 1; fi
-grep -oE '/[^ ()]+' <<<"$libraries" | sort -u | while read -r library; do
+{ grep -oE '/[^ ()]+' <<<"$libraries" || true; } | sort -u | while read -r library; do
     install -D -m 0755 "$(readlink -f "$library")" "$root$library"
 done
 
