@@ -48,24 +48,7 @@ package struct GateSession: Sendable {
         postgres.maxConnections = 2
         let pool = PostgresPool(postgres, logger: logger)
         let lasting = session(PostgresLineage(store: ReleaseStore(pool: pool)))
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask {
-                try await pool.run()
-                return nil
-            }
-            group.addTask {
-                do {
-                    let result = try await body(lasting)
-                    await pool.shutdown(within: .seconds(5))
-                    return result
-                } catch {
-                    await pool.shutdown(within: .zero)
-                    throw error
-                }
-            }
-            for try await result in group { if let result { return result } }
-            throw GateError(.storeFailed, "The database's connections ended.")
-        }
+        return try await pool.serving(within: .seconds(5)) { _ in try await body(lasting) }
     }
 
     private static func source(

@@ -83,24 +83,6 @@ struct PostgresProbe {
         var configuration = PostgresConfiguration(connectionString: url, applicationName: "release-gate preflight")
         configuration.maxConnections = 1
         configuration.acquireTimeout = Self.patience
-        let pool = PostgresPool(configuration, logger: logger)
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask {
-                try await pool.run()
-                return nil
-            }
-            group.addTask {
-                do {
-                    let result = try await body(pool)
-                    await pool.shutdown(within: .zero)
-                    return result
-                } catch {
-                    await pool.shutdown(within: .zero)
-                    throw error
-                }
-            }
-            for try await result in group { if let result { return result } }
-            throw GateError(.storeFailed, "The database's connections ended.")
-        }
+        return try await PostgresPool(configuration, logger: logger).serving(within: .zero, body)
     }
 }
