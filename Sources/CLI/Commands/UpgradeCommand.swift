@@ -80,7 +80,13 @@ struct UpgradeCommand: AsyncParsableCommand {
                     view.show(event, isForeground: false)
                 }
             }
-            guard isRunning else { throw CLIError(.stackNotRunning, "The stack ended during the upgrade.") }
+            guard isRunning else {
+                throw CLIError(
+                    .stackNotRunning, "The stack ended during the upgrade.",
+                    kept: "Its data, with the next build's migrations where they were applied already.",
+                    next: "golden up starts it again, with the programs beside the golden that you call"
+                )
+            }
             if seen == nil, ContinuousClock.now > answered {
                 try StackFolder.remove(folder.upgradeRequest)
                 throw CLIError(
