@@ -3,6 +3,7 @@ stops."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -93,14 +94,14 @@ def largest(nats: NATS, url: str) -> list[Expected]:
         sequence = nats.store(subject, b"\xff" * size)
         # Bytes that are no text are kept as base64.
         found.append(Expected(f"{size} bytes", stored(subject, sequence), "undecodable", 4 * -(-kept // 3)))
-    with NATS(url) as other:
-        try:
-            other.store(f"results.developer.{some_id()}", b"x" * (bound + 1))
-        except NATSError as error:
-            if "Maximum Payload" in str(error):
-                return found
-            raise
-    raise RuntimeError("a message above the server's bound was stored")
+    subject = f"results.developer.{some_id()}"
+    # The server hangs up on what it has not read, which may overtake the words that say why.
+    with NATS(url) as other, contextlib.suppress(NATSError, ConnectionError):
+        other.store(subject, b"x" * (bound + 1))
+    known = nats.request("$JS.API.STREAM.INFO.RESULTS", json.dumps({"subjects_filter": subject}).encode())
+    if known["state"].get("subjects"):
+        raise RuntimeError("a message above the server's bound was stored")
+    return found
 
 
 def stored(subject: str, sequence: int) -> str:
