@@ -22,10 +22,12 @@ struct ClusterPlan: Sendable {
                 folder: try folder(plan.options.folder.nats, name), port: ports.nats[index],
                 password: plan.secrets.nats, name: name
             )
+            // Clients know every server from their settings, and reach them by those addresses alone.
             store.cluster = """
                 cluster {
                   name: golden
                   listen: "127.0.0.1:\(ports.routes[index])"
+                  no_advertise: true
                   authorization { user: \(NATSStore.user), password: "\(plan.secrets.nats)" }
                   routes: [\(routes.joined(separator: ", "))]
                 }

@@ -8,16 +8,17 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..api import CONNECTION_ERRORS, mint
+from ..cluster.servers import TOOK_OVER
 from ..faults.checker import Finding
 from ..faults.followers import Followers
 from ..faults.money import MoneyStorm
 from ..faults.stored import stored
 from ..stack import StackError, binaries, end_cleanly_on_signals, table
-from .faults import NEEDS_ROOT, Faults, folder_of, schedule
+from .faults import CLUSTER_DECK, DECK, NEEDS_ROOT, Faults, folder_of, schedule
 from .kept import KEPT
 from .poison import Poisoner
 from .proxy import STORES
@@ -48,20 +49,25 @@ def main() -> int:
     parser.add_argument(
         "--beside", metavar="DIR", help="programs of another build, whose orchestrator runs beside the stack's"
     )
+    parser.add_argument(
+        "--cluster", action="store_true", help="several servers of each store, whose leaders are killed, too"
+    )
     parser.add_argument("--kept", action="store_true", help="run the seeds that once failed, one after the other")
     arguments = parser.parse_args()
-    runs = [(arguments.seed, arguments.minutes or MINUTES)]
+    runs = [(arguments.seed, arguments.minutes or MINUTES, arguments.cluster)]
     if arguments.kept:
-        runs = [(one.seed, one.minutes) for one in KEPT if one.minutes <= (arguments.minutes or one.minutes)]
+        within = [one for one in KEPT if one.minutes <= (arguments.minutes or one.minutes)]
+        runs = [(one.seed, one.minutes, one.is_cluster) for one in within]
     if not runs:
         parser.error("No kept seed needs so little time.")
-    end_cleanly_on_signals(int(sum(minutes for _, minutes in runs) * 60) + SPARE_SECONDS * len(runs))
-    return max(one_run(seed, minutes, arguments.pace, folder_of(arguments.beside)) for seed, minutes in runs)
+    end_cleanly_on_signals(int(sum(minutes for _, minutes, _ in runs) * 60) + SPARE_SECONDS * len(runs))
+    beside = folder_of(arguments.beside)
+    return max(one_run(seed, minutes, arguments.pace, beside, is_cluster) for seed, minutes, is_cluster in runs)
 
 
-def one_run(seed: int, minutes: float, pace: float, beside: Path | None) -> int:
+def one_run(seed: int, minutes: float, pace: float, beside: Path | None, is_cluster: bool) -> int:
     try:
-        with ChaosStack(beside) as stack:
+        with ChaosStack(beside, is_cluster=is_cluster) as stack:
             return Run(stack, seed, minutes, pace).run()
     except (StackError, RuntimeError, OSError) as error:
         print(f"The chaos suite broke: {error}", file=sys.stderr)
@@ -90,15 +96,17 @@ class Run:
         self._retried: set[str] = set()
 
     def run(self) -> int:
-        without = () if len(self._stack.mounted) == len(STORES) else NEEDS_ROOT
-        print(f"Seed {self._seed}, {self._minutes:g} minutes, {self._stack.folder}.")
-        if without:
-            print(f"LEFT OUT, as this machine cannot do them: {', '.join(without)}.")
+        deck = CLUSTER_DECK if self._stack.is_cluster else DECK
+        kind = "a cluster" if self._stack.is_cluster else "one server of each store"
+        print(f"Seed {self._seed}, {self._minutes:g} minutes, {kind}, {self._stack.folder}.")
+        if len(self._stack.mounted) < len(STORES) and not set(NEEDS_ROOT).isdisjoint(deck):
+            print(f"LEFT OUT, as this machine cannot do them: {', '.join(NEEDS_ROOT)}.")
+            deck = tuple(one for one in deck if one not in NEEDS_ROOT)
         self._storm.start()
         self._traffic.start()
         self._followers.start()
         self._poisoner.start()
-        self._disturb(without)
+        self._disturb(deck)
         self._finish()
         story = self._gather()
         findings = check(story) + self._shortfalls()
@@ -107,10 +115,10 @@ class Run:
             print(self._stack.logs(40))
         return 1 if findings else 0
 
-    def _disturb(self, without: tuple[str, ...]) -> None:
+    def _disturb(self, deck: Sequence[str]) -> None:
         start = time.monotonic()
         pause = random.Random(self._seed)
-        for kind, chance in schedule(self._seed, without):
+        for kind, chance in schedule(self._seed, deck):
             time.sleep(pause.uniform(*CALM_SECONDS))
             at = time.monotonic() - start
             if at > self._minutes * 60:
@@ -181,7 +189,7 @@ class Run:
             sessions=[
                 (row[0], int(row[1]), row[2]) for row in rows("SELECT task_id, round, status FROM peer_review_sessions")
             ],
-            poison={one.text: (one.stored, one.wiped, filed.get(one.text, 0)) for one in self._poisoner.sent},
+            poison={str(one): (one.stored, one.wiped, filed.get(one.text, 0)) for one in self._poisoner.sent},
             other_letters=[
                 " ".join(row) for row in rows(
                     "SELECT original_subject, reason, coalesce(error, '') FROM dlq_messages "
@@ -214,6 +222,7 @@ class Run:
             found.append(Finding(ENOUGH, "", "no unreadable message reached a stream"))
         if self._stack.beside.restarts > 3 * sum(self._injected.values()) + 3:
             found.append(Finding(ENOUGH, "", f"the orchestrator beside ended {self._stack.beside.restarts} times"))
+        found += [Finding(TOOK_OVER, "", f"{one}, led again") for one in self._faults.not_replaced]
         strange = self._traffic.unexpected + self._storm.unexpected
         return found + [Finding(ANSWERS, "", f"clients were answered {what}") for what in strange]
 
@@ -233,7 +242,7 @@ class Run:
               f"{sum(wiped and not filed for _, wiped, filed in poison)} gone with a wiped store.")
         print(f"Answers to submissions: {dict(self._traffic.answers)}; about budgets: {dict(self._storm.answers)}.\n")
         rows = [["rule", "verdict"]]
-        for rule in [*RULES, ENOUGH, ANSWERS]:
+        for rule in [*RULES, ENOUGH, ANSWERS, *((TOOK_OVER,) if self._stack.is_cluster else ())]:
             broken = sum(finding.rule == rule for finding in findings)
             rows.append([rule, f"{broken} BROKEN" if broken else "holds"])
         print(table(rows))

@@ -8,11 +8,14 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ..cluster.servers import (
+    is_copied, is_synchronous, jetstream_leader, port, postgres_primary, redis_master, replicas, wait, wait_for,
+)
 from ..faults.disturb import jetstream_folder, process
-from ..stack import StackError
+from ..stack import Process, StackError
 from .poison import Poisoner
 from .proxy import STORES, Link
 from .stack import BESIDE, ChaosStack
@@ -23,6 +26,10 @@ LEASE_SECONDS = 35
 FREEZE_SECONDS = (6, 14)
 LINK_SECONDS = (5, 15)
 FULL_SECONDS = 8
+#: Until the stack's supervisor knows, too, that the standby has everything: it promotes none of which it does not.
+SETTLE_SECONDS = 4
+#: Whose leader is killed.
+LED_STREAMS = ("WORK", "RESULTS", "DLQ")
 SERVICES = ("orchestrator-1", "orchestrator-2", BESIDE, "peer-hub", "supervisor", "dlq-worker")
 AGENTS = ("agent-worker-1", "agent-worker-2", "agent-developer-1", "agent-security-1")
 #: Seconds a clock is moved by; "+0" afterwards.
@@ -35,14 +42,16 @@ class Faults:
     def __init__(self, stack: ChaosStack, poisoner: Poisoner) -> None:
         self._stack = stack
         self._poisoner = poisoner
+        #: Servers that led and led again after they were killed, with what they led.
+        self.not_replaced: list[str] = []
 
     def kill(self, chance: random.Random) -> str:
-        victim = chance.choice((*SERVICES, *AGENTS, *STORES))
+        victim = chance.choice((*SERVICES, *AGENTS, *self._stack.servers))
         self._signal(victim, signal.SIGKILL)
         return f"kill -9 {victim}"
 
     def freeze(self, chance: random.Random) -> str:
-        victim = chance.choice((*SERVICES, *AGENTS, *STORES))
+        victim = chance.choice((*SERVICES, *AGENTS, *self._stack.servers))
         seconds = LEASE_SECONDS if victim in AGENTS else chance.randint(*FREEZE_SECONDS)
         pid = self._signal(victim, signal.SIGSTOP)
         time.sleep(seconds)
@@ -111,8 +120,10 @@ class Faults:
         return "JetStream's store wiped"
 
     def flush_redis(self, chance: random.Random) -> str:
-        with socket.create_connection(("127.0.0.1", self._stack.store_port("redis")), timeout=5) as connection:
-            connection.sendall(f"AUTH {self._stack.redis_password}\r\nFLUSHALL\r\n".encode())
+        stack = self._stack
+        place = port(stack, redis_master(stack)) if stack.is_cluster else stack.proxies.port("redis")
+        with socket.create_connection(("127.0.0.1", place), timeout=5) as connection:
+            connection.sendall(f"AUTH {stack.redis_password}\r\nFLUSHALL\r\n".encode())
             answer = b""
             while answer.count(b"\r\n") < 2 and (part := connection.recv(256)):
                 answer += part
@@ -124,6 +135,19 @@ class Faults:
         how = chance.choice((signal.SIGINT, signal.SIGQUIT))
         self._signal("postgres", how)
         return f"Postgres restarted by {how.name}"
+
+    def fail_over_postgres(self, chance: random.Random) -> str:
+        how = chance.choice((signal.SIGKILL, signal.SIGINT, signal.SIGQUIT))
+        return self._fail_over("Postgres primary", lambda: postgres_primary(self._stack), how)
+
+    def fail_over_redis(self, chance: random.Random) -> str:
+        return self._fail_over("Redis master", lambda: redis_master(self._stack), signal.SIGKILL)
+
+    def fail_over_jetstream(self, chance: random.Random) -> str:
+        stream = chance.choice(LED_STREAMS)
+        return self._fail_over(
+            f"JetStream leader of {stream}", lambda: jetstream_leader(self._stack, stream), signal.SIGKILL
+        )
 
     def rolling_restart(self, chance: random.Random) -> str:
         """SIGTERM to each service, the next one when the one before runs again."""
@@ -145,7 +169,7 @@ class Faults:
     def recover(self) -> float:
         """Until every process runs and the orchestrators are ready; how long that took."""
         start = time.monotonic()
-        names = {*SERVICES, *AGENTS, *STORES}
+        names = {*SERVICES, *AGENTS, *self._stack.servers}
         self._wait(
             lambda: names <= self._stack.proxies.parties().keys() and self._stack.is_ready(), "not all is ready again"
         )
@@ -175,6 +199,22 @@ class Faults:
         what = f"{link.value} by {delay * 1000:.0f} ms a packet" if delay else link.value
         return f"link {party} to {store} {what} for {seconds} s"
 
+    def _fail_over(self, what: str, leader: Callable[[], Process], how: signal.Signals) -> str:
+        """Ends the one that leads a cluster that is whole; returns once another leads."""
+        wait(self._is_whole, "the cluster was not whole")
+        time.sleep(SETTLE_SECONDS)
+        victim = wait_for(leader, lambda process: process.pid > 0, f"no {what} was found")
+        begun = time.monotonic()
+        os.kill(victim.pid, how)
+        next_one = wait_for(leader, lambda process: process.pid not in (0, victim.pid), f"no other {what} was found")
+        if next_one.name == victim.name:
+            self.not_replaced.append(f"{victim.name}, the {what}")
+        return f"{how.name} to {victim.name}, the {what}: {next_one.name} leads {time.monotonic() - begun:.1f} s later"
+
+    def _is_whole(self) -> bool:
+        stack = self._stack
+        return is_synchronous(stack) and is_copied(stack) and all(replicas(stack, one) == 3 for one in LED_STREAMS)
+
     def _wait(self, until: Callable[[], bool], otherwise: str) -> None:
         limit = time.monotonic() + RECOVERY_SECONDS_MAX
         while not until():
@@ -189,16 +229,22 @@ DECK = (
     "lead_by_wrong_clock", "wipe_jetstream", "flush_redis", "restart_postgres", "rolling_restart",
 )
 NEEDS_ROOT = ("fill_disk",)
+#: Of a stack whose stores have several servers.
+CLUSTER_DECK = (
+    "kill", "kill", "kill", "freeze", "freeze", "cut", "silence", "slow", "jump_clock", "lead_by_wrong_clock",
+    "flush_redis", "rolling_restart", "fail_over_postgres", "fail_over_postgres", "fail_over_redis",
+    "fail_over_jetstream",
+)
 
 
-def schedule(seed: int, without: tuple[str, ...] = ()) -> Iterator[tuple[str, random.Random]]:
+def schedule(seed: int, deck: Sequence[str] = DECK) -> Iterator[tuple[str, random.Random]]:
     """Kinds of faults without end, each with its own source of chance, all from the seed."""
     chance = random.Random(seed)
     number = 0
     while True:
-        deck = [kind for kind in DECK if kind not in without]
-        chance.shuffle(deck)
-        for kind in deck:
+        kinds = list(deck)
+        chance.shuffle(kinds)
+        for kind in kinds:
             number += 1
             yield kind, random.Random(f"{seed}/{number}/{kind}")
 

@@ -21,10 +21,17 @@ class Poison:
     #: What it says, which no other one says.
     text: str
     subject: str
-    #: The stream has it: a dead letter will come of it, unless the stream's store is wiped before.
-    stored: bool = False
+    #: The stream that has it, and the number it got there: a dead letter will come of it, unless the stream goes first.
+    place: tuple[str, int] | None = None
     #: It lay in a stream when the store was wiped.
     wiped: bool = False
+
+    @property
+    def stored(self) -> bool:
+        return self.place is not None
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.place[0]} {self.place[1]})" if self.place else self.text
 
 
 class Poisoner:
@@ -55,13 +62,13 @@ class Poisoner:
             with self.pause:
                 self.sent.append(poison)
                 try:
-                    poison.stored = publish(self._address(), subject, poison.text.encode(), poison.text)
+                    poison.place = publish(self._address(), subject, poison.text.encode(), poison.text)
                 except (OSError, ValueError, IndexError):
                     continue
 
 
-def publish(address: tuple[int, str, str], subject: str, payload: bytes, message: str) -> bool:
-    """True when a stream acknowledged it within ANSWER_SECONDS_MAX."""
+def publish(address: tuple[int, str, str], subject: str, payload: bytes, message: str) -> tuple[str, int] | None:
+    """The stream that acknowledged it within ANSWER_SECONDS_MAX, and its number there."""
     port, user, password = address
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS_MAX) as connection:
         lines = connection.makefile("rb")
@@ -77,10 +84,14 @@ def publish(address: tuple[int, str, str], subject: str, payload: bytes, message
         limit = time.monotonic() + ANSWER_SECONDS_MAX
         while time.monotonic() < limit:
             line = lines.readline()
-            if not line:
-                return False
             if line.startswith(b"MSG"):
-                return "stream" in json.loads(lines.read(int(line.split()[-1])))
-            if line.startswith(b"HMSG") or line.startswith(b"-ERR"):
-                return False
-        return False
+                return place_of(lines.read(int(line.split()[-1])))
+            if not line or line.startswith(b"HMSG") or line.startswith(b"-ERR"):
+                return None
+        return None
+
+
+def place_of(answer: bytes) -> tuple[str, int] | None:
+    """Where a stream says that it put a message. One that could not, having no byte free for one, names itself, too."""
+    said = json.loads(answer)
+    return (said["stream"], said["seq"]) if "stream" in said and "error" not in said else None

@@ -38,7 +38,8 @@ class Proxies:
     """Runs on a thread of its own; everything public may be called from any thread."""
 
     def __init__(self, folder: Path, ports: dict[str, int], extra: Callable[[], dict[str, int]]) -> None:
-        """`extra` names processes that are no part of the stack, with their pids."""
+        """`ports`: of each server by its process' name. `extra` names processes that are no part of the stack, with
+        their pids."""
         self.ports = ports
         self._record = folder / "stack.json"
         self._extra = extra
@@ -53,15 +54,15 @@ class Proxies:
         self._loop.call_soon(started.set)
         self._thread.start()
         started.wait(10)
-        for store, port in self.ports.items():
-            asyncio.run_coroutine_threadsafe(self._listen(store, port), self._loop).result(10)
+        for server, port in self.ports.items():
+            asyncio.run_coroutine_threadsafe(self._listen(server, port), self._loop).result(10)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
     def set(self, party: str, store: str, link: Link, delay: float = 0.0) -> None:
-        """From now on, for connections that are open as well."""
+        """From now on, for connections that are open as well, to every server of the store."""
         asyncio.run_coroutine_threadsafe(self._set(party, store, link, delay), self._loop).result(10)
 
     def parties(self) -> dict[str, int]:
@@ -70,13 +71,20 @@ class Proxies:
         running = {entry["name"]: int(entry["pid"]) for entry in record["processes"] if entry.get("pid")}
         return running | self._extra()
 
+    def port(self, server: str) -> int:
+        """Where that server of the stack listens itself."""
+        for entry in json.loads(self._record.read_text())["processes"]:
+            if entry["name"] == server:
+                return int(entry["address"].rpartition(":")[2])
+        raise KeyError(server)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    async def _listen(self, store: str, port: int) -> None:
+    async def _listen(self, server: str, port: int) -> None:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(store, reader, writer)
+            await self._serve(server, reader, writer)
 
         await asyncio.start_server(accept, "127.0.0.1", port)
 
@@ -92,17 +100,16 @@ class Proxies:
     def _link(self, connection: Connection) -> tuple[Link, float]:
         return self._links.get((connection.party, connection.store), (Link.OPEN, 0.0))
 
-    async def _serve(self, store: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, server: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
         party = await asyncio.to_thread(self._party, int(peer[1]))
-        connection = Connection(party, store, [writer])
+        connection = Connection(party, server.partition("-")[0], [writer])
         self._open.add(connection)
         try:
             if self._link(connection)[0] is Link.CUT:
                 writer.transport.abort()
                 return
-            port = json.loads(self._record.read_text())["ports"][store]
-            upstream, downstream = await asyncio.open_connection("127.0.0.1", port)
+            upstream, downstream = await asyncio.open_connection("127.0.0.1", self.port(server))
             connection.writers.append(downstream)
             await asyncio.gather(
                 self._pump(connection, reader, downstream), self._pump(connection, upstream, writer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -16,6 +17,13 @@ from pathlib import Path
 from ..stack import ROOT, Stack, StackError, binaries, free_ports
 from .proxy import STORES, Proxies
 
+#: The servers of each store by the names of their processes: those of one, and those of a cluster.
+SINGLE = {store: (store,) for store in STORES}
+CLUSTER = {
+    "nats": ("nats-1", "nats-2", "nats-3"), "redis": ("redis-1", "redis-2"), "postgres": ("postgres-1", "postgres-2"),
+}
+SENTINELS = ("sentinel-1", "sentinel-2", "sentinel-3")
+
 #: Bytes of each store's file system when they are root's to make.
 SIZES = {"nats": 700 << 20, "redis": 200 << 20, "postgres": 1400 << 20}
 BESIDE = "orchestrator-beside"
@@ -24,19 +32,26 @@ AGENTS = ("worker", "worker", "developer@makers", "security@peers", "reviewer@pe
 
 
 class ChaosStack(Stack):
-    def __init__(self, beside: Path | None) -> None:
+    def __init__(self, beside: Path | None, *, is_cluster: bool = False) -> None:
         agents = [part for role in AGENTS for part in ("--agent", f"{role}={AGENT}")]
-        super().__init__(*agents, "--slots", "6", orchestrators=2)
+        super().__init__(*(("--cluster",) if is_cluster else ()), *agents, "--slots", "6", orchestrators=2)
+        self.is_cluster = is_cluster
+        self._by_store = CLUSTER if is_cluster else SINGLE
         self._secrets = {
             name: secrets.token_hex(32) for name in ("postgres", "postgres_admin", "nats", "redis", "jwt")
         }
-        first = free_ports(len(STORES))
-        ports = {store: first + index for index, store in enumerate(STORES)}
+        names = [name for names in self._by_store.values() for name in names]
+        first = free_ports(len(names))
+        ports = {name: first + index for index, name in enumerate(names)}
+        places = {
+            store: [f"127.0.0.1:{ports[name]}" for name in names] for store, names in self._by_store.items()
+        }
         self._arguments += [
-            "--env", f"GOLDEN_NATS_URL=nats://127.0.0.1:{ports['nats']}",
-            "--env", f"GOLDEN_REDIS_URL=redis://:{self._secrets['redis']}@127.0.0.1:{ports['redis']}/0",
+            "--env", "GOLDEN_NATS_URL=" + ",".join(f"nats://{place}" for place in places["nats"]),
+            "--env", f"GOLDEN_REDIS_URL=redis://:{self._secrets['redis']}@{','.join(places['redis'])}/0",
             "--env", "GOLDEN_POSTGRES_URL="
-            f"postgresql://golden:{self._secrets['postgres']}@127.0.0.1:{ports['postgres']}/golden",
+            f"postgresql://golden:{self._secrets['postgres']}@{','.join(places['postgres'])}/golden"
+            + ("?target_session_attrs=read-write" if is_cluster else ""),
             "--env", "GOLDEN_WEBHOOK_ALLOW=127.0.0.1", "--env", "GOLDEN_WEBHOOK_FIRST_WAIT_SECONDS=1",
             "--env", "GOLDEN_NATS_STORAGE=256MiB",
         ]
@@ -52,15 +67,16 @@ class ChaosStack(Stack):
         self._mount()
         self.proxies.start()
         super().__enter__()
-        # Its write-ahead log must fit its file system.
-        self._as_admin("ALTER SYSTEM SET max_wal_size = '192MB'")
-        self._as_admin("SELECT pg_reload_conf()")
+        if self.mounted:
+            # Its write-ahead log must fit its file system.
+            self._as_admin("ALTER SYSTEM SET max_wal_size = '192MB'")
+            self._as_admin("SELECT pg_reload_conf()")
         self.beside.start()
         return self
 
     def _mount(self) -> None:
-        """Root may, unless it is one of a container that may not."""
-        if os.geteuid() != 0:
+        """Root may, unless it is one of a container that may not. Servers of a cluster lie beside each other."""
+        if os.geteuid() != 0 or self.is_cluster:
             return
         for store, size in SIZES.items():
             place = self.folder / store
@@ -79,22 +95,18 @@ class ChaosStack(Stack):
         subprocess.run(["psql", "--no-psqlrc", "-qc", sql], env=parts, check=True, stdout=subprocess.DEVNULL)
 
     @property
-    def record(self) -> dict[str, object]:
-        answer = json.loads((self.folder / "stack.json").read_text())
-        assert isinstance(answer, dict)
-        return answer
+    def servers(self) -> tuple[str, ...]:
+        """Every process of the stores."""
+        names = tuple(name for names in self._by_store.values() for name in names)
+        return names + SENTINELS if self.is_cluster else names
 
     @property
     def redis_password(self) -> str:
         return self._secrets["redis"]
 
-    def store_port(self, store: str) -> int:
-        ports = self.record["ports"]
-        assert isinstance(ports, dict)
-        return int(ports[store])
-
     def nats_address(self) -> tuple[int, str, str]:
-        return self.store_port("nats"), "golden", self._secrets["nats"]
+        """Of any one of the servers."""
+        return self.proxies.port(random.choice(self._by_store["nats"])), "golden", self._secrets["nats"]
 
     def _extras(self) -> dict[str, int]:
         return self.beside.party

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 from ..faults.checker import Evidence
 from ..faults.test_checker import evidence
-from .faults import DECK, schedule
+from .faults import CLUSTER_DECK, DECK, Faults, schedule
 from .rules import RULES, Delivery, Story, check
 
 
@@ -95,8 +95,13 @@ class ScheduleTests(unittest.TestCase):
         self.assertEqual([chance.random() for _, chance in first], [chance.random() for _, chance in second])
 
     def test_every_kind_comes_before_one_comes_again(self) -> None:
-        kinds = [kind for kind, _ in itertools.islice(schedule(7), len(DECK))]
-        self.assertEqual(sorted(kinds), sorted(DECK))
+        for deck in (DECK, CLUSTER_DECK):
+            kinds = [kind for kind, _ in itertools.islice(schedule(7, deck), len(deck))]
+            self.assertEqual(sorted(kinds), sorted(deck))
+
+    def test_every_kind_is_a_fault(self) -> None:
+        for kind in (*DECK, *CLUSTER_DECK):
+            self.assertTrue(callable(getattr(Faults, kind)))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,15 @@ from ..faults.checker import RULES, Evidence, Finding, Money, check
 from ..faults.load import ROLE, Load
 from ..faults.stored import stored
 from ..stack import ROOT, Process, Stack, StackError, end_cleanly_on_signals, table
-from .servers import jetstream_leader, postgres_primary, redis_master, replicas
+from .servers import (
+    TOOK_OVER, jetstream_leader, is_synchronous, postgres_primary, redis_master, replicas, wait, wait_for,
+)
 
 TASKS = 2_000
 PACE = 40.0
 SECONDS_MAX = 420
-#: Between two kills, and how long a cluster may take to be whole again.
+#: Between two kills.
 CALM_SECONDS = 4.0
-WHOLE_SECONDS_MAX = 90.0
 END_SECONDS_MAX = 150.0
 PAUSE_SECONDS_MAX = 10.0
 STREAM = "WORK"
@@ -119,36 +120,6 @@ def lose(stack: Stack, load: TimedLoad, what: str, leader: Callable[[], Process]
     return what, successor.name != victim.name
 
 
-def is_synchronous(stack: Stack) -> bool:
-    """What is committed on the primary is on the standby, too; a plain account sees no more of it than the setting."""
-    try:
-        return stack.database.rows("SHOW synchronous_standby_names") == [["*"]]
-    except RuntimeError:
-        return False
-
-
-def wait_for(find: Callable[[], Process], fits: Callable[[Process], bool], otherwise: str) -> Process:
-    limit = time.monotonic() + WHOLE_SECONDS_MAX
-    while time.monotonic() < limit:
-        try:
-            found = find()
-            if fits(found):
-                return found
-        except (StackError, RuntimeError, OSError):
-            pass  # Nobody leads at the moment.
-        time.sleep(0.1)
-    raise StackError(f"{otherwise} within {WHOLE_SECONDS_MAX:.0f} s")
-
-
-def wait(until: Callable[[], bool], otherwise: str) -> None:
-    limit = time.monotonic() + WHOLE_SECONDS_MAX
-    while not until():
-        if time.monotonic() > limit:
-            raise StackError(f"{otherwise} within {WHOLE_SECONDS_MAX:.0f} s")
-        time.sleep(0.5)
-
-
-TOOK_OVER = "another server took over from each that was killed"
 PAUSE = f"tasks were accepted with no pause of {PAUSE_SECONDS_MAX:.0f} s or more"
 
 

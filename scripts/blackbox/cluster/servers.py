@@ -1,17 +1,22 @@
-"""Who leads: asked of the servers themselves, as a client of each would."""
+"""Who leads, and whether all follow: asked of the servers themselves, as a client of each would."""
 
 from __future__ import annotations
 
 import json
 import socket
 import subprocess
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..stack import Process, Stack, StackError
 
 TIMEOUT_SECONDS = 3.0
+#: How long a cluster may take to find another leader, or to be whole again.
+WHOLE_SECONDS_MAX = 90.0
+TOOK_OVER = "another server took over from each that was killed"
 
 
 def jetstream(stack: Stack, subject: str) -> Any:
@@ -56,16 +61,29 @@ def replicas(stack: Stack, stream: str) -> int:
 
 
 def redis_master(stack: Stack) -> Process:
-    password = urlsplit(stack.redis_url.split(",")[0]).password
     for process in stack.processes("redis-"):
-        try:
-            with socket.create_connection(("127.0.0.1", port(stack, process)), timeout=TIMEOUT_SECONDS) as connection:
-                connection.sendall(f"AUTH {password}\r\nROLE\r\n".encode())
-                if b"master" in connection.recv(512):
-                    return process
-        except OSError:
-            continue
+        if b"role:master" in _replication(stack, process):
+            return process
     raise StackError("no Redis server calls itself master")
+
+
+def is_copied(stack: Stack) -> bool:
+    """A replica follows the Redis master, and has all it had when it joined."""
+    return any(b"state=online" in _replication(stack, process) for process in stack.processes("redis-"))
+
+
+def _replication(stack: Stack, process: Process) -> bytes:
+    """What a Redis server says of its part; nothing when it does not answer."""
+    password = urlsplit(stack.redis_url.split(",")[0]).password
+    answer = b""
+    try:
+        with socket.create_connection(("127.0.0.1", port(stack, process)), timeout=TIMEOUT_SECONDS) as connection:
+            connection.sendall(f"AUTH {password}\r\nINFO replication\r\nQUIT\r\n".encode())
+            while part := connection.recv(4096):
+                answer += part
+    except OSError:
+        pass
+    return answer
 
 
 def postgres_primary(stack: Stack) -> Process:
@@ -80,6 +98,14 @@ def postgres_primary(stack: Stack) -> Process:
     raise StackError("no Postgres server takes writes")
 
 
+def is_synchronous(stack: Stack) -> bool:
+    """What is committed on the primary is on the standby, too; a plain account sees no more of it than the setting."""
+    try:
+        return stack.database.rows("SHOW synchronous_standby_names") == [["*"]]
+    except RuntimeError:
+        return False
+
+
 def port(stack: Stack, process: Process) -> int:
     for entry in stack.status()["processes"]:
         if entry["name"] == process.name:
@@ -92,3 +118,24 @@ def _process(stack: Stack, name: str) -> Process:
         if process.name == name and process.pid:
             return process
     raise StackError(f"the leader {name!r} is no running process")
+
+
+def wait_for(find: Callable[[], Process], fits: Callable[[Process], bool], otherwise: str) -> Process:
+    limit = time.monotonic() + WHOLE_SECONDS_MAX
+    while time.monotonic() < limit:
+        try:
+            found = find()
+            if fits(found):
+                return found
+        except (StackError, RuntimeError, OSError):
+            pass  # Nobody leads at the moment.
+        time.sleep(0.1)
+    raise StackError(f"{otherwise} within {WHOLE_SECONDS_MAX:.0f} s")
+
+
+def wait(until: Callable[[], bool], otherwise: str) -> None:
+    limit = time.monotonic() + WHOLE_SECONDS_MAX
+    while not until():
+        if time.monotonic() > limit:
+            raise StackError(f"{otherwise} within {WHOLE_SECONDS_MAX:.0f} s")
+        time.sleep(0.5)
