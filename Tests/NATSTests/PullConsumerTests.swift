@@ -163,5 +163,38 @@ extension NATSTests {
                 while !seen.contains("two") { seen.append(text(try await consumer.next().message.payload)) }
             }
         }
+
+        @Test(arguments: TestNATS.binaries)
+        func `a word about a message of a lost stream is not taken for one about its successor`(
+            _ binary: String
+        ) async throws {
+            try await withServer(binary) { connection, _ in
+                try await connection.makeStream("WORK")
+                let consumer = try connection.pullConsumer(stream: "WORK", consumer: "agents", capacity: 4)
+                _ = try await connection.publishToStream("WORK.a", payload: bytes("lost"))
+                let lost = try await consumer.next()
+                _ = try await connection.jetStream("STREAM.DELETE.WORK")
+                _ = try await within(patience) { await consumer.problemReports.first { _ in true } }
+                // nats-server 2.9 removes a stream's files after its name.
+                try await Task.sleep(for: .seconds(2))
+                try await connection.makeStream("WORK")
+                consumer.restart()
+                // Nothing is there to be taken for it yet.
+                try await within(patience) {
+                    while await failure({ try await consumer.acknowledgeConfirmed(lost) }).code != .jetStream {
+                        try await Task.sleep(for: .milliseconds(20))
+                    }
+                }
+                _ = try await connection.publishToStream("WORK.a", payload: bytes("new"))
+                let new = try await consumer.next()
+                #expect(new.streamSequence == lost.streamSequence)
+                try consumer.acknowledge(lost)
+                try consumer.terminate(lost)
+                try consumer.reject(new)
+                let again = try await consumer.next()
+                #expect(text(again.message.payload) == "new")
+                try await consumer.acknowledgeConfirmed(again)
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ package struct Delivery: Sendable {
     package let timestampNanoseconds: Int64
     /// Which credit of which pull consumer it holds; 0 for none.
     var ticket: UInt64 = 0
+    /// Under which subscription of the pull consumer it came.
+    var epoch = 0
 
     /// Reads the reply subject: `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`,
     /// or the longer form with `<domain>.<account hash>` after `ACK` and a random token at the end (ADR-15).

@@ -42,8 +42,8 @@ extension PullConsumer {
 
     /// Acknowledges and waits until the server has taken note.
     ///
-    /// - Throws: `timeout`, `disconnected`, `noResponders`, `cancelled`, `backlogFull`, `closed`: it may be delivered
-    ///   again. The credit is free in any case.
+    /// - Throws: `timeout`, `disconnected`, `noResponders`, `cancelled`, `backlogFull`, `closed`, and `jetStream` when
+    ///   the consumer is another by now: it may be delivered again. The credit is free in any case.
     package func acknowledgeConfirmed(_ delivery: Delivery, timeout: Duration? = nil) async throws(NATSError) {
         defer { settle([delivery]) }
         try await confirm("+ACK", to: delivery, timeout: timeout)

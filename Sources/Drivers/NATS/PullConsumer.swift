@@ -21,6 +21,10 @@ package final class PullConsumer: SessionAttachment {
         var waiter: Waiter?
         /// Counts subscriptions: what an older one still delivers is given back.
         var epoch = 0
+        /// When the consumer was created, as the server wrote it, and the first subscription to this one: there was
+        /// another of its name before when its stream was lost.
+        var created: String?
+        var bornIn = 0
         var attached: Attached?
         var isRequestQueued = false
         var isRestartQueued = false
@@ -122,14 +126,22 @@ package final class PullConsumer: SessionAttachment {
         requestIfWanted()
     }
 
+    /// Says nothing about deliveries of a consumer that is gone: streams are numbered from 1 again after a loss, so the
+    /// word would be taken for one about another message.
     func send(_ text: String, to deliveries: [Delivery]) throws(NATSError) {
         let payload = Array(text.utf8)
-        let answers = deliveries.compactMap { $0.message.reply.map { Outgoing(subject: $0, payload: payload) } }
+        let bornIn = state.withLock { $0.bornIn }
+        let answers = deliveries.filter { $0.epoch >= bornIn }.compactMap {
+            $0.message.reply.map { Outgoing(subject: $0, payload: payload) }
+        }
         if !answers.isEmpty { try connection.writer.enqueue(answers) }
     }
 
     func confirm(_ text: String, to delivery: Delivery, timeout: Duration?) async throws(NATSError) {
         guard let reply = delivery.message.reply else { return }
+        guard delivery.epoch >= state.withLock({ $0.bornIn }) else {
+            throw NATSError(.jetStream, "The consumer that delivered the message is gone, and its stream with it.")
+        }
         let message = Outgoing(subject: reply, payload: Array(text.utf8))
         _ = try await connection.call(.request, message, timeout: timeout ?? connection.configuration.requestTimeout)
     }
@@ -265,11 +277,12 @@ package final class PullConsumer: SessionAttachment {
             existence(message, epoch: epoch)
             return
         }
-        guard let delivery = Delivery(message) else {
+        guard var delivery = Delivery(message) else {
             trouble("Something that is no JetStream delivery came to a consumer's inbox; it is ignored.")
             return
         }
-        let (isStale, waiter, batch) = state.withLock { state -> (Bool, Waiter?, [Delivery]) in
+        delivery.epoch = epoch
+        let (isStale, waiter, batch) = state.withLock { [delivery] state -> (Bool, Waiter?, [Delivery]) in
             guard epoch == state.epoch else { return (true, nil, []) }
             state.problem = nil
             state.ledger.received(.now)
@@ -315,7 +328,12 @@ package final class PullConsumer: SessionAttachment {
     /// The answer to "does it exist?".
     private func existence(_ message: NATSMessage, epoch: Int) {
         do throws(NATSError) {
-            _ = try JetStreamAnswer.checked(message)
+            let created = try JetStreamAnswer.checked(message)["created"]?.text
+            state.withLock { state in
+                guard let created, epoch == state.epoch else { return }
+                if let known = state.created, known != created { state.bornIn = epoch }
+                state.created = created
+            }
         } catch {
             guard error.jetStreamCode != nil else { return }
             let retryAt = state.withLock { state -> ContinuousClock.Instant? in
