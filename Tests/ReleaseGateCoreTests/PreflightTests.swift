@@ -10,8 +10,14 @@ import Testing
         facts.postgres = .answered(postgres)
         facts.redis = .answered(redis)
         facts.nats = .answered(nats)
+        let deployment = PreflightFacts.Deployment(
+            component: "orchestrator", pods: 2, isCanary: true, requests: .init(cpu: 500, memory: 1_073_741_824_000))
         facts.chart = .answered(
-            .init(workloads: [.init(name: "orchestrator", podsMax: 21, connectionsPerPod: 7)], connectionsKept: 20))
+            .init(
+                workloads: [.init(name: "orchestrator", podsMax: 21, connectionsPerPod: 7)], connectionsKept: 20,
+                deployments: [deployment]))
+        facts.cluster = .answered(cluster)
+        facts.compatibility = .answered(compatibility)
         facts.secrets = [.init(name: "a secret", secret: "9b1c5e7d3f2a486094", bytesMin: 16)]
         facts.certificates = [.init(place: "db:5432", endsSeconds: now + 60 * 86_400)]
         return facts
@@ -56,6 +62,19 @@ import Testing
         nats.payloadBytesWanted = 2 << 20
         nats.replicas = 3
         return nats
+    }
+
+    /// Room for two more pods of half a CPU and a GiB, and a quota that says the same.
+    private static let cluster = PreflightFacts.Cluster(
+        nodes: [.init(name: "a", left: .init(cpu: 1000, memory: 2_147_483_648_000), podsLeft: 5)],
+        quotas: [.init(name: "golden", left: ["requests.cpu": 1000, "pods": 2000])], running: ["orchestrator": 2])
+
+    private static var compatibility: PreflightFacts.Compatibility {
+        let rows: [CompatibilityMatrix.Row] = [(1, 16), (2, 17)].compactMap { minor, schema in
+            guard let version = Version("0.\(minor).0"), let before = Version("0.\(minor - 1).0") else { return nil }
+            return .init(version: version, schema: schema, messages: 1, runsBeside: minor > 1 ? [before] : [])
+        }
+        return .init(matrix: CompatibilityMatrix(versions: rows), version: rows[1].version)
     }
 
     private static func with(postgres change: (inout PreflightFacts.Postgres) -> Void) -> PreflightFacts {
@@ -150,7 +169,9 @@ import Testing
         Case("just large enough", with(postgres: { $0.connectionsMax = 167 }), .postgresConnections, .ok, "E9"),
         Case("forgetful", with(postgres: { $0.synchronousCommit = "off" }), .postgresDurability, .failed, "E9"),
         Case("silent", with(postgres: { $0.slowQueryMilliseconds = -1 }), .postgresSlowQueries, .warning, "E9"),
-        Case("no manifests", with { $0.chart = .notAsked("") }, .postgresConnections, .unknown, "E9"),
+        Case(
+            "no manifests", with { ($0.chart, $0.isAfterDeploy) = (.notAsked(""), true) }, .postgresConnections,
+            .unknown, "E9"),
     ]
 
     private static let others: [Case] = [
@@ -204,7 +225,44 @@ import Testing
             .servicesReady, .failed, "A30"),
     ]
 
-    @Test(arguments: databases + others)
+    private static let rooms: [Case] = [
+        Case("no cluster", with { $0.cluster = .notAsked("") }, .clusterCapacity, .unknown, "A29"),
+        Case(
+            "a full node",
+            with { $0.cluster = .answered(.init(nodes: [.init(name: "a", left: .init(), podsLeft: 5)])) },
+            .clusterCapacity, .failed, "A29"),
+        Case(
+            "a full quota",
+            with {
+                $0.cluster = .answered(
+                    .init(
+                        nodes: cluster.nodes, quotas: [.init(name: "golden", left: ["pods": 1000])],
+                        running: cluster.running))
+            }, .clusterQuota, .failed, "A29"),
+        Case("no matrix", with { $0.compatibility = .notAsked("") }, .versionCompatibility, .unknown, "C21"),
+        Case(
+            "a version without a row",
+            with {
+                $0.compatibility = .answered(
+                    .init(matrix: .init(versions: [compatibility.matrix.versions[0]]), version: compatibility.version))
+            }, .versionCompatibility, .failed, "C21"),
+        Case(
+            "a database of a version that is too old",
+            with {
+                var postgres = postgres
+                postgres.migrations = .init(applied: 15, pending: [], strange: [])
+                $0.postgres = .answered(postgres)
+            }, .versionCompatibility, .failed, "C21"),
+        Case(
+            "a database of the version before",
+            with {
+                var postgres = postgres
+                postgres.migrations = .init(applied: 16, pending: [], strange: [])
+                $0.postgres = .answered(postgres)
+            }, .versionCompatibility, .ok, "C21"),
+    ]
+
+    @Test(arguments: databases + others + rooms)
     func `what is wrong is found, and nothing else`(given: Case) throws {
         let report = PreflightRules.report(given.facts)
         let finding = try #require(report.findings.first { $0.check == given.check })
@@ -221,9 +279,18 @@ import Testing
         (postgres.tls, redis.isEncrypted, nats.isEncrypted, nats.replicas) = (nil, false, false, 1)
         (facts.postgres, facts.redis, facts.nats) = (.answered(postgres), .answered(redis), .answered(nats))
         facts.chart = .notAsked("no manifests")
+        (facts.cluster, facts.compatibility) = (.notAsked("no cluster"), .notAsked("no matrix"))
         let report = PreflightRules.report(facts)
         #expect(report.isClear)
-        #expect(report.count(.warning) == 4)
+        #expect(report.count(.warning) == 6)
+    }
+
+    @Test func `a promotion gets what was found, as it was found`() throws {
+        let good = try PreflightRules.report(Self.good()).precondition()
+        #expect(good.kind == .preflight && good.result == .passed && good.summary.hasPrefix("prod: "))
+        let bad = try PreflightRules.report(Self.with { $0.cluster = .notAsked("") }).precondition()
+        #expect(bad.result == .failed && bad.evidenceSHA256 != good.evidenceSHA256)
+        #expect(Digest(hexadecimal: good.evidenceSHA256) != nil)
     }
 
     @Test func `what an upgrade brings is no fault before it`() throws {

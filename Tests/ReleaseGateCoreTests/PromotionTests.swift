@@ -41,7 +41,26 @@ import Testing
                 evidenceSHA256: String(repeating: "c", count: 64), summary: "done")
         }
         request.standings = [try standing(bad: 100)]
+        try attest(&request)
         return request
+    }
+
+    static let commit = String(repeating: "9", count: 40)
+
+    /// Signed, built from the commit, and compatible with what runs.
+    static func attest(_ request: inout PromotionRequest) throws {
+        let build = Attestation.Provenance(
+            builder: "ci", sources: [.init(uri: "git+https://git.example/golden@refs/tags/v1.2.0", commit: commit)])
+        request.attestations =
+            request.train.cars.map { Attestation(.image, artifact: $0.image, keyID: "key") }
+            + request.train.artifacts.map { Attestation(.provenance(build), artifact: $0, keyID: "key") }
+        request.origin = .init(commit: commit, repository: "https://git.example/golden")
+        request.previousVersion = Version("1.1.0")
+        let versions = try ["1.1.0", "1.2.0"].map { try #require(Version($0)) }
+        request.compatibility = CompatibilityMatrix(versions: [
+            .init(version: versions[0], schema: 17, messages: 1, runsBeside: []),
+            .init(version: versions[1], schema: 18, messages: 1, runsBeside: [versions[0]]),
+        ])
     }
 
     static func standing(bad: Int, windows: [IndicatorEvidence.Window] = []) throws -> PromotionRequest.Standing {
@@ -84,6 +103,7 @@ import Testing
         request.seal = .init(environment: .dev, version: train.version, artifacts: train.artifacts)
         request.approvals = try Self.request().approvals
         request.preconditions = try Self.request().preconditions
+        try Self.attest(&request)
         #expect(Self.codes(request) == [.approval])
         request.approvals += [
             Self.approval(.security, by: "cyd", train: train), Self.approval(.techLead, by: "dee", train: train),
@@ -188,6 +208,7 @@ import Testing
         fix.approvals = request.approvals
         fix.preconditions = request.preconditions
         fix.standings = [try Self.standing(bad: 5000)]
+        try Self.attest(&fix)
         #expect(Self.codes(fix) == [])
     }
 

@@ -43,7 +43,7 @@ import Testing
             try manager.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: true)
         }
         try manager.moveItem(atPath: path + "/chart", toPath: path + "/k8s/chart")
-        for name in ["lead", "release"] { try ReleaseKey().write(to: "\(path)/keys/\(name)") }
+        for name in ["lead", "release", "build"] { try ReleaseKey().write(to: "\(path)/keys/\(name)") }
         try folder.write("environments/prod/argocd-applications.yaml", "spec:\n  targetRevision: 1.1.0\n")
         try folder.write(
             "helm.json",
@@ -51,12 +51,22 @@ import Testing
             [{"revision":6,"updated":"2026-10-01T12:00:00Z","status":"deployed","chart":"golden-1.1.0",
               "app_version":"1.1.0","description":"Install complete"}]
             """)
-        for name in ["stack-gate.yaml", "stack-release.yaml", "slo"] {
+        for name in ["stack-gate.yaml", "stack-release.yaml", "compatibility.yaml", "slo"] {
             try manager.copyItem(atPath: "\(root)/release/\(name)", toPath: "\(path)/release/\(name)")
         }
         try manager.createSymbolicLink(atPath: path + "/migrations", withDestinationPath: root + "/migrations")
         try folder.write("bin/helm", "#!/bin/sh\ncat '\(root)/k8s/tests/chart/golden/prod.yaml'\n", executable: true)
-        try folder.write("bin/kubectl", "#!/bin/sh\ncat '\(path)/pods.json'\n", executable: true)
+        try folder.write(
+            "bin/kubectl",
+            "#!/bin/sh\ncase $2 in nodes,*) cat '\(path)/bin/nodes.json';; *) cat '\(path)/pods.json';; esac\n",
+            executable: true)
+        try folder.write(
+            "bin/nodes.json",
+            """
+            {"items":[{"kind":"Node","metadata":{"name":"a"},
+              "status":{"allocatable":{"cpu":"64","memory":"256Gi","pods":"110"}}},
+              {"kind":"Pod","metadata":{"name":"b"},"spec":{"nodeName":"a"}}]}
+            """)
         try folder.write("scripts/run", "#!/bin/sh\n", executable: true)
         let host = pages.url.dropFirst("http://".count)
         let stack = """
@@ -73,7 +83,8 @@ import Testing
         let keys = [("lead", "team_lead"), ("sre", "sre"), ("release", "operations")].map { name, role in
             "  - {file: keys/\(name).pub, role: \(role), signer: \(name)}"
         }
-        let settings = try folder.read("gate.yaml").split(separator: "keys:\n")[0]
+        let settings = try folder.read("gate.yaml").replacing("build.pub", with: "keys/build.pub")
+            .split(separator: "keys:\n")[0]
         let uninstall = "  uninstall: [\(path)/kubectl, uninstall, \"{release}\"]\n"
         try folder.write("gate.yaml", settings + uninstall + "keys:\n" + keys.joined(separator: "\n") + "\n")
         let git = """
@@ -82,9 +93,9 @@ import Testing
             """
         let made = try await blocking { try Command.run("bash", ["-c", git], folder: path) }
         let commit = made.output.split(separator: "\n").last.map(String.init) ?? ""
-        let more = "commit: \(commit)\npreconditions: [preconditions.yaml]"
+        let more = "preconditions: [preconditions.yaml]"
         try folder.write("preconditions.yaml", "")
-        try folder.writeRelease(version, more: more.replacing("preconditions: [preconditions.yaml]", with: ""))
+        try folder.writeRelease(version, commit: commit, isAttested: false)
         try folder.keepFirstService()
         let artifacts = try folder.release.train.artifacts
         let now = Int(Date().timeIntervalSince1970)
@@ -96,7 +107,7 @@ import Testing
                 """
         }
         try folder.write("preconditions.yaml", records.joined(separator: "\n---\n"))
-        try folder.writeRelease(version, more: more)
+        try folder.writeRelease(version, commit: commit, isAttested: false, more: more)
         try folder.keepFirstService()
         let pods = artifacts.dropFirst().map { image in
             """
@@ -151,7 +162,7 @@ import Testing
         #expect(hoursAgo.isEmpty && commands.count > 25)
         for verb in [
             "slo", "keygen", "cut", "canary", "certificate", "promote", "approve", "reverify", "rollback",
-            "uninstall", "history", "verify", "replay", "evaluate", "preflight", "drift",
+            "uninstall", "history", "verify", "replay", "evaluate", "preflight", "drift", "attest",
         ] { #expect(commands.contains { $0.contains("release-gate \(verb)") }, "\(verb)") }
         let text = try folder.read("certs/prod/certificate.txt")
         #expect(text.contains(Self.version))

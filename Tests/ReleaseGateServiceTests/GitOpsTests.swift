@@ -113,7 +113,7 @@ import Testing
         let first = try git(path, "rev-parse", "HEAD")
         _ = try git(path, "commit", "-q", "--allow-empty", "-m", "two")
         let second = try git(path, "rev-parse", "HEAD")
-        try folder.writeRelease("1.2.0-rc.1", more: "commit: \(second)")
+        try folder.writeRelease("1.2.0-rc.1", commit: second)
         let release = try folder.release
         func refusal() async throws -> String {
             let error = await #expect(throws: GateError.self) {
@@ -128,7 +128,7 @@ import Testing
         #expect(try await refusal().contains("points at \(first), released is \(second)"))
         _ = try git(path, "tag", "-f", "-a", "v1.2.0-rc.1", "-m", "it", second)
         try await folder.gate { try await $0.verifyTag(release, repository: path) }
-        try folder.writeRelease("1.2.0-rc.1")
+        try folder.writeRelease("1.2.0-rc.1", commit: nil)
         let nameless = try folder.release
         await #expect(throws: GateError.self) {
             try await folder.gate { try await $0.verifyTag(nameless, repository: path) }

@@ -57,7 +57,7 @@ struct ReleaseGateCommand: ParsableCommand {
             SLOCommand.self, CutCommand.self, EvaluateCommand.self, CanaryCommand.self, PromoteCommand.self,
             RollbackCommand.self, ReverifyCommand.self, ApproveCommand.self, VerifyCommand.self, KeygenCommand.self,
             HistoryCommand.self, CertificateCommand.self, ReplayCommand.self, ServeCommand.self, PreflightCommand.self,
-            DriftCommand.self, UninstallCommand.self,
+            DriftCommand.self, UninstallCommand.self, AttestCommand.self,
         ]
     )
 }

@@ -12,10 +12,13 @@ struct PreflightCommand: AsyncParsableCommand {
             Reads the services' own settings (GOLDEN_POSTGRES_URL, GOLDEN_NATS_URL, GOLDEN_REDIS_URL, \
             GOLDEN_JWT_SECRET, …, each also as KEY_FILE), or what the embedded stack says of itself. Outside of dev, \
             plain connections and weak secrets stand against a release; in dev they are warnings.
+            --cluster tells whether the cluster has room for old and new pods at once, --compatibility whether both \
+            may run at once. --record writes the precondition that a promotion to prod asks for.
             Exit codes: 0 clear, 10 something failed or could not be asked, 2 invalid.
 
             EXAMPLES:
-              release-gate preflight --env prod --manifests manifests.yaml
+              kubectl get nodes,pods,resourcequotas -A -o json | release-gate preflight --env prod --cluster - \\
+                --manifests manifests.yaml --compatibility release/compatibility.yaml --record preflight.json
               release-gate preflight --env prod --after --service http://golden-orchestrator:8080
               golden status --json --secrets | release-gate preflight --env dev --stack - --migrations migrations
             """)
@@ -29,8 +32,23 @@ struct PreflightCommand: AsyncParsableCommand {
     @Option(help: "The migrations that the release knows (or GOLDEN_MIGRATIONS).")
     var migrations: String?
 
-    @Option(help: "Rendered manifests, for how many connections their pods may ask.")
+    @Option(help: "Rendered manifests, for how many connections, CPUs and bytes their pods ask.")
     var manifests: String?
+
+    @Option(help: "What `kubectl get nodes,pods,resourcequotas -A -o json` printed; - for standard input.")
+    var cluster: String?
+
+    @Option(help: "The namespace of the release, for --cluster.")
+    var namespace = "golden-architecture"
+
+    @Option(help: "The compatibility matrix.")
+    var compatibility: String?
+
+    @Option(help: "With --compatibility: the version that is released; this program's own by default.")
+    var to = Version.release
+
+    @Option(help: "Write what was found as the precondition of a promotion to this file.")
+    var record: String?
 
     @Option(help: "Connections that Postgres keeps back for backups, migrations and people.")
     var keep = 20
@@ -53,6 +71,7 @@ struct PreflightCommand: AsyncParsableCommand {
     func validate() throws {
         if after, beforeUpgrade { throw ValidationError("--after and --before-upgrade exclude each other.") }
         if !services.isEmpty, !after { throw ValidationError("--service goes with --after.") }
+        if stack == "-", cluster == "-" { throw ValidationError("Standard input is one of --stack and --cluster.") }
         if keep < 0 { throw ValidationError("--keep must be 0 or more.") }
     }
 
@@ -62,6 +81,9 @@ struct PreflightCommand: AsyncParsableCommand {
             service: "release-gate", level: max(try settings.logLevel(), .critical))
         var targets = try targets(settings)
         targets.manifests = manifests
+        targets.cluster = cluster
+        targets.namespace = namespace
+        if let compatibility { try targets.setCompatibility(file: compatibility, version: to) }
         targets.migrations = migrations ?? targets.migrations
         targets.connectionsKept = keep
         targets.certificates = certificates
@@ -69,7 +91,7 @@ struct PreflightCommand: AsyncParsableCommand {
         targets.isAfterDeploy = after
         targets.isBeforeUpgrade = beforeUpgrade
         throw ExitCode(
-            try await Preflight.run(targets, environment: env, isJSON: json, logger: logger))
+            try await Preflight.run(targets, environment: env, isJSON: json, recordFile: record, logger: logger))
     }
 
     private func targets(_ settings: ServiceConfiguration) throws -> PreflightTargets {

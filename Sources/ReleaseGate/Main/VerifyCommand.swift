@@ -4,7 +4,7 @@ internal import ReleaseGateService
 /// `release-gate verify`
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Check a signed file, the whole lineage, or the release's tag.",
+        commandName: "verify", abstract: "Check a signed file, the whole lineage, or a release's tag or attestations.",
         discussion: """
             Ends with 2 and names what was changed: a signature, an entry, a document.
 
@@ -13,6 +13,7 @@ struct VerifyCommand: AsyncParsableCommand {
               release-gate verify certificate.json --key release.pub
               release-gate verify --lineage
               release-gate verify --tag . --release release.yaml
+              release-gate verify --attestations --release release.yaml
             """)
 
     @OptionGroup var gate: GateOptions
@@ -29,20 +30,24 @@ struct VerifyCommand: AsyncParsableCommand {
     @Option(help: "The Git repository whose annotated tag v<version> must point at release.yaml's commit.")
     var tag: String?
 
-    @Option(help: "With --tag: what is released.")
+    @Flag(help: "Check the signatures of release.yaml's images, and what it was built from.")
+    var attestations = false
+
+    @Option(help: "With --tag or --attestations: what is released.")
     var release = "release.yaml"
 
     func validate() throws {
-        guard [file != nil, lineage, tag != nil].count(where: { $0 }) == 1 else {
-            throw ValidationError("Give a file, --lineage or --tag.")
+        guard [file != nil, lineage, tag != nil, attestations].count(where: { $0 }) == 1 else {
+            throw ValidationError("Give a file, --lineage, --tag or --attestations.")
         }
     }
 
     func run() async throws {
         let (file, key, tag) = (file, key, tag)
-        let tagged = tag == nil ? nil : try ReleaseFile(file: release)
+        let release = tag == nil && !attestations ? nil : try ReleaseFile(file: release)
         try await gate.run { session in
-            if let tag, let release = tagged { return try await session.verifyTag(release, repository: tag) }
+            if let tag, let release { return try await session.verifyTag(release, repository: tag) }
+            if let release { return try session.verifyAttestations(release) }
             if let file { try await session.verify(file, keyFile: key) } else { try await session.verifyLineage() }
         }
     }

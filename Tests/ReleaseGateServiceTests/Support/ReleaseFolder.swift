@@ -46,10 +46,21 @@ final class ReleaseFolder: Sendable {
         try write("chart/Chart.yaml", "# The chart.\nname: golden\nversion: 1.1.0\nappVersion: \"1.1.0\"\n")
         try write("chart/CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- Invoices.\n")
         for (name, _) in Self.approvers { try ReleaseKey().write(to: "\(path)/\(name)") }
-        try ReleaseKey().write(to: "\(path)/release")
+        for name in ["release", "build"] { try ReleaseKey().write(to: "\(path)/\(name)") }
+        try write("compatibility.yaml", Self.compatibility)
         try write("gate.yaml", gate(lookSeconds: lookSeconds))
         try writeEvidence()
     }
+
+    static let builder = "https://ci.example/golden"
+    static let source = "https://git.example/golden"
+    static let commit = "3d1f2c0b9a8e7d6c5b4a39281706f5e4d3c2b1a0"
+    private static let compatibility = """
+        versions:
+          - {version: 1.1.0, schema: 17, messages: 1, runsBeside: []}
+          - {version: 1.1.1, schema: 17, messages: 1, runsBeside: [1.1.0]}
+          - {version: 1.2.0, schema: 18, messages: 1, runsBeside: [1.1.0, 1.1.1]}
+        """
 
     static let approvers = [
         ("lead", "team_lead"), ("sre", "sre"), ("security", "security"), ("owner", "product_owner"),
@@ -65,6 +76,11 @@ final class ReleaseFolder: Sendable {
             lookSeconds: \(lookSeconds)
             stepSeconds: 1200
             namespace: golden-architecture
+            compatibility: compatibility.yaml
+            supplyChain:
+              signers: [build.pub]
+              builders: [{file: build.pub, id: "\(Self.builder)"}]
+              source: \(Self.source)
             adapters:
               advance: [\(path)/kubectl, advance, "{service}", "{weight}"]
               abort: [\(path)/kubectl, abort, "{service}"]
@@ -147,8 +163,11 @@ final class ReleaseFolder: Sendable {
         try write("evidence.json", history.json.text)
     }
 
-    /// Writes `release.yaml`; the images' digests are made of the version.
-    func writeRelease(_ version: String, previous: String = "1.1.0", more: String = "") throws {
+    /// Writes `release.yaml`, and who built it from the commit; the images' digests are made of the version.
+    func writeRelease(
+        _ version: String, previous: String = "1.1.0", commit: String? = ReleaseFolder.commit, isAttested: Bool = true,
+        more: String = ""
+    ) throws {
         let services = Self.services.enumerated().map { index, service in
             let depends = index == 0 ? "" : ", dependsOn: [\(Self.services[index - 1])]"
             let digest = Digest(of: Array("\(service) \(version)".utf8)).hexadecimal
@@ -165,10 +184,21 @@ final class ReleaseFolder: Sendable {
             manifests: sha256:\(manifests)
             previousVersion: \(previous)
             revision: "7"
+            \(commit.map { "commit: \($0)\nattestations: [attestations]" } ?? "")
             services:
             \(services.joined(separator: "\n"))
             \(more)
             """)
+        if let commit, isAttested { try attest(commit) }
+    }
+
+    /// Signs what `release.yaml` says is released.
+    func attest(_ commit: String, key: String = "build") throws {
+        let text = try SupplyChain.attest(
+            try release.train, builder: Self.builder, source: .init(uri: Self.source, commit: commit),
+            key: try ReleaseKey(file: "\(path)/\(key)"))
+        try FileManager.default.createDirectory(atPath: path + "/attestations", withIntermediateDirectories: true)
+        try write("attestations/release.jsonl", text)
     }
 
     /// Leaves the train one service: where many say no more than one, and take longer.

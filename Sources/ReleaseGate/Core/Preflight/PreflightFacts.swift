@@ -15,6 +15,8 @@ package struct PreflightFacts: Sendable {
     package var redis = Probe<Redis>.notAsked("no Redis was named")
     package var nats = Probe<NATS>.notAsked("no NATS was named")
     package var chart = Probe<Chart>.notAsked("no rendered manifests were named")
+    package var cluster = Probe<Cluster>.notAsked("no cluster was named")
+    package var compatibility = Probe<Compatibility>.notAsked("no compatibility matrix was named")
     package var secrets: [Secret] = []
     package var certificates: [Certificate] = []
     package var services: [Service] = []
@@ -159,13 +161,27 @@ package struct PreflightFacts: Sendable {
         package let workloads: [Workload]
         /// Kept back for backups, migrations and people.
         package let connectionsKept: Int
+        /// Everything that runs pods, whether it asks Postgres or not.
+        package let deployments: [Deployment]
 
-        package init(workloads: [Workload], connectionsKept: Int) {
+        package init(workloads: [Workload], connectionsKept: Int, deployments: [Deployment] = []) {
             self.workloads = workloads
             self.connectionsKept = connectionsKept
+            self.deployments = deployments
         }
 
         package var connectionsMax: Int { workloads.reduce(0) { $0 + $1.podsMax * $1.connectionsPerPod } }
+    }
+
+    /// Which versions may run beside each other, and which is released.
+    package struct Compatibility: Sendable {
+        package let matrix: CompatibilityMatrix
+        package let version: Version
+
+        package init(matrix: CompatibilityMatrix, version: Version) {
+            self.matrix = matrix
+            self.version = version
+        }
     }
 
     package struct Certificate: Sendable {

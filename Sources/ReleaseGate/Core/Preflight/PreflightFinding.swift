@@ -36,6 +36,9 @@ package struct PreflightFinding: Sendable, Equatable, Codable {
         case natsReplicas = "nats_replicas"
         case natsPayload = "nats_payload"
         case natsConsuming = "nats_consuming"
+        case versionCompatibility = "version_compatibility"
+        case clusterCapacity = "cluster_capacity"
+        case clusterQuota = "cluster_quota"
         case secretStrength = "secret_strength"
         case certificateExpiry = "certificate_expiry"
         case servicesReady = "services_ready"
@@ -68,6 +71,15 @@ package struct PreflightReport: Sendable, Equatable, Codable {
 
     /// Nothing that failed, and nothing that nobody could be asked about.
     package var isClear: Bool { findings.allSatisfy { $0.verdict == .ok || $0.verdict == .warning } }
+
+    /// What a promotion asks for.
+    package func precondition() throws -> Precondition {
+        let counts = PreflightFinding.Verdict.allCases.map { "\(count($0)) \($0.rawValue)" }
+        return Precondition(
+            kind: .preflight, result: isClear ? .passed : .failed, atSeconds: atSeconds,
+            evidenceSHA256: try Canonical.digest(self).hexadecimal,
+            summary: "\(environment.rawValue): \(counts.joined(separator: ", "))")
+    }
 
     package func count(_ verdict: PreflightFinding.Verdict) -> Int { findings.count { $0.verdict == verdict } }
 }

@@ -120,10 +120,8 @@ extension PreflightRules {
             guard case .notAsked(let why) = facts.chart else {
                 return absence(facts.chart, .postgresConnections, requirements, setting: "--manifests")
             }
-            // The embedded stack has no manifests; what is deployed from a chart has.
-            return PreflightFinding(
-                .postgresConnections, facts.environment == .dev ? .warning : .unknown, requirements,
-                "how many connections may be asked for is not known: \(why)",
+            return unnamed(
+                .postgresConnections, requirements, "how many connections may be asked for is not known: \(why)", facts,
                 next: "helm template … > manifests.yaml; release-gate preflight --manifests manifests.yaml")
         }
         guard case .answered(let postgres) = facts.postgres else { return nil }

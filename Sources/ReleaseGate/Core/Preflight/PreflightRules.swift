@@ -9,7 +9,9 @@ package enum PreflightRules {
     package static let certificateDaysWarned = 30
 
     package static func report(_ facts: PreflightFacts) -> PreflightReport {
-        let findings = postgres(facts) + redis(facts) + nats(facts) + secrets(facts) + certificates(facts)
+        let findings =
+            postgres(facts) + redis(facts) + nats(facts) + compatibility(facts) + cluster(facts) + secrets(facts)
+            + certificates(facts)
         return PreflightReport(
             environment: facts.environment, atSeconds: facts.atSeconds, findings: findings + services(facts))
     }
@@ -37,6 +39,13 @@ package enum PreflightRules {
         case .notAsked(let why):
             PreflightFinding(check, .unknown, requirements, why, next: "Set \(setting), or give --stack.")
         }
+    }
+
+    /// What nobody named: the embedded stack has no manifests and no cluster; whatever is deployed from a chart has.
+    static func unnamed(
+        _ check: PreflightFinding.Check, _ requirements: [String], _ why: String, _ facts: PreflightFacts, next: String
+    ) -> PreflightFinding {
+        PreflightFinding(check, facts.environment == .dev ? .warning : .unknown, requirements, why, next: next)
     }
 
     static func asked(

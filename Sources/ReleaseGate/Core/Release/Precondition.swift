@@ -7,6 +7,8 @@ package struct Precondition: Sendable, Equatable, Codable {
         case vulnerabilityScan = "vulnerability_scan"
         /// Of the firewall's rules and of what answers from outside (ZAP).
         case securityScan = "security_scan"
+        /// Of the stores, certificates, manifests and the cluster's room: `release-gate preflight --record`.
+        case preflight
         case backup
         case restoreDrill = "restore_drill"
         case secretRotation = "secret_rotation"

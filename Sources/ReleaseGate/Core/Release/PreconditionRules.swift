@@ -11,7 +11,7 @@ package enum PreconditionRules {
     /// Nil: however long ago.
     package static func ageMaxSeconds(_ kind: Precondition.Kind) -> Int? {
         switch kind {
-        case .vulnerabilityScan, .backup, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow: day
+        case .vulnerabilityScan, .preflight, .backup, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow: day
         case .endToEndTests, .smokeTests: 7 * day
         case .loadTest, .securityScan: 30 * day
         case .restoreDrill, .secretRotation: 90 * day
@@ -24,7 +24,7 @@ package enum PreconditionRules {
         switch kind {
         case .endToEndTests, .smokeTests, .loadTest, .vulnerabilityScan, .rollbackPlan, .releaseNotes: true
         case .backup, .restoreDrill, .secretRotation, .volumeSnapshot, .onCallAcknowledged, .maintenanceWindow,
-            .securityScan:
+            .securityScan, .preflight:
             false
         }
     }
@@ -36,7 +36,8 @@ package enum PreconditionRules {
         case .volumeSnapshot: request.target == .prod && request.bump == .major
         case .loadTest: request.target == .prod && !request.isHotfix
         case .securityScan: request.target == .prod && request.isGoLive
-        case .backup, .restoreDrill, .secretRotation, .onCallAcknowledged, .maintenanceWindow, .rollbackPlan:
+        case .preflight, .backup, .restoreDrill, .secretRotation, .onCallAcknowledged, .maintenanceWindow,
+            .rollbackPlan:
             request.target == .prod
         }
     }

@@ -44,6 +44,11 @@ package struct PromotionRequest: Sendable, Equatable {
     package var soakMinutes = 0
     package var approvals: [Approval] = []
     package var preconditions: [Precondition] = []
+    package var attestations: [Attestation] = []
+    package var origin = SupplyChainRules.Origin(commit: nil, repository: nil)
+    package var previousVersion: Version?
+    /// Nil when there is none, which is refused.
+    package var compatibility: CompatibilityMatrix?
     package var standings: [Standing] = []
 
     package init(

@@ -12,6 +12,8 @@ package struct PromotionRules {
         rules.judgeSeal()
         rules.judgeSoak()
         rules.judgeApprovals()
+        rules.judgeSupplyChain()
+        rules.judgeCompatibility()
         rules.judgePreconditions()
         rules.judgeBudgets()
         return PromotionRuling(
@@ -76,6 +78,23 @@ package struct PromotionRules {
     private mutating func judgeApprovals() {
         let ruling = ApprovalRules.judge(request, isBreakGlass: skipsStaging)
         refusals += ruling.refusals
+        lines += ruling.lines
+    }
+
+    private mutating func judgeSupplyChain() {
+        guard request.target != .dev else { return }
+        let ruling = SupplyChainRules.judge(
+            request.train, attestations: request.attestations, origin: request.origin)
+        refusals += ruling.refusals
+        lines += ruling.lines
+    }
+
+    private mutating func judgeCompatibility() {
+        guard request.target != .dev else { return }
+        let ruling = CompatibilityRules.judge(
+            request.train.version, after: request.previousVersion, bump: request.bump, request.compatibility)
+        refusals += ruling.refusals
+        warnings += ruling.warnings
         lines += ruling.lines
     }
 

@@ -15,7 +15,7 @@ package struct Refusal: Sendable, Equatable, Codable, CustomStringConvertible {
         case breakingUnannounced = "breaking_unannounced"
         case migrationNotes = "migration_notes"
         case imageFloating = "image_floating"
-        case path, seal, soak, approval, precondition, tag
+        case path, seal, soak, approval, precondition, tag, signature, provenance, compatibility
         case budgetSpent = "budget_spent"
         case budgetBurning = "budget_burning"
         case budgetUnknown = "budget_unknown"

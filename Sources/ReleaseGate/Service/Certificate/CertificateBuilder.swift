@@ -59,7 +59,7 @@ enum CertificateBuilder {
 
     private static func heading(of kind: Precondition.Kind) -> CertificateStatement.Heading? {
         switch kind {
-        case .endToEndTests, .smokeTests, .loadTest: .preDeployment
+        case .endToEndTests, .smokeTests, .loadTest, .preflight: .preDeployment
         case .vulnerabilityScan, .securityScan, .secretRotation: .security
         case .backup, .restoreDrill, .volumeSnapshot: .stateManagement
         case .releaseNotes: .documentation

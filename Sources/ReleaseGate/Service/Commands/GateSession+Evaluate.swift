@@ -66,7 +66,7 @@ extension GateSession {
         let moment = EvidenceCollector.Moment(
             walkBegan: Self.date(first), stepBegan: Self.date(step.beganSeconds), now: Self.date(at))
         let evidence = try await collector.collect(
-            services: release.train.cars.map(\.service), at: moment, schema: release.schema)
+            services: release.train.cars.map(\.service), at: moment, schema: schema(of: release))
         let input = GateInput(
             version: release.train.version, environment: environment, digests: release.train.digests, atSeconds: at,
             step: step, policy: policy, evidence: evidence)

@@ -24,7 +24,9 @@ extension GateSession {
             throw GateError(.invalid, "\(changelogPath), \(error).")
         }
         try refuse(
-            CutRules.refusals(version, minted: known, chart: cut, changelog: parsed), "\(version) cannot be cut")
+            CutRules.refusals(version, minted: known, chart: cut, changelog: parsed)
+                + CompatibilityRules.refusals(cutting: version, configuration.compatibility),
+            "\(version) cannot be cut")
         try GateFiles.replace(changelogPath, with: log.utf8)
         try GateFiles.replace(chartPath, with: chart.bumped(to: version).utf8)
         try await book.record(
@@ -49,9 +51,10 @@ extension GateSession {
         let plan = try ReleasePlan(release, target, configuration.policy)
         var documents = [LineageDocument(.plan, try plan.bytes())]
         let signed = try readApprovals(approvals, into: &documents)
-        let request = try await request(
+        var request = try await request(
             release, plan, from: source, to: target, approvals: signed,
             seal: try readCertificate(certificate, into: &documents))
+        request.attestations = try attestations(of: release, into: &documents)
         let ruling = PromotionRules.judge(request, policy: PromotionPolicy(burnRules: configuration.policy.burnRules))
         var tag: TagRules.Ruling?
         if let repository { tag = try await tagRuling(release, repository: repository) }
@@ -128,6 +131,9 @@ extension GateSession {
         request.isGoLive = release.isGoLive
         request.approvals = approvals
         request.preconditions = release.preconditions
+        request.origin = origin(of: release)
+        request.previousVersion = release.previousVersion
+        request.compatibility = configuration.compatibility
         let standing = Lineage.seal(of: version, in: source, by: entries)
         request.seal = standing == nil ? nil : seal
         try await look(at: Self.date(nowSeconds))

@@ -40,7 +40,7 @@ extension GateSession {
     ) async throws {
         let environment = try Self.environment(name)
         try Self.check(reason)
-        guard release.schema == .compatible else {
+        guard schema(of: release) == .compatible else {
             throw GateError(
                 .refused, "The schema is past its contract step: the version before cannot run on it.",
                 next: "Mend forward, or restore the backup (docs/releasing.md).")
@@ -93,12 +93,28 @@ extension GateSession {
     /// - Returns: the exit code of what ended it.
     package func canary(_ release: ReleaseFile, environment name: String, isArmed: Bool) async throws -> Int32 {
         let environment = try Self.environment(name)
+        try await checkPromoted(release, environment)
         try GateFiles.makeFolder(configuration.state)
         let lock = try FileLock("\(configuration.state)/canary.lock", what: "a walk with this state folder")
         defer { withExtendedLifetime(lock) {} }
         let outcome = try await walk(release, environment, isArmed: isArmed).run()
         console.print("\(release.train.version) in \(environment.rawValue): \(outcome.text)")
         return outcome.exitCode
+    }
+
+    /// Beyond dev, only what a promotion checked is walked: these very digests.
+    ///
+    /// - Throws: `refused` when the lineage holds no promotion of them.
+    private func checkPromoted(_ release: ReleaseFile, _ environment: DeployEnvironment) async throws {
+        guard environment != .dev else { return }
+        let promotions = try await book.entries().map(\.event).filter {
+            $0.kind == .promote && $0.environment == environment && $0.version == release.train.version
+        }
+        guard promotions.contains(where: { Set($0.digests) == Set(release.train.digests) }) else {
+            throw GateError(
+                .refused, "\(release.train.version) was not promoted to \(environment.rawValue) with these digests.",
+                next: "release-gate promote --env \(environment.rawValue) …")
+        }
     }
 
     func record(

@@ -89,9 +89,16 @@ package struct GateSession: Sendable {
     /// - Parameter isArmed: false shows commands and runs none.
     func walk(_ release: ReleaseFile, _ environment: DeployEnvironment, isArmed: Bool) throws(GateError) -> CanaryWalk {
         CanaryWalk(
-            release: release, environment: environment, policy: configuration.policy, collector: collector(),
-            book: book, runner: try runner(isArmed: isArmed), namespace: configuration.namespace, clock: clock,
-            console: console, actor: actor, beforeLook: { try await look(at: $0) })
+            release: release, schema: schema(of: release), environment: environment, policy: configuration.policy,
+            collector: collector(), book: book, runner: try runner(isArmed: isArmed),
+            namespace: configuration.namespace, clock: clock, console: console, actor: actor,
+            beforeLook: { try await look(at: $0) })
+    }
+
+    /// Whether the version before can still run: by what `release.yaml` says, and by the matrix.
+    func schema(of release: ReleaseFile) -> SchemaState {
+        guard release.schema == .compatible, let matrix = configuration.compatibility else { return release.schema }
+        return matrix.schema(of: release.train.version, after: release.previousVersion)
     }
 
     func runner(isArmed: Bool) throws(GateError) -> AdapterRunner {

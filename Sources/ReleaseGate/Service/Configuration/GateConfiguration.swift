@@ -37,11 +37,31 @@ package struct GateConfiguration: Sendable {
         package init() {}
     }
 
+    /// Who may say where images and charts come from.
+    package struct SupplyChain: Sendable, Codable {
+        package struct Builder: Sendable, Codable {
+            package let file: String
+            /// What its provenance calls it, such as a workflow's address.
+            package let id: String
+        }
+
+        /// Files of the public keys that sign images.
+        package let signers: [String]?
+        /// Who builds, with the public key that signs its provenance.
+        package let builders: [Builder]?
+        /// The repository that everything must be built from; any when nil.
+        package let source: String?
+    }
+
     package let policy: GatePolicy
     package var source: Source
     package let sides: Sides
     package let signals: Signals
     package let keys: [TrustedKey]
+    /// Nil when nobody's: then nothing may be promoted.
+    package let supplyChain: SupplyChain?
+    /// Which versions may run at the same time; nil when no file is named.
+    package let compatibility: CompatibilityMatrix?
     /// Where the lineage is kept: a folder, or `postgres` for GOLDEN_POSTGRES_URL.
     package let lineage: String
     /// Where a walk keeps its place.
@@ -59,6 +79,8 @@ package struct GateConfiguration: Sendable {
         var sides: Sides?
         var signals: Signals?
         var keys: [TrustedKey]?
+        var supplyChain: SupplyChain?
+        var compatibility: String?
         var lineage: String?
         var state: String?
         var namespace: String?
@@ -77,14 +99,12 @@ package struct GateConfiguration: Sendable {
         policy = GatePolicy(
             objectives: objectives, stepPercents: file.steps ?? GatePolicy.canary,
             stepSeconds: file.stepSeconds ?? 1800, extensionsMax: file.extensionsMax ?? 3)
-        guard
-            [file.source.prometheus != nil, file.source.scrape != nil, file.source.recorded != nil]
-                .count(where: { $0 }) == 1
-        else { throw GateError(.invalid, "\(path): source needs exactly one of prometheus, scrape and recorded.") }
-        source = file.source
+        source = try Self.one(file.source, path)
         sides = file.sides ?? Sides()
         signals = file.signals ?? Signals()
         keys = file.keys ?? []
+        supplyChain = file.supplyChain
+        compatibility = try Self.matrix(file.compatibility, folder)
         lineage = Self.join(folder, file.lineage ?? "lineage")
         state = Self.join(folder, file.state ?? "state")
         namespace = file.namespace ?? "golden-architecture"
@@ -101,6 +121,23 @@ package struct GateConfiguration: Sendable {
         var all: [(key: ReleasePublicKey, trusted: TrustedKey)] = []
         for trusted in keys { all.append((try ReleasePublicKey(file: Self.join(folder, trusted.file)), trusted)) }
         return all
+    }
+
+    private static func one(_ source: Source, _ path: String) throws(GateError) -> Source {
+        guard [source.prometheus != nil, source.scrape != nil, source.recorded != nil].count(where: { $0 }) == 1 else {
+            throw GateError(.invalid, "\(path): source needs exactly one of prometheus, scrape and recorded.")
+        }
+        return source
+    }
+
+    private static func matrix(_ place: String?, _ folder: String) throws(GateError) -> CompatibilityMatrix? {
+        guard let place else { return nil }
+        return try matrix(in: join(folder, place))
+    }
+
+    /// A compatibility matrix.
+    package static func matrix(in path: String) throws(GateError) -> CompatibilityMatrix {
+        try decode(try YAMLDocument.one(in: path), from: path)
     }
 
     package static func decode<Value: Decodable>(_ json: JSON, from path: String) throws(GateError) -> Value {

@@ -34,6 +34,13 @@ enum GateFiles {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    static func isFolder(_ path: String) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        close(descriptor)
+        return true
+    }
+
     /// The names in a folder, sorted; none when there is no such folder.
     static func names(in folder: String) throws(GateError) -> [String] {
         guard exists(folder) else { return [] }

@@ -20,7 +20,7 @@ package enum ManifestReader {
         let bounds = podBounds(documents)
         var settings: [String: [String: String]] = [:]
         for document in documents where kind(document) == "ConfigMap" {
-            settings[name(document)] = strings(document.at("data"))
+            settings[name(document)] = PodReader.strings(document.at("data"))
         }
         var workloads: [PreflightFacts.Chart.Workload] = []
         for document in documents where ["Deployment", "StatefulSet"].contains(kind(document)) {
@@ -36,7 +36,42 @@ package enum ManifestReader {
                 .init(name: component, podsMax: pods + surge, connectionsPerPod: pool + known.spare))
         }
         return PreflightFacts.Chart(
-            workloads: workloads.sorted { $0.name < $1.name }, connectionsKept: connectionsKept)
+            workloads: workloads.sorted { $0.name < $1.name }, connectionsKept: connectionsKept,
+            deployments: try deployments(documents))
+    }
+
+    /// What runs pods, as its scaler starts it.
+    private static func deployments(_ documents: [JSON]) throws(GateError) -> [PreflightFacts.Deployment] {
+        var least: [String: Int] = [:]
+        var canaries: Set<String> = []
+        for document in documents {
+            switch kind(document) {
+            case "HorizontalPodAutoscaler":
+                if let target = document.at("spec", "scaleTargetRef", "name")?.string {
+                    least[target] = document.at("spec", "minReplicas")?.int ?? 1
+                }
+            case "ScaledObject":
+                if let target = document.at("spec", "scaleTargetRef", "name")?.string {
+                    least[target] = document.at("spec", "minReplicaCount")?.int ?? 0
+                }
+            case "Rollout": canaries.formUnion([document.at("spec", "workloadRef", "name")?.string].compactMap { $0 })
+            case "Canary": canaries.formUnion([document.at("spec", "targetRef", "name")?.string].compactMap { $0 })
+            default: break
+            }
+        }
+        var deployments: [PreflightFacts.Deployment] = []
+        for document in documents where ["Deployment", "StatefulSet"].contains(kind(document)) {
+            let name = name(document)
+            guard let spec = document.at("spec", "template", "spec") else { continue }
+            deployments.append(
+                PreflightFacts.Deployment(
+                    component: document.at("spec", "template", "metadata", "labels", componentLabel)?.string ?? name,
+                    pods: least[name] ?? document.at("spec", "replicas")?.int ?? 1, isCanary: canaries.contains(name),
+                    requests: try PodReader.amount(spec, "requests", of: name),
+                    limits: try PodReader.amount(spec, "limits", of: name),
+                    nodeSelector: PodReader.strings(spec.at("nodeSelector")), tolerations: PodReader.tolerations(spec)))
+        }
+        return deployments
     }
 
     /// The most pods of what is scaled, or stands behind a Rollout.
@@ -77,17 +112,4 @@ package enum ManifestReader {
 
     private static func kind(_ document: JSON) -> String { document.at("kind")?.string ?? "" }
     private static func name(_ document: JSON) -> String { document.at("metadata", "name")?.string ?? "" }
-
-    private static func strings(_ json: JSON?) -> [String: String] {
-        Dictionary((json?.fields ?? []).map { ($0.name, $0.value.string ?? $0.value.text) }) { $1 }
-    }
-}
-
-extension JSON {
-    /// The value below these names; nil where one is missing.
-    fileprivate func at(_ names: String...) -> JSON? {
-        var value: JSON? = self
-        for name in names { value = value?.fields?.first { $0.name == name }?.value }
-        return value
-    }
 }

@@ -30,6 +30,11 @@ package struct Preflight: Sendable {
                 try ManifestReader.chart(
                     try YAMLDocument.all(in: path), connectionsKept: targets.connectionsKept))
         }
+        if let path = targets.cluster {
+            let text = try GateFiles.text(path == "-" ? "/dev/stdin" : path)
+            facts.cluster = .answered(try ClusterReader.cluster(text, namespace: targets.namespace, from: path))
+        }
+        if let compatibility = targets.compatibility { facts.compatibility = .answered(compatibility) }
         if let url = targets.postgresURL {
             facts.postgres = await PostgresProbe(url: url, migrations: targets.migrations, logger: logger).ask()
         }
@@ -102,10 +107,11 @@ package struct Preflight: Sendable {
 extension Preflight {
     /// Runs it and prints what it found: a table, or one JSON object.
     ///
+    /// - Parameter recordFile: gets the precondition that a promotion asks for, with the report's hash.
     /// - Returns: the exit code: 0 when nothing stands against a release, 10 when something does.
     package static func run(
-        _ targets: PreflightTargets, environment name: String, isJSON: Bool, logger: Logger,
-        console: Console = Console()
+        _ targets: PreflightTargets, environment name: String, isJSON: Bool, recordFile: String? = nil,
+        logger: Logger, console: Console = Console()
     ) async throws -> Int32 {
         let environment = try GateSession.environment(name)
         let report = try await Preflight(targets: targets, logger: logger).report(environment)
@@ -124,6 +130,10 @@ extension Preflight {
             }
             let counts = PreflightFinding.Verdict.allCases.map { "\(report.count($0)) \($0.rawValue)" }
             console.note("\(environment.rawValue): \(counts.joined(separator: ", ")).")
+        }
+        if let recordFile {
+            let record = try Canonical.bytes(try report.precondition())
+            try GateFiles.replace(recordFile, with: record + [UInt8(ascii: "\n")])
         }
         return report.isClear ? Decision.Outcome.advance.exitCode : Decision.Outcome.hold.exitCode
     }

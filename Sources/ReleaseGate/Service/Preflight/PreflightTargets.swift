@@ -4,6 +4,7 @@ internal import Foundation
 package import MessageBus
 internal import NATS
 package import Redis
+package import ReleaseGateCore
 
 /// Where everything is that a preflight asks.
 ///
@@ -19,6 +20,11 @@ package struct PreflightTargets: Sendable {
     package var migrations: String?
     /// Rendered manifests, whose pods will ask for connections.
     package var manifests: String?
+    /// What `kubectl get nodes,pods,resourcequotas -A -o json` printed; `-` is standard input.
+    package var cluster: String?
+    /// Where the release's pods are to run.
+    package var namespace = "golden-architecture"
+    package var compatibility: PreflightFacts.Compatibility?
     /// What Postgres keeps back for backups, migrations and people.
     package var connectionsKept = 20
     /// `host:port` of further certificates to look at.
@@ -77,6 +83,15 @@ package struct PreflightTargets: Sendable {
                 .invalid, "\(path) is not what the embedded stack says of itself.",
                 next: "golden status --json --secrets > stack.json", underlying: error)
         }
+    }
+
+    /// - Throws: `invalid` for a matrix or a version that cannot be read.
+    package mutating func setCompatibility(file path: String, version text: String) throws(GateError) {
+        guard let version = ReleaseGateCore.Version(text) else {
+            throw GateError(.invalid, "\(text) is no semantic version.")
+        }
+        compatibility = PreflightFacts.Compatibility(
+            matrix: try GateConfiguration.matrix(in: path), version: version)
     }
 
     private static func hasReadiness(_ name: String) -> Bool {

@@ -18,6 +18,8 @@ package struct ReleaseFile: Sendable {
     package let revision: String?
     /// Records of what was done before: files of `Precondition`, in JSON or YAML.
     package let preconditions: [Precondition]
+    /// Files, or folders of files, that say where images and chart come from.
+    package let attestations: [String]
     package let isHotfix: Bool
     /// For the first release into production.
     package let isGoLive: Bool
@@ -41,6 +43,7 @@ package struct ReleaseFile: Sendable {
         let previousRevision: String?
         let revision: String?
         let preconditions: [String]?
+        let attestations: [String]?
         let hotfix: Bool?
         let goLive: Bool?
     }
@@ -65,9 +68,11 @@ package struct ReleaseFile: Sendable {
         revision = file.revision
         isHotfix = file.hotfix ?? false
         isGoLive = file.goLive ?? false
+        let folder = GateConfiguration.folder(of: path)
+        attestations = (file.attestations ?? []).map { GateConfiguration.join(folder, $0) }
         var records: [Precondition] = []
         for place in file.preconditions ?? [] {
-            let place = GateConfiguration.join(GateConfiguration.folder(of: path), place)
+            let place = GateConfiguration.join(folder, place)
             for json in try YAMLDocument.all(in: place) {
                 records.append(try GateConfiguration.decode(json, from: place))
             }
@@ -89,7 +94,7 @@ package struct ReleaseFile: Sendable {
     }
 
     /// Without a tag: a colon after the last slash begins one, one before it is a port.
-    private static func repository(_ name: Substring) -> String {
+    static func repository(_ name: Substring) -> String {
         let slash = name.lastIndex(of: "/") ?? name.startIndex
         guard let colon = name[slash...].firstIndex(of: ":") else { return String(name) }
         return String(name[..<colon])

@@ -5,6 +5,8 @@ package import ReleaseGateCore
 /// after it was killed.
 package struct CanaryWalk: Sendable {
     let release: ReleaseFile
+    /// Whether the version before can still run.
+    let schema: SchemaState
     let environment: DeployEnvironment
     let policy: GatePolicy
     let collector: EvidenceCollector
@@ -18,11 +20,13 @@ package struct CanaryWalk: Sendable {
     let beforeLook: @Sendable (Date) async throws -> Void
 
     package init(
-        release: ReleaseFile, environment: DeployEnvironment, policy: GatePolicy, collector: EvidenceCollector,
-        book: LineageBook, runner: AdapterRunner, namespace: String, clock: GateClock, console: Console, actor: String,
+        release: ReleaseFile, schema: SchemaState, environment: DeployEnvironment, policy: GatePolicy,
+        collector: EvidenceCollector, book: LineageBook, runner: AdapterRunner, namespace: String, clock: GateClock,
+        console: Console, actor: String,
         beforeLook: @escaping @Sendable (Date) async throws -> Void = { _ in }
     ) {
         self.release = release
+        self.schema = schema
         self.environment = environment
         self.policy = policy
         self.collector = collector
@@ -94,7 +98,7 @@ package struct CanaryWalk: Sendable {
             at: EvidenceCollector.Moment(
                 walkBegan: Date(timeIntervalSince1970: TimeInterval(state.beganSeconds)),
                 stepBegan: Date(timeIntervalSince1970: TimeInterval(state.step.beganSeconds)), now: now),
-            schema: release.schema)
+            schema: schema)
         let input = GateInput(
             version: release.train.version, environment: environment, digests: release.train.digests,
             atSeconds: atSeconds, step: state.step, policy: policy, evidence: evidence)
