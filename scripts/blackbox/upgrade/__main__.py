@@ -11,8 +11,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..stack import Stack, StackError, binaries, end_cleanly_on_signals
+from ..stack import ROOT, Stack, StackError, binaries, end_cleanly_on_signals
 from .builds import make
+from .gate import NEXT, RELEASE, Gate
 from .traffic import PROBLEMS_MAX, Traffic
 
 SECONDS_MAX = 400
@@ -49,10 +50,12 @@ def unfinished(stack: Stack, accepted: list[str]) -> Mapping[str, str]:
     return {task: states.get(task, "lost") for task in accepted if states.get(task) != "completed"}
 
 
-def check(stack: Stack, traffic: Traffic, folder: Path, problems: list[str]) -> None:
+def check(stack: Stack, gate: Gate, folder: Path, problems: list[str]) -> None:
     before = versions(stack)
     time.sleep(CALM_SECONDS)
-    done, _ = upgrade(stack, make(folder / "next", "next"))
+    programs = make(folder / "next", "next")
+    gate.before(folder / "next" / "migrations")
+    done, _ = upgrade(stack, programs)
     print(done.stdout + done.stderr, end="")
     after = versions(stack)
     print(f"From {sorted(set(map(str, before.values())))} to {sorted(set(map(str, after.values())))}.")
@@ -101,12 +104,16 @@ def main() -> int:
     problems: list[str] = []
     try:
         with Stack("--slots", "16") as stack:
+            gate = Gate(stack, folder / "gate", problems)
+            gate.after("of what runs", ROOT / "migrations", RELEASE)
             traffic = Traffic(stack.urls[0], stack.token)
             traffic.start()
             try:
-                check(stack, traffic, folder, problems)
+                check(stack, gate, folder, problems)
             finally:
                 settle(stack, traffic, problems)
+            gate.after("after the upgrade", folder / "next" / "migrations", NEXT)
+            gate.evaluate()
             problems_all = problems + traffic.problems
             report(traffic, problems)
             if not traffic.closed or not traffic.resumed:

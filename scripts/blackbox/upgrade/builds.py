@@ -29,6 +29,8 @@ def make(folder: Path, name: str, *, broken: str | None = None) -> Path:
         (programs / broken).unlink()
         (programs / broken).write_text("#!/bin/sh\necho 'this build is broken' >&2\nexit 1\n")
         (programs / broken).chmod(0o755)
+    # What sandboxes are made of lies beside the programs, as in a package.
+    shutil.copytree(ROOT / "sandbox", folder / "sandbox", ignore=shutil.ignore_patterns("tests", "__pycache__"))
     migrations = folder / "migrations"
     shutil.copytree(ROOT / "migrations", migrations)
     last = max(int(path.name[:3]) for path in migrations.glob("[0-9]*.sql"))
