@@ -82,6 +82,72 @@ import Testing
         #expect(try await gate.kinds() == [.intent])
     }
 
+    /// A cluster's kubectl whose deployments run the release's image until they are taken back.
+    private static func cluster(_ folder: ReleaseFolder, answer: String) throws {
+        let path = folder.path
+        let digests = try folder.release.train.cars.map { "\($0.service)) new=\($0.image.sha256);;" }
+        try FileManager.default.createDirectory(atPath: path + "/bin", withIntermediateDirectories: true)
+        try folder.write(
+            "bin/kubectl",
+            """
+            #!/bin/sh
+            case $2 in undo) service=${3#deployment/};; *) service=${2#deployment/};; esac
+            case $service in \(digests.joined(separator: " ")) esac
+            case $1 in
+            get) \(answer)
+                if grep -qx "$service" '\(path)/done'; then new=\(String(repeating: "0", count: 64)); fi
+                echo '{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"image":"registry/x@sha256:'$new'"}]}}}}'
+                echo 'Warning: old API' >&2;;
+            rollout)
+                [ "$2" = undo ] || exit 0
+                [ "$service" = billing ] && [ ! -e '\(path)/killed' ] && touch '\(path)/killed' && kill -9 $PPID && exit
+                echo "$service" >> '\(path)/done';;
+            esac
+
+            """, executable: true)
+        let settings = try folder.read("gate.yaml")
+        let start = try #require(settings.firstRange(of: "adapters:\n"))
+        let end = try #require(settings.firstRange(of: "keys:\n"))
+        try folder.write(
+            "gate.yaml", settings[..<start.upperBound] + "  preset: [kubectl]\n" + settings[end.lowerBound...])
+    }
+
+    private static func rollback(_ folder: ReleaseFolder) async throws -> Command.Outcome {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+        return try await blocking {
+            try Command.run(
+                try LineProcess.built("release-gate"),
+                ["rollback", "--env", "dev", "--reason", "it is bad", "--carry-out"],
+                environment: ["PATH": "\(folder.path)/bin:\(path)"], folder: folder.path)
+        }
+    }
+
+    /// `undo` twice would bring the bad version back.
+    @Test func `of a preset is asked about by the preset's own tool`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try Self.cluster(folder, answer: "")
+        #expect(try await Self.rollback(folder).status == SIGKILL)
+        let again = try await Self.rollback(folder)
+        #expect(again.status == 0, "\(again.output)")
+        #expect(try folder.read("done").split(separator: "\n").map(String.init) == Self.order)
+        #expect(again.output.contains("done already: kubectl rollout undo deployment/front"), "\(again.output)")
+        #expect(again.output.contains("What runs is ready and works."), "\(again.output)")
+        let kinds = try await folder.gate { try await $0.book.entries().map(\.event.kind) }
+        #expect(kinds == [.intent, .rollback, .verification])
+    }
+
+    @Test func `of a preset whose tool is away stops the gate`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try Self.cluster(folder, answer: "echo no route to host >&2; exit 1;")
+        #expect(try await Self.rollback(folder).status == SIGKILL)
+        let again = try await Self.rollback(folder)
+        #expect(again.status == 1 && again.output.contains("no route to host"), "\(again.output)")
+        #expect(again.output.contains("nobody knows what was done"), "\(again.output)")
+        #expect(try folder.read("done").split(separator: "\n").map(String.init) == ["front", "shipping"])
+    }
+
     /// The next rollback of another release is no continuation of this one.
     @Test func `what was ended is not taken for begun`() async throws {
         let gate = try Gate(.afterTheWork, status: "exit 0")

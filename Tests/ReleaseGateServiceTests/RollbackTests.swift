@@ -53,6 +53,55 @@ import Testing
         #expect(burned?.message.contains("burned") == true)
     }
 
+    @Test(arguments: [true, false])
+    func `is looked at afterwards, and what was found is recorded`(isInOrder: Bool) async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        try folder.writeRelease("1.2.0-rc.1")
+        let words =
+            isInOrder ? "[\(path)/kubectl, verify, \"{service}\"]" : "[/bin/sh, -c, \"echo 3 pods wait; exit 4\"]"
+        try folder.write(
+            "gate.yaml", try folder.read("gate.yaml").replacing("adapters:\n", with: "adapters:\n  verify: \(words)\n"))
+        let release = try folder.release
+        @Sendable func rollback() async throws {
+            try await folder.gate {
+                try await $0.rollback(release, environment: "dev", reason: "it is bad", isArmed: true)
+            }
+        }
+        let back = Array(ReleaseFolder.services.reversed())
+        if isInOrder {
+            try await rollback()
+            #expect(try folder.commands() == back.map { "rollback \($0) it is bad" } + back.map { "verify \($0)" })
+        } else {
+            let error = await #expect(throws: GateError.self) { try await rollback() }
+            #expect(error?.code == .adapterFailed)
+        }
+        let entries = try await folder.gate { try await $0.book.entries() }
+        #expect(entries.map(\.event.kind) == [.intent, .rollback, .verification])
+        let last = try #require(entries.last?.event)
+        #expect(last.decision == (isInOrder ? .rollBack : .hold))
+        let reason =
+            isInOrder ? "after the rollback: what runs is ready and works" : "after the rollback, not in order: "
+        #expect(last.reason.hasPrefix(reason), "\(last.reason)")
+    }
+
+    @Test func `by decision is looked at, too`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        try folder.writeEvidence(badCanary: "billing", from: ReleaseFolder.start.addingTimeInterval(3600))
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.write(
+            "gate.yaml",
+            try folder.read("gate.yaml").replacing(
+                "adapters:\n", with: "adapters:\n  verify: [\(path)/kubectl, verify, \"{digest}\"]\n"))
+        let release = try folder.release
+        let code = try await folder.gate { try await $0.canary(release, environment: "dev", isArmed: true) }
+        #expect(code == 20)
+        #expect(try folder.commands().last == "verify sha256:\(try #require(release.train.cars.last).image.sha256)")
+        let entries = try await folder.gate { try await $0.book.entries() }
+        #expect(entries.suffix(2).map(\.event.kind) == [.rollback, .verification])
+    }
+
     @Test func `what is uninstalled stays in the lineage`() async throws {
         let folder = try ReleaseFolder()
         let path = folder.path

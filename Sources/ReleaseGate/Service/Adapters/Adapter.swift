@@ -11,25 +11,41 @@ package struct Adapter: Sendable, Equatable {
         case rollback
         /// The release is taken away; its history stays.
         case uninstall
+        /// After a way back: what runs is ready and works.
+        case verify
+    }
+
+    /// Says whether an action was carried out. Asked when the gate died, or a command failed, between running and
+    /// recording.
+    package enum Status: Sendable, Equatable {
+        /// Ends with 0 when it was and with 1 when it was not.
+        case command(CommandTemplate)
+        /// Prints JSON that tells it.
+        case tool(AdapterStatus.Form, CommandTemplate)
     }
 
     package let commands: [Action: CommandTemplate]
-    /// Says whether an action was carried out: ends with 0 when it was and with 1 when it was not. Asked when the gate
-    /// died, or a command failed, between running and recording.
-    package let status: CommandTemplate?
+    package let statuses: [Action: Status]
 
     /// The commands that are told apart by a name that `gate.yaml` may use, or its own.
     ///
     /// - Parameter configured: `preset: [name]`, and actions with their words.
     package init(_ configured: [String: [String]]) throws(GateError) {
         var commands: [Action: CommandTemplate] = [:]
+        var statuses: [Action: Status] = [:]
         if let names = configured["preset"] {
             for name in names {
                 guard let preset = Self.presets[name] else {
                     let known = Self.presets.keys.sorted().joined(separator: ", ")
                     throw GateError(.invalid, "\(name) is no adapter's preset.", next: "There are \(known).")
                 }
-                for (action, words) in preset { commands[action] = try CommandTemplate(words) }
+                let query = Self.queries[name]
+                for (action, words) in preset {
+                    commands[action] = try CommandTemplate(words)
+                    statuses[action] = try query.map { form, words throws(GateError) in
+                        .tool(form, try CommandTemplate(words))
+                    }
+                }
             }
         }
         for (name, words) in configured where name != "preset" && name != "status" {
@@ -38,10 +54,31 @@ package struct Adapter: Sendable, Equatable {
                 throw GateError(.invalid, "\(name) is no action of an adapter.", next: "There are \(known).")
             }
             commands[action] = try CommandTemplate(words)
+            // A command of somebody's own is not told by a preset's tool.
+            statuses[action] = nil
+        }
+        if let words = configured["status"] {
+            let status = Status.command(try CommandTemplate(words))
+            for action in Action.allCases { statuses[action] = status }
         }
         self.commands = commands
-        status = try configured["status"].map { words throws(GateError) in try CommandTemplate(words) }
+        self.statuses = statuses
     }
+
+    /// What presets' tools are asked. A webhook can be asked nothing: its receiver must bear to be told twice.
+    static let queries: [String: (AdapterStatus.Form, [String])] = [
+        "argo-rollouts": (
+            .rollout,
+            [
+                "kubectl", "get", "rollout/{service}", "deployment/{service}", "-n", "{namespace}",
+                "--ignore-not-found",
+                "-o", "json",
+            ]
+        ),
+        "argocd": (.argo, ["argocd", "app", "get", "{release}-{environment}", "-o", "json"]),
+        "helm": (.helm, ["helm", "history", "{release}", "-n", "{namespace}", "--max", "10", "-o", "json"]),
+        "kubectl": (.deployment, ["kubectl", "get", "deployment/{service}", "-n", "{namespace}", "-o", "json"]),
+    ]
 
     package static let presets: [String: [Action: [String]]] = [
         "argo-rollouts": [
@@ -49,11 +86,17 @@ package struct Adapter: Sendable, Equatable {
             .promote: ["kubectl", "argo", "rollouts", "promote", "{service}", "-n", "{namespace}", "--full"],
             .abort: ["kubectl", "argo", "rollouts", "abort", "{service}", "-n", "{namespace}"],
             .rollback: ["kubectl", "argo", "rollouts", "undo", "{service}", "-n", "{namespace}"],
+            // Not its status: that of an aborted one is Degraded for as long as the bad version is asked for.
+            .verify: [
+                "kubectl", "wait", "--for=condition=Available", "rollout/{service}", "-n", "{namespace}",
+                "--timeout=10m",
+            ],
         ],
         "argocd": [
             .promote: ["argocd", "app", "sync", "{release}-{environment}", "--revision", "{version}"],
             .rollback: ["argocd", "app", "rollback", "{release}-{environment}", "{previousRevision}"],
             .abort: ["argocd", "app", "rollback", "{release}-{environment}", "{previousRevision}"],
+            .verify: ["argocd", "app", "wait", "{release}-{environment}", "--health", "--timeout", "600"],
         ],
         "helm": [
             .promote: [
@@ -66,14 +109,17 @@ package struct Adapter: Sendable, Equatable {
             .abort: [
                 "helm", "rollback", "{release}", "{previousRevision}", "-n", "{namespace}", "--wait", "--timeout", "5m",
             ],
+            // The chart's tests: every service ready, schema and streams as declared, somebody at every consumer.
+            .verify: ["helm", "test", "{release}", "-n", "{namespace}", "--timeout", "10m"],
             .uninstall: ["helm", "uninstall", "{release}", "-n", "{namespace}", "--keep-history", "--wait"],
         ],
         "kubectl": [
             .rollback: ["kubectl", "rollout", "undo", "deployment/{service}", "-n", "{namespace}"],
             .abort: ["kubectl", "rollout", "undo", "deployment/{service}", "-n", "{namespace}"],
+            .verify: ["kubectl", "rollout", "status", "deployment/{service}", "-n", "{namespace}", "--timeout", "10m"],
         ],
         "webhook": Dictionary(
-            uniqueKeysWithValues: Action.allCases.map { action in
+            uniqueKeysWithValues: Action.allCases.filter { $0 != .verify }.map { action in
                 (
                     action,
                     [

@@ -5,6 +5,8 @@ internal import Subprocess
 /// Shows a command, then runs it: nothing is run that was not shown.
 package struct AdapterRunner: Sendable {
     static let outputBytesMax = 64 << 10
+    /// An application of Argo CD lists all it is made of.
+    static let answerBytesMax = 8 << 20
     static let runMax: Duration = .seconds(900)
 
     package let adapter: Adapter
@@ -23,25 +25,28 @@ package struct AdapterRunner: Sendable {
 
     /// Carries an action out for these services in their order; once where the command names no service.
     ///
-    /// - Parameter isResumed: it was begun before and nobody knows how far it got. The adapter's `status` is asked of
-    ///   each service then; without one, everything is run again.
+    /// - Parameters:
+    ///   - digests: of the services' images.
+    ///   - isResumed: it was begun before and nobody knows how far it got. The action's status is asked of each service
+    ///     then; without one, everything is run again.
     /// - Throws: `adapterFailed` at the first command that fails, naming those that were not run.
     package func run(
         _ action: Adapter.Action, services: [String], values: [CommandTemplate.Place: String],
-        isResumed: Bool = false
+        digests: [String: String] = [:], isResumed: Bool = false
     ) async throws(GateError) {
         guard let template = adapter.commands[action] else {
             console.note("No command is configured for \(action.rawValue): carry it out by hand.")
             return
         }
         let rounds = template.isPerService ? services : [services.first ?? ""]
-        if isResumed, isArmed, adapter.status == nil {
+        if isResumed, isArmed, adapter.statuses[action] == nil {
             console.note("\(action.rawValue) was begun before, and no status command says how far it got: once more.")
         }
         for (index, service) in rounds.enumerated() {
-            let own = values.merging([.service: service, .action: action.rawValue]) { _, own in own }
+            var own = values.merging([.service: service, .action: action.rawValue]) { _, own in own }
+            own[.digest] = digests[service]
             let words = try template.filled(own)
-            if isResumed, isArmed, try await isDone(own) {
+            if isResumed, isArmed, try await isDone(action, own) {
                 console.note("done already: " + CommandTemplate.shown(words))
                 continue
             }
@@ -60,20 +65,51 @@ package struct AdapterRunner: Sendable {
     /// Whether something is run for this action at all.
     package func carriesOut(_ action: Adapter.Action) -> Bool { isArmed && adapter.commands[action] != nil }
 
-    /// Asks the adapter's own `status`.
+    /// Asks the action's status.
     ///
-    /// - Throws: `adapterFailed` when it ends with anything but 0 (it happened) and 1 (it did not).
-    private func isDone(_ values: [CommandTemplate.Place: String]) async throws(GateError) -> Bool {
-        guard let template = adapter.status else { return false }
-        let words = try template.filled(values)
-        console.note("$ " + CommandTemplate.shown(words))
-        let outcome = await Self.outcome(of: words)
-        if outcome.isSuccess { return true }
-        if outcome.exitCode == 1 { return false }
-        for line in outcome.output.split(separator: "\n") { console.note("  \(line)") }
+    /// - Throws: `adapterFailed` when that does not know.
+    private func isDone(
+        _ action: Adapter.Action, _ values: [CommandTemplate.Place: String]
+    ) async throws(GateError) -> Bool {
+        let words: [String]
+        let why: String
+        switch adapter.statuses[action] {
+        case nil: return false
+        case .command(let template):
+            words = try template.filled(values)
+            console.note("$ " + CommandTemplate.shown(words))
+            let outcome = await Self.outcome(of: words)
+            if outcome.isSuccess { return true }
+            if outcome.exitCode == 1 { return false }
+            for line in outcome.output.split(separator: "\n") { console.note("  \(line)") }
+            why = "ended with \(outcome.ending)"
+        case .tool(let form, let template):
+            words = try template.filled(values)
+            console.note("$ " + CommandTemplate.shown(words))
+            switch await Self.answer(of: words, form, action, values) {
+            case .done: return true
+            case .notDone: return false
+            case .unknown(let reason): why = "does not tell: \(reason)"
+            }
+        }
         throw GateError(
-            .adapterFailed, "\(CommandTemplate.shown(words)) ended with \(outcome.ending): nobody knows what was done.",
+            .adapterFailed, "\(CommandTemplate.shown(words)) \(why): nobody knows what was done.",
             next: "Find out, finish it by hand where it is half done, and run the same gate command again.")
+    }
+
+    private static func answer(
+        of words: [String], _ form: AdapterStatus.Form, _ action: Adapter.Action,
+        _ values: [CommandTemplate.Place: String]
+    ) async -> AdapterStatus.Answer {
+        let outcome = await outcome(of: words, isQuery: true)
+        guard outcome.isSuccess else {
+            return .unknown("it ended with \(outcome.ending): \(outcome.output.prefix(500))")
+        }
+        do {
+            return AdapterStatus.judge(form, action, values, try JSON(parsing: outcome.output.utf8))
+        } catch {
+            return .unknown("its answer is no JSON")
+        }
     }
 
     private func run(_ words: [String]) async throws(GateError) {
@@ -109,9 +145,9 @@ package struct AdapterRunner: Sendable {
         var exitCode: Int32?
     }
 
-    private static func outcome(of words: [String]) async -> Outcome {
+    private static func outcome(of words: [String], isQuery: Bool = false) async -> Outcome {
         await withTaskGroup(of: Outcome?.self) { group in
-            group.addTask { await unbounded(words) }
+            group.addTask { isQuery ? await asked(words) : await unbounded(words) }
             group.addTask {
                 do { try await Task.sleep(for: runMax) } catch { return nil }
                 return Outcome(isSuccess: false, ending: "no end within \(runMax.components.seconds) s", output: "")
@@ -133,6 +169,21 @@ package struct AdapterRunner: Sendable {
             return Outcome(
                 isSuccess: result.terminationStatus.isSuccess, ending: "\(result.terminationStatus)",
                 output: result.standardOutput, exitCode: code)
+        } catch {
+            return Outcome(isSuccess: false, ending: "\(error)", output: "")
+        }
+    }
+
+    /// What it printed, apart from what it complained of.
+    private static func asked(_ words: [String]) async -> Outcome {
+        do {
+            let result = try await Subprocess.run(
+                .name("env"), arguments: Arguments(["--"] + words), input: .none,
+                output: .string(limit: answerBytesMax), error: .string(limit: outputBytesMax))
+            let isSuccess = result.terminationStatus.isSuccess
+            return Outcome(
+                isSuccess: isSuccess, ending: "\(result.terminationStatus)",
+                output: isSuccess ? result.standardOutput : result.standardError)
         } catch {
             return Outcome(isSuccess: false, ending: "\(error)", output: "")
         }

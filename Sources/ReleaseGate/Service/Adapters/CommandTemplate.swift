@@ -19,6 +19,8 @@ package struct CommandTemplate: Sendable, Equatable {
     package enum Place: String, Sendable, CaseIterable {
         case service, version, previousVersion, environment, namespace, release, chart, revision, previousRevision
         case weight, reason, action
+        /// `sha256:…` of the service's image.
+        case digest
     }
 
     /// Whether it is run for each service of the train, or once.

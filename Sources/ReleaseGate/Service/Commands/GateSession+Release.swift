@@ -49,6 +49,14 @@ extension GateSession {
         try await carryOut(.rollback, release, environment, services, reason: reason, isArmed: isArmed)
         try await record(
             .rollback, release, environment, "\(reason) (in the order \(services.joined(separator: ", ")))", [])
+        let event = LineageEntry.Event(
+            atSeconds: nowSeconds, environment: environment, version: release.train.version,
+            digests: release.train.digests, kind: .verification, actor: actor, reason: "", revision: release.revision)
+        try await RollbackCheck(runner: try runner(isArmed: isArmed), book: book, console: console).run(
+            event, services: services,
+            values: ReleaseValues.values(
+                release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0),
+            digests: ReleaseValues.digests(release))
         console.print("\(release.train.version) is rolled back in \(environment.rawValue); its number is burned.")
     }
 
@@ -79,7 +87,7 @@ extension GateSession {
             action, services: services,
             values: ReleaseValues.values(
                 release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0),
-            isResumed: isResumed)
+            digests: ReleaseValues.digests(release), isResumed: isResumed)
     }
 
     private static func check(_ reason: String) throws(GateError) {

@@ -123,6 +123,9 @@ package struct CanaryWalk: Sendable {
             try await carryOut(.abort, outcome, back, weight: 0, state, at: seconds)
             try await book.record(
                 event(.rollback, seconds, "by decision, in the order \(back.joined(separator: ", "))"))
+            try await RollbackCheck(runner: runner, book: book, console: console).run(
+                event(.verification, seconds, ""), services: back, values: values("", weight: 0),
+                digests: ReleaseValues.digests(release))
         case .wait, .extend, .hold: break
         }
     }
@@ -137,7 +140,8 @@ package struct CanaryWalk: Sendable {
         if !isResumed, runner.carriesOut(action) { try await book.record(event(.intent, seconds, intent)) }
         let reason = "release-gate: \(outcome.rawValue) \(release.train.version) in \(environment.rawValue)"
         try await runner.run(
-            action, services: services, values: values(reason, weight: weight), isResumed: isResumed)
+            action, services: services, values: values(reason, weight: weight),
+            digests: ReleaseValues.digests(release), isResumed: isResumed)
     }
 
     private func values(_ reason: String, weight: Int) -> [CommandTemplate.Place: String] {
@@ -166,6 +170,11 @@ package struct CanaryWalk: Sendable {
 enum ReleaseValues {
     /// How the lineage words what is about to be run: the same whenever the same is begun.
     static func intent(_ action: Adapter.Action, weight: Int) -> String { "\(action.rawValue) to \(weight)%" }
+
+    /// Of the services' images.
+    static func digests(_ release: ReleaseFile) -> [String: String] {
+        Dictionary(release.train.cars.map { ($0.service, "sha256:\($0.image.sha256)") }) { $1 }
+    }
 
     static func values(
         _ release: ReleaseFile, environment: DeployEnvironment, namespace: String, reason: String, weight: Int

@@ -1,0 +1,39 @@
+internal import ReleaseGateCore
+
+/// Looks at what runs after a way back, with the adapter's `verify`, and records what was found: pods that are ready
+/// again, and that they work.
+struct RollbackCheck {
+    let runner: AdapterRunner
+    let book: LineageBook
+    let console: Console
+
+    /// - Parameter event: of a verification, whose decision and reason are filled in.
+    /// - Throws: `adapterFailed` when it is not in order, after that was recorded.
+    func run(
+        _ event: LineageEntry.Event, services: [String], values: [CommandTemplate.Place: String],
+        digests: [String: String]
+    ) async throws {
+        guard runner.isArmed else { return }
+        guard runner.carriesOut(.verify) else {
+            console.note("No command is configured for verify: look by hand at pods and function.")
+            return
+        }
+        do {
+            try await runner.run(.verify, services: services, values: values, digests: digests)
+        } catch {
+            // Of a release that was taken back nothing is ever verified as good: it says so either way.
+            try await book.record(event.found(.hold, "after the rollback, not in order: \(error.message)"))
+            throw error
+        }
+        try await book.record(event.found(.rollBack, "after the rollback: what runs is ready and works"))
+        console.print("What runs is ready and works.")
+    }
+}
+
+extension LineageEntry.Event {
+    fileprivate func found(_ decision: Decision.Outcome, _ reason: String) -> Self {
+        Self(
+            atSeconds: atSeconds, environment: environment, version: version, digests: digests, kind: kind,
+            actor: actor, decision: decision, reason: reason, revision: revision)
+    }
+}
