@@ -1,7 +1,8 @@
 """Images and the chart as OCI layouts on disk, which any registry's client pushes: no container engine is needed.
 
     python3 k8s/tools/oci.py images FOLDER --programs PROGRAMS    one layout a program, and FOLDER/digests.yaml
-    python3 k8s/tools/oci.py chart FOLDER                         the chart's package, and a layout of it
+    python3 k8s/tools/oci.py chart FOLDER                         the chart's package, and a layout of it; signed by the
+                                                                  OpenPGP key GOLDEN_CHART_KEY, where there is one
 
 The same programs give the same bytes: names are sorted, times are those of the commit, owners are root.
 """
@@ -159,8 +160,20 @@ def images(folder, programs):
     print("sandbox-executor and database-tools are made of Debian packages: k8s/Dockerfile builds them.")
 
 
-def chart(folder):
-    """Packages the chart, and lays the package out as Helm pushes it; returns the digest."""
+def provenance(package, metadata, key):
+    """Signs a package as `helm package --sign` does, for `--verify`: its metadata and hash, clearsigned by OpenPGP."""
+    import yaml
+
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    text = yaml.safe_dump(metadata) + "\n...\n" + yaml.safe_dump({"files": {package.name: f"sha256:{digest}"}})
+    path = package.with_name(package.name + ".prov")
+    words = ["gpg", "--batch", "--yes", "--digest-algo", "SHA512", "--local-user", key, "--output", path, "--clearsign"]
+    subprocess.run(words, input=text, text=True, check=True)
+    return path
+
+
+def chart(folder, key=None):
+    """Packages the chart, signs it when there is a key, and lays both out as Helm pushes them; returns the digest."""
     import yaml
 
     from helm import CHART, Helm
@@ -174,11 +187,15 @@ def chart(folder):
         helm.close()
     metadata = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     layout = Layout(folder / "oci")
+    layers = [layout.blob(package.read_bytes(), "application/vnd.cncf.helm.chart.content.v1.tar+gzip")]
+    if key:
+        proof = provenance(package, metadata, key).read_bytes()
+        layers.append(layout.blob(proof, "application/vnd.cncf.helm.chart.provenance.v1.prov"))
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": layout.json(metadata, "application/vnd.cncf.helm.config.v1+json"),
-        "layers": [layout.blob(package.read_bytes(), "application/vnd.cncf.helm.chart.content.v1.tar+gzip")],
+        "layers": layers,
         "annotations": {
             "org.opencontainers.image.title": metadata["name"],
             "org.opencontainers.image.version": metadata["version"],
@@ -197,7 +214,7 @@ def main():
     parser.add_argument("--programs", help="where the programs were built")
     arguments = parser.parse_args()
     if arguments.what == "chart":
-        chart(arguments.folder)
+        chart(arguments.folder, os.environ.get("GOLDEN_CHART_KEY"))
     elif arguments.programs:
         images(arguments.folder, arguments.programs)
     else:
