@@ -8,10 +8,12 @@ import Testing
 @Suite struct `Files for Git` {
     private static func digest(_ text: String) -> String { Digest(of: Array(text.utf8)).hexadecimal }
 
-    private static func train(_ version: String) throws -> ReleaseTrain {
+    private static func train(
+        _ version: String, of names: [String] = ["ledger", "orders"]
+    ) throws -> ReleaseTrain {
         let chart = try #require(ArtifactDigest(name: "chart", sha256: digest("chart \(version)")))
         let manifests = try #require(ArtifactDigest(name: "manifests", sha256: digest("manifests \(version)")))
-        let cars = try ["ledger", "orders"].map { name in
+        let cars = try names.map { name in
             ReleaseTrain.Car(
                 service: name,
                 image: try #require(
@@ -68,10 +70,47 @@ import Testing
             let name = "k8s/environments/\(environment.rawValue)/argocd-applications.yaml"
             let text = try String(
                 contentsOf: PreflightStores.root.appending(path: name), encoding: .utf8)
-            let patch = try Self.files(text, to: environment).patch
-            let added = patch.split(separator: "\n").filter { $0.hasPrefix("+ ") }
-            #expect(!added.isEmpty && added.allSatisfy { $0.contains("targetRevision: 1.2.0") }, "\(patch)")
+            let names = text.matches(of: /\{repository: ([a-z-]+), digest: "sha256:0{64}"\}/).map { String($0.1) }
+            #expect(names.contains("orchestrator") && names.contains("database-tools"), "\(environment)")
+            func patch(_ names: [String]) throws -> String {
+                try GitOpsFiles(
+                    train: try Self.train("1.2.0", of: names), from: .staging, to: environment, file: name, text: text,
+                    checks: [], planSHA256: Self.digest("plan"), rollbackTo: nil
+                ).patch
+            }
+            let added = try patch(names).split(separator: "\n").filter { $0.hasPrefix("+ ") }.map(String.init)
+            #expect(added.contains { $0.hasSuffix("targetRevision: 1.2.0") }, "\(added)")
+            for service in names {
+                let line = "\(service): {repository: \(service), digest: \"sha256:\(Self.digest("\(service) 1.2.0"))\"}"
+                #expect(added.contains { $0.hasSuffix(line) }, "\(line)\n\(added)")
+            }
+            #expect(added.count == names.count + 1)
+            let error = #expect(throws: GateError.self) { try patch(names + ["stranger"]) }
+            #expect(error?.message.contains("names no image of stranger") == true)
         }
+    }
+
+    @Test func `a digest in the line after its repository moves, and no other`() throws {
+        let zeros = String(repeating: "0", count: 64)
+        func text(_ digest: String) -> String {
+            """
+            images:
+              ledger:
+                repository: registry/ledger
+                digest: sha256:\(digest)
+              other:
+                repository: other
+                digest: "sha256:\(zeros)"
+              orders: {digest: "sha256:\(zeros)"}
+
+            """
+        }
+        let train = try Self.train("1.2.0", of: ["ledger"])
+        let files = try GitOpsFiles(
+            train: train, from: .dev, to: .staging, file: "values.yaml", text: text(zeros), checks: [],
+            planSHA256: Self.digest("plan"), rollbackTo: nil)
+        let lines = files.patch.split(separator: "\n").filter { $0.hasPrefix("+ ") || $0.hasPrefix("- ") }
+        #expect(lines == ["-    digest: sha256:\(zeros)", "+    digest: sha256:\(Self.digest("ledger 1.2.0"))"])
     }
 
     @Test func `people are told what was checked, and what brings it back`() throws {

@@ -37,6 +37,13 @@ struct PromoteCommand: AsyncParsableCommand {
     @Option(help: "The Git repository whose annotated tag v<version> must point at release.yaml's commit.")
     var repository: String?
 
+    @Flag(help: "Push a branch with the patch to --repository's origin, and open its pull request (adapters: open).")
+    var open = false
+
+    func validate() throws {
+        if open, file == nil || repository == nil { throw ValidationError("--open needs --file and --repository.") }
+    }
+
     func run() async throws {
         let command = self
         let release = try what.file()
@@ -44,7 +51,7 @@ struct PromoteCommand: AsyncParsableCommand {
             try await $0.promote(
                 release, from: command.from, to: command.what.env, approvals: command.approvals,
                 certificate: command.certificate, gitOps: command.file.map { ($0, command.out) },
-                repository: command.repository)
+                repository: command.repository, opens: command.open)
         }
     }
 }

@@ -13,6 +13,8 @@ package struct Adapter: Sendable, Equatable {
         case uninstall
         /// After a way back: what runs is ready and works.
         case verify
+        /// Opens the pull request of a promotion.
+        case open
     }
 
     /// Says whether an action was carried out. Asked when the gate died, or a command failed, between running and
@@ -98,6 +100,12 @@ package struct Adapter: Sendable, Equatable {
             .abort: ["argocd", "app", "rollback", "{release}-{environment}", "{previousRevision}"],
             .verify: ["argocd", "app", "wait", "{release}-{environment}", "--health", "--timeout", "600"],
         ],
+        "github": [
+            .open: [
+                "gh", "pr", "create", "--head", "{branch}", "--title", "{title}", "--body-file", "{body}",
+                "--draft={draft}",
+            ]
+        ],
         "helm": [
             .promote: [
                 "helm", "upgrade", "{release}", "{chart}", "-n", "{namespace}", "--version", "{version}",
@@ -119,7 +127,7 @@ package struct Adapter: Sendable, Equatable {
             .verify: ["kubectl", "rollout", "status", "deployment/{service}", "-n", "{namespace}", "--timeout", "10m"],
         ],
         "webhook": Dictionary(
-            uniqueKeysWithValues: Action.allCases.filter { $0 != .verify }.map { action in
+            uniqueKeysWithValues: [Action.advance, .abort, .promote, .rollback, .uninstall].map { action in
                 (
                     action,
                     [

@@ -62,6 +62,12 @@ package struct AdapterRunner: Sendable {
         }
     }
 
+    /// Shows one command and runs it.
+    func step(_ words: [String]) async throws(GateError) {
+        console.note("$ " + CommandTemplate.shown(words))
+        try await run(words)
+    }
+
     /// Whether something is run for this action at all.
     package func carriesOut(_ action: Adapter.Action) -> Bool { isArmed && adapter.commands[action] != nil }
 

@@ -58,7 +58,7 @@ package enum AdapterStatus {
             let reached = steps.prefix(index).compactMap { $0.at("setWeight")?.int }.last ?? 0
             return reached >= wanted ? .done : .notDone
         case .rollback: return images(of: items, values)
-        case .uninstall, .verify: return .unknown("it is not told by a Rollout")
+        case .uninstall, .verify, .open: return .unknown("it is not told by a Rollout")
         }
     }
 
@@ -90,7 +90,7 @@ package enum AdapterStatus {
             guard let revision = values[.previousRevision] else { return .unknown("no previousRevision is known") }
             return status == "deployed" && description == "Rollback to \(revision)" ? .done : .notDone
         case .uninstall: return status == "uninstalled" ? .done : .notDone
-        case .advance, .verify: return .unknown("it is not told by Helm's history")
+        case .advance, .verify, .open: return .unknown("it is not told by Helm's history")
         }
     }
 
@@ -111,7 +111,7 @@ package enum AdapterStatus {
             }
             let isThere = status.at("operationState", "syncResult", "revision")?.string == wanted
             return isThere && phase == "Succeeded" ? .done : .notDone
-        case .advance, .uninstall, .verify: return .unknown("it is not told by Argo CD")
+        case .advance, .uninstall, .verify, .open: return .unknown("it is not told by Argo CD")
         }
     }
 }

@@ -21,6 +21,8 @@ package struct CommandTemplate: Sendable, Equatable {
         case weight, reason, action
         /// `sha256:…` of the service's image.
         case digest
+        /// Of a pull request; `body` is a file.
+        case branch, title, body, draft
     }
 
     /// Whether it is run for each service of the train, or once.

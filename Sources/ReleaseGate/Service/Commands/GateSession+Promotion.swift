@@ -43,9 +43,11 @@ extension GateSession {
     ///   - approvals: a folder of signed approvals.
     ///   - certificate: the source environment's; its key is one of `gate.yaml`'s.
     ///   - gitOps: the environment's file to patch and the folder for patch and pull request.
+    ///   - repository: must hold the release's tag; and with `opens`, its pull request is opened from there.
     package func promote(
         _ release: ReleaseFile, from sourceName: String, to targetName: String, approvals: String?,
-        certificate: String?, gitOps: (file: String, out: String)?, repository: String? = nil
+        certificate: String?, gitOps: (file: String, out: String)?, repository: String? = nil,
+        opens: Bool = false
     ) async throws {
         let (source, target) = (try Self.environment(sourceName), try Self.environment(targetName))
         let plan = try ReleasePlan(release, target, configuration.policy)
@@ -63,13 +65,16 @@ extension GateSession {
         try refuse(
             ruling.refusals + (tag?.refusals ?? []), "\(release.train.version) cannot be promoted to \(target.rawValue)"
         )
+        var files: GitOpsFiles?
         if let gitOps {
-            let files = try GitOpsFiles(
-                train: release.train, from: source, to: target, file: gitOps.file,
+            let written = try GitOpsFiles(
+                train: release.train, from: source, to: target,
+                file: PullRequest.place(of: gitOps.file, in: repository),
                 text: try GateFiles.text(gitOps.file), checks: ruling.lines, planSHA256: try plan.sha256(),
                 rollbackTo: release.previousVersion)
-            try files.write(to: gitOps.out)
-            console.print("Written to \(gitOps.out): promotion.patch, pull-request.md, draft (\(files.isDraft)),")
+            try written.write(to: gitOps.out)
+            files = written
+            console.print("Written to \(gitOps.out): promotion.patch, pull-request.md, draft (\(written.isDraft)),")
             console.print("and for the way back rollback.patch, rollback-pull-request.md, rollback-labels.")
         }
         if ruling.isBreakGlass {
@@ -77,6 +82,14 @@ extension GateSession {
         }
         try await record(.promote, release, target, "from \(source.rawValue), plan \(try plan.sha256())", documents)
         console.print("\(release.train.version) may run in \(target.rawValue).")
+        if opens, let files, let gitOps, let repository {
+            let request = PullRequest(
+                runner: try runner(isArmed: true), repository: repository, folder: gitOps.out, files: files,
+                branch: "promote-\(release.train.version)-\(target.rawValue)")
+            try await request.open(
+                ReleaseValues.values(
+                    release, environment: target, namespace: configuration.namespace, reason: files.title, weight: 0))
+        }
         console.print("Next: release-gate canary --env \(target.rawValue) --carry-out")
     }
 

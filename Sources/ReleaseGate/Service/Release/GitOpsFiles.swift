@@ -21,10 +21,18 @@ package struct GitOpsFiles: Sendable, Equatable {
         checks: [String], planSHA256: String, rollbackTo: Version?
     ) throws(GateError) {
         let old = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        let new = old.map { Self.changed($0, train) }
+        let new = Self.changed(old, train)
         guard old != new else {
             throw GateError(
                 .invalid, "\(file) names neither targetRevision nor an image of this release, or has them already.")
+        }
+        // Chart and images go together: what names some of the images and not all would run a mixture.
+        let named = train.cars.filter { car in new.contains { $0.contains(car.image.sha256) } }.map(\.service)
+        let unnamed = train.cars.map(\.service).filter { !named.contains($0) }
+        guard named.isEmpty || unnamed.isEmpty else {
+            throw GateError(
+                .invalid, "\(file) names no image of \(unnamed.joined(separator: ", ")).",
+                next: "Name it there by repository and digest, as the others.")
         }
         patch = Self.patch(file, old, new)
         revertPatch = Self.patch(file, new, old)
@@ -61,6 +69,23 @@ package struct GitOpsFiles: Sendable, Equatable {
     }
 
     /// Chart revisions and pinned images move; nothing else does.
+    private static func changed(_ lines: [String], _ train: ReleaseTrain) -> [String] {
+        var repository: Substring?
+        return lines.map { line in
+            // The chart's values: a repository, and its digest in the same line or the next.
+            let own = line.firstMatch(of: /(?:^|[\s{,])repository: *"?([^\s,"'}]+)/)?.1
+            defer { repository = own }
+            let image = train.cars.map(\.image).first { image in
+                guard let name = own ?? repository else { return false }
+                return image.name == name || image.name.hasSuffix("/\(name)")
+            }
+            guard let image, let digest = line.firstMatch(of: /(?:^|[\s{,])digest: *"?sha256:([0-9a-f]{64})/)?.1 else {
+                return changed(line, train)
+            }
+            return line[..<digest.startIndex] + image.sha256 + line[digest.endIndex...]
+        }
+    }
+
     private static func changed(_ line: String, _ train: ReleaseTrain) -> String {
         let indent = String(line.prefix { $0 == " " || $0 == "-" })
         let bare = line.dropFirst(indent.count)
