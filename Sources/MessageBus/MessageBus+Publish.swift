@@ -33,9 +33,9 @@ extension MessageBus {
         _ messages: [StreamMessage], timeout: Duration? = nil
     ) async -> [Result<StreamAck, BusError>] {
         let start = Date()
-        // Whoever receives them goes on from here.
-        let spans = messages.map { tracer.begin(below: $0.headers[MessageHeader.traceparent]) }
         var messages = messages
+        // Whoever receives them goes on from here.
+        let spans = tracer.isOn ? messages.map { tracer.begin(below: $0.headers[MessageHeader.traceparent]) } : []
         for (index, span) in spans.enumerated() {
             if let span { messages[index].headers[MessageHeader.traceparent] = span.traceparent }
         }

@@ -43,8 +43,9 @@ import Testing
     }
 
     @Test func `the beginning of a message is not sent as the message`() throws {
-        #expect(Rules.isCut(stored: try JSON(parsing: #"{"Golden-Whole-Bytes":"2097152"}"#.utf8)))
-        #expect(!Rules.isCut(stored: try JSON(parsing: #"{"Golden-Reason":"undecodable"}"#.utf8)))
+        let id = try #require(DeadLetterID("0197a3c4-8f00-7c3a-9d52-1b2c3d4e5f60"))
+        #expect(Rules.Headers(of: id, stored: try JSON(parsing: #"{"Golden-Whole-Bytes":"2097152"}"#.utf8)).isCut)
+        #expect(!Rules.Headers(of: id, stored: try JSON(parsing: #"{"Golden-Reason":"undecodable"}"#.utf8)).isCut)
     }
 
     @Test func `the story of a death is not sent again`() throws {
@@ -52,7 +53,7 @@ import Testing
         let stored = try JSON(
             parsing: #"{"golden-tenant":"acme","traceparent":"00-…","Golden-Reason":"x","Nats-Msg-Id":"y"}"#.utf8)
         #expect(
-            Rules.headers(of: id, stored: stored)
+            Rules.Headers(of: id, stored: stored).own
                 == ["golden-tenant": "acme", "traceparent": "00-…", "Golden-Replay-Of": id.description])
     }
 }

@@ -12,6 +12,13 @@ import Testing
         Array(repeating: 0x41, count: 1 << 19), Array("\u{202E}\u{0}\n".utf8),
     ]
 
+    static func letter(_ number: Int, _ payload: [UInt8] = Array("{}".utf8)) -> FiledLetter {
+        FiledLetter(
+            messageID: "m\(number)", subject: "prc.x.probe", family: "prc.x.probe", fingerprint: "f", payload: payload,
+            headers: [:], tenant: WorkerUnderTest.tenant, task: nil, reason: "r", error: nil, errorCount: 1,
+            stream: nil, streamSequence: nil, consumer: nil, firstSeen: nil, lastSeen: nil)
+    }
+
     @Test func `any bytes are filed once, exactly, with their story`() async throws {
         try await WorkerUnderTest.run { test in
             let workers = [try await test.worker(), try await test.worker()]
@@ -92,14 +99,7 @@ import Testing
     @Test func `a replay that was stopped goes on where it was, with another worker`() async throws {
         try await WorkerUnderTest.run { test in
             var worker = try await test.worker()
-            let letters = (0..<400).map { number in
-                FiledLetter(
-                    messageID: "m\(number)", subject: "prc.x.probe", family: "prc.x.probe", fingerprint: "f",
-                    payload: Array("{}".utf8), headers: [:], tenant: WorkerUnderTest.tenant, task: nil, reason: "r",
-                    error: nil, errorCount: 1, stream: nil, streamSequence: nil, consumer: nil, firstSeen: nil,
-                    lastSeen: nil)
-            }
-            _ = try await test.store.file(letters)
+            _ = try await test.store.file((0..<400).map { Self.letter($0) })
             let replay = try await test.begin(DeadLetterFilter(reason: "r"), rate: 50)
             // One batch is a second's worth.
             var now = replay
@@ -121,14 +121,41 @@ import Testing
         }
     }
 
+    @Test func `what a worker sent and did not note is noted by another, and not stored twice`() async throws {
+        try await WorkerUnderTest.run { test in
+            _ = try await test.store.file((0..<30).map { Self.letter($0) })
+            let replay = try await test.begin(DeadLetterFilter(reason: "r"))
+            let dead = try #require(try await test.store.claim())
+            let batch = try await test.store.next(of: replay, after: nil, limit: 10)
+            #expect(batch.letters.count == 10 && !batch.isLast)
+            for letter in batch.letters {
+                _ = try await test.bus.publishRaw(
+                    subject: Subject(stored: letter.subject), payload: letter.payload, id: "replay:\(letter.id):1")
+            }
+            let worker = try await test.worker()
+            // Its lease is not over.
+            try await Task.sleep(for: .seconds(1))
+            #expect(try await test.store.replay(replay.id, tenant: replay.tenant)?.replayed == 0)
+            try await test.pool.execute(EndLease(id: replay.id))
+            let ended = try await test.end(of: replay)
+            #expect(ended.state == .done && ended.replayed == 30 && ended.skipped == 0)
+            // It was not dead, only slow: what it notes now changes nothing.
+            let fates = batch.letters.map { LetterFate(of: $0, .replayed) }
+            #expect(
+                try await test.store.advance(dead, past: batch.letters.last, fates: fates, isDone: false) == nil)
+            #expect(try await test.store.replay(replay.id, tenant: replay.tenant) == ended)
+            #expect(try await test.letters(30, isResolved: true).allSatisfy { $0.replayCount == 1 })
+            let stream = try JSON(parsing: try await test.wire.jetStream("STREAM.INFO.PRC"))
+            let state = stream.fields?.first { $0.name == "state" }?.value
+            #expect(state?.fields?.first { $0.name == "messages" }?.value.int == 30)
+            await worker.stop()
+        }
+    }
+
     @Test func `large letters come in small batches, and all of them come`() async throws {
         try await WorkerUnderTest.run { test in
             let letters = (0..<12).map { number in
-                FiledLetter(
-                    messageID: "m\(number)", subject: "prc.x.probe", family: "prc.x.probe", fingerprint: "f",
-                    payload: [0] + [UInt8](repeating: 0x41, count: number == 5 ? 400_000 : 60_000), headers: [:],
-                    tenant: WorkerUnderTest.tenant, task: nil, reason: "r", error: nil, errorCount: 1, stream: nil,
-                    streamSequence: nil, consumer: nil, firstSeen: nil, lastSeen: nil)
+                Self.letter(number, [0] + [UInt8](repeating: 0x41, count: number == 5 ? 400_000 : 60_000))
             }
             _ = try await test.store.file(letters)
             let replay = try await test.begin(DeadLetterFilter(reason: "r"))
@@ -243,6 +270,15 @@ private struct HurryReplay: PostgresStatement {
     let id: ReplayID
 
     static let sql = "UPDATE dlq_replays SET rate = 100000, leased_until = NULL WHERE id = $1"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuid(id.uuid) }
+}
+
+/// As if a replay's last worker had said nothing for longer than it may.
+private struct EndLease: PostgresStatement {
+    let id: ReplayID
+
+    static let sql = "UPDATE dlq_replays SET leased_until = clock_timestamp() - interval '1 second' WHERE id = $1"
 
     func bind(to bindings: inout PostgresBindings) { bindings.uuid(id.uuid) }
 }

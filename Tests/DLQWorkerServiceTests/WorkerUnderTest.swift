@@ -22,6 +22,7 @@ struct WorkerUnderTest: Sendable {
     let nats: TestNATS
     let pool: PostgresPool
     let bus: MessageBus
+    let wire: NATSConnection
 
     /// A worker that can be ended like a killed process: at once, whatever it was doing.
     final class Replica: Sendable {
@@ -60,7 +61,8 @@ struct WorkerUnderTest: Sendable {
         async let running: Void = pool.run()
         _ = try await Migrator(pool: pool, folder: migrations).up()
         _ = try await bus.setUp()
-        let test = WorkerUnderTest(postgres: postgres, database: database, nats: nats, pool: pool, bus: bus)
+        let test = WorkerUnderTest(
+            postgres: postgres, database: database, nats: nats, pool: pool, bus: bus, wire: connection)
         do {
             try await body(test)
         } catch {

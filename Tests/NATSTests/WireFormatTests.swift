@@ -36,6 +36,35 @@ extension NATSTests {
             #expect(ack == StreamAck(stream: "Wé", sequence: .max, duplicate: true))
         }
 
+        @Test(arguments: [
+            #"{"stream":"WORK", "seq":7}"#, #"{"stream":"WORK","seq":9999999999999999999}"#,
+            #"{"stream":"WORK", "seq":7,"duplicate": true}"#, #"{"stream":"WORK","seq":18446744073709551615}"#,
+            #"{"stream":"W\u00e9","seq":7}"#, #"{"stream":"WORK","domain":"hub","seq":7}"#, #"{"stream":"","seq":0}"#,
+        ])
+        func `the short way to read an acknowledgement finds what the long way does`(_ json: String) throws {
+            let long = try #require(JSONValue(bytes(json)))
+            if let short = StreamAck(plain: bytes(json)) {
+                #expect(short.stream == long["stream"]?.text && short.sequence == long["seq"]?.integer)
+                #expect(!short.duplicate && long["duplicate"] == nil)
+            }
+        }
+
+        @Test func `the short way reads what servers say of most messages`() {
+            let ack = StreamAck(stream: "WORK", sequence: 7, duplicate: false)
+            #expect(StreamAck(plain: bytes(#"{"stream":"WORK", "seq":7}"#)) == ack)
+            #expect(StreamAck(plain: bytes(#"{"stream":"WORK","seq":7}"#)) == ack)
+        }
+
+        @Test(arguments: [
+            "", "{", #"{"stream":""#, #"{"stream":"W"}"#, #"{"stream":"W","seq":}"#, #"{"stream":"W","seq":-1}"#,
+            #"{"stream":"W","seq":7,"duplicate":true}"#, #"{"stream":"W","seq":7}}"#, #"{"stream":"W" "seq":7"#,
+            #"{"stream":"W","seq":18446744073709551616}"#, #"{"error":{"code":503},"stream":"W","seq":0}"#,
+            #"{"stream":"W\"","seq":7}"#,
+        ])
+        func `the short way leaves everything else to the long one`(_ json: String) {
+            #expect(StreamAck(plain: bytes(json)) == nil)
+        }
+
         @Test func `an error answer carries JetStream's code`() throws {
             let json = #"{"type":"x","error":{"code":404,"err_code":10059,"description":"stream not found"}}"#
             let error = try #require(throws: NATSError.self) {

@@ -61,31 +61,34 @@ package struct JSON: Sendable, Equatable {
     package var fields: [(name: String, value: JSON)]? {
         guard kind == .object else { return nil }
         var fields: [(name: String, value: JSON)] = []
+        fields.reserveCapacity(8)
         splitChildren { name, value in fields.append((name?.string ?? "", value)) }
         return fields
     }
 
     /// Walks one level of valid JSON: finds each child's end by brackets and quotes alone.
     private func splitChildren(_ visit: (_ name: JSON?, _ value: JSON) -> Void) {
-        var index = bytes.startIndex + 1
-        let end = bytes.endIndex - 1
+        let span = bytes.span
+        let first = bytes.startIndex
+        var index = 1
+        let end = span.count - 1
         let named = kind == .object
-        while let start = nextToken(from: index, before: end) {
+        while let start = Self.nextToken(in: span, from: index, before: end) {
             var name: JSON?
             var valueStart = start
             if named {
-                let nameEnd = valueEnd(from: start, before: end)
-                name = JSON(validated: bytes[start..<nameEnd])
-                guard let found = nextToken(from: nameEnd, before: end) else { return }
+                let nameEnd = Self.valueEnd(in: span, from: start, before: end)
+                name = JSON(validated: bytes[(first + start)..<(first + nameEnd)])
+                guard let found = Self.nextToken(in: span, from: nameEnd, before: end) else { return }
                 valueStart = found
             }
-            index = valueEnd(from: valueStart, before: end)
-            visit(name, JSON(validated: bytes[valueStart..<index]))
+            index = Self.valueEnd(in: span, from: valueStart, before: end)
+            visit(name, JSON(validated: bytes[(first + valueStart)..<(first + index)]))
         }
     }
 
     /// The first byte at or after `index` that is neither white space nor a separator.
-    private func nextToken(from index: Int, before end: Int) -> Int? {
+    private static func nextToken(in bytes: Span<UInt8>, from index: Int, before end: Int) -> Int? {
         var index = index
         while index < end {
             switch bytes[index] {
@@ -96,13 +99,13 @@ package struct JSON: Sendable, Equatable {
         return nil
     }
 
-    private func valueEnd(from start: Int, before end: Int) -> Int {
+    private static func valueEnd(in bytes: Span<UInt8>, from start: Int, before end: Int) -> Int {
         var index = start
         var depth = 0
         while index < end {
             switch bytes[index] {
             case UInt8(ascii: "\""):
-                index = stringEnd(from: index)
+                index = stringEnd(in: bytes, from: index)
                 if depth == 0 { return index }
                 continue
             case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
@@ -118,7 +121,7 @@ package struct JSON: Sendable, Equatable {
         return end
     }
 
-    private func stringEnd(from start: Int) -> Int {
+    private static func stringEnd(in bytes: Span<UInt8>, from start: Int) -> Int {
         var index = start + 1
         while bytes[index] != UInt8(ascii: "\"") { index += bytes[index] == UInt8(ascii: "\\") ? 2 : 1 }
         return index + 1

@@ -1,23 +1,29 @@
 internal import Synchronization
 
-/// The calls that one caller made together: it is resumed once, when the last of them has ended.
+/// The publishes that one caller made together: it is resumed once, when the last of them has ended.
 final class CallBatch: Sendable {
+    typealias Answer = Result<StreamAck, NATSError>
+
     private struct State {
-        var answers: [CallLedger.Answer?]
+        var answers: [Answer?]
         var left: Int
-        var continuation: CheckedContinuation<[CallLedger.Answer], Never>?
+        var continuation: CheckedContinuation<[Answer], Never>?
     }
 
     private let state: Mutex<State>
 
     /// - Parameter count: not zero.
-    init(_ count: Int, _ continuation: CheckedContinuation<[CallLedger.Answer], Never>) {
+    init(_ count: Int, _ continuation: CheckedContinuation<[Answer], Never>) {
         state = Mutex(
             State(answers: Array(repeating: nil, count: count), left: count, continuation: continuation))
     }
 
-    func answer(_ answer: CallLedger.Answer, at place: Int) {
-        let ended = state.withLock { state -> (CheckedContinuation<[CallLedger.Answer], Never>, [CallLedger.Answer])? in
+    /// Reads it at once: of the thousands of messages that come, none is kept.
+    func answer(_ message: CallLedger.Answer, at place: Int) {
+        let answer = message.flatMap { message in
+            Result { () throws(NATSError) in try JetStreamAnswer.acknowledgement(message) }
+        }
+        let ended = state.withLock { state -> (CheckedContinuation<[Answer], Never>, [Answer])? in
             guard state.answers[place] == nil else { return nil }
             state.answers[place] = answer
             state.left -= 1

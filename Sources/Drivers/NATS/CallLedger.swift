@@ -40,15 +40,15 @@ struct CallLedger {
         let sizeBytes: Int
         let deadline: ContinuousClock.Instant
         let waiter: Waiter
-        /// Not nil while the call waits for its turn.
-        var waiting: Outgoing?
+        /// While it waits for its turn.
+        var isWaiting = false
         /// The session that wrote it; nil while nothing was written.
         var sentIn: Int?
     }
 
     private let limits: Limits
     private var calls: [UInt64: Call] = [:]
-    private var turn: [UInt64] = []
+    private var turn: [(id: UInt64, message: Outgoing)] = []
     private var turnHead = 0
     private var publishCount = 0
     private var publishBytes = 0
@@ -108,8 +108,13 @@ struct CallLedger {
         case .request:
             if let message { step.send.append(message) }
         case .publish:
-            call.waiting = message
-            turn.append(id)
+            guard let message else { break }
+            if turn.isEmpty, hasRoom(for: message) {
+                take(message, &step)
+            } else {
+                call.isWaiting = true
+                turn.append((id, message))
+            }
         }
         calls[id] = call
         if scanAt.map({ deadline < $0 }) ?? true {
@@ -120,8 +125,8 @@ struct CallLedger {
 
     /// The writer is about to write the call's message. False: the call has ended, so write nothing.
     mutating func markSent(_ id: UInt64, session: Int) -> Bool {
-        guard calls[id] != nil else { return false }
-        calls[id]?.sentIn = session
+        guard let place = calls.index(forKey: id) else { return false }
+        calls.values[place].sentIn = session
         return true
     }
 
@@ -198,7 +203,7 @@ struct CallLedger {
     private mutating func end(_ id: UInt64, _ step: inout Step, _ answer: (Call) -> Answer) {
         guard let call = calls.removeValue(forKey: id) else { return }
         step.resume.append((call.waiter, answer(call)))
-        guard call.kind == .publish, call.waiting == nil else { return }
+        guard call.kind == .publish, !call.isWaiting else { return }
         publishCount -= 1
         publishBytes -= call.sizeBytes
         admit(&step)
@@ -207,14 +212,11 @@ struct CallLedger {
     /// Lets waiting publishes go while there is room. Ended ones are skipped.
     private mutating func admit(_ step: inout Step) {
         while turnHead < turn.count {
-            let id = turn[turnHead]
-            if let call = calls[id], let message = call.waiting {
-                let fits = publishCount < limits.publishMax && publishBytes + call.sizeBytes <= limits.publishBytesMax
-                guard fits || publishCount == 0 else { break }
-                publishCount += 1
-                publishBytes += call.sizeBytes
-                calls[id]?.waiting = nil
-                step.send.append(message)
+            let (id, message) = turn[turnHead]
+            if let place = calls.index(forKey: id) {
+                guard hasRoom(for: message) else { break }
+                calls.values[place].isWaiting = false
+                take(message, &step)
             }
             turnHead += 1
         }
@@ -225,6 +227,17 @@ struct CallLedger {
             turn.removeFirst(turnHead)
             turnHead = 0
         }
+    }
+
+    private func hasRoom(for message: Outgoing) -> Bool {
+        let fits = publishCount < limits.publishMax && publishBytes + message.sizeBytes <= limits.publishBytesMax
+        return fits || publishCount == 0
+    }
+
+    private mutating func take(_ message: Outgoing, _ step: inout Step) {
+        publishCount += 1
+        publishBytes += message.sizeBytes
+        step.send.append(message)
     }
 
     private static func expired(_ call: Call, isConnected: Bool) -> Answer {

@@ -46,7 +46,7 @@ extension NATSConnection {
         var places: [Int] = []
         for (place, (id, message)) in zip(ids, messages).enumerated() {
             do throws(NATSError) {
-                var outgoing = try outgoing(message.subject, message.allHeaders, message.payload)
+                var outgoing = try outgoing(message.subject, message.headers, message.payload)
                 outgoing.call = id
                 sent.append((id, outgoing))
                 places.append(place)
@@ -55,13 +55,7 @@ extension NATSConnection {
             }
         }
         let answers = await wait(sent, ids, timeout: timeout ?? configuration.publishTimeout)
-        for (place, answer) in zip(places, answers) {
-            do throws(NATSError) {
-                results[place] = .success(try JetStreamAnswer.acknowledgement(try answer.get()))
-            } catch {
-                results[place] = .failure(error)
-            }
-        }
+        for (place, answer) in zip(places, answers) { results[place] = answer }
         return results
     }
 
@@ -156,7 +150,7 @@ extension NATSConnection {
     /// The answers to publishes whose ids lie within `ids`.
     private func wait(
         _ messages: [(id: UInt64, message: Outgoing)], _ ids: Range<UInt64>, timeout: Duration
-    ) async -> [CallLedger.Answer] {
+    ) async -> [CallBatch.Answer] {
         guard !messages.isEmpty else { return [] }
         let deadline = ContinuousClock.now + max(.zero, timeout)
         return await withTaskCancellationHandler {

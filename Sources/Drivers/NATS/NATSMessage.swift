@@ -32,14 +32,7 @@ package struct StreamMessage: Sendable, Equatable {
         self.headers = headers
         self.payload = payload
         self.messageID = messageID
-    }
-
-    /// As they are sent.
-    var allHeaders: [String: String] {
-        guard let messageID else { return headers }
-        var headers = headers
-        headers["Nats-Msg-Id"] = messageID
-        return headers
+        if let messageID { self.headers["Nats-Msg-Id"] = messageID }
     }
 }
 
@@ -60,17 +53,21 @@ package struct StreamAck: Sendable, Equatable {
 /// A message on its way to the writer thread.
 struct Outgoing: Sendable {
     let subject: String
-    var headers: [String: String] = [:]
+    let headers: [String: String]
     let payload: [UInt8]
+    /// What the server counts against its payload limit.
+    let sizeBytes: Int
     /// Where to answer; nil with `call` set means the session's own inbox.
     var reply: String?
     /// The pending call that waits for the answer; it is not sent any more once that call has ended.
     var call: UInt64?
 
-    /// What the server counts against its payload limit.
-    var sizeBytes: Int {
-        if headers.isEmpty { return payload.count }
+    init(subject: String, headers: [String: String] = [:], payload: [UInt8]) {
+        self.subject = subject
+        self.headers = headers
+        self.payload = payload
         // "NATS/1.0\r\n", one "key: value\r\n" each, and an empty line.
-        return headers.reduce(payload.count + 12) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
+        let headerBytes = headers.reduce(12) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
+        sizeBytes = payload.count + (headers.isEmpty ? 0 : headerBytes)
     }
 }

@@ -30,7 +30,7 @@ extension Session {
         )
         let prefix = inbox.utf8.count + 1
         _ = try session.subscribe(inbox + ".*", pendingMax: nil) { message, _ in
-            guard let call = UInt64(message.subject.dropFirst(prefix)) else { return }
+            guard let call = UInt64(Substring(message.subject.utf8.dropFirst(prefix))) else { return }
             hooks.onReply(call, message)
         }
         return session

@@ -21,6 +21,7 @@ internal import Synchronization
     /// Nil with TLS.
     private let loop: SocketLoop?
     private let callbacks: CallbackCount
+    private let spent = SpentMessages()
     private let subscriptions = Mutex(Subscriptions())
 
     private struct Subscriptions {
@@ -72,6 +73,7 @@ internal import Synchronization
 
     /// Says several things with one write at the end. Blocks at most `limit` for each full buffer and once more.
     func together(within limit: Duration, _ body: () -> Void) {
+        defer { spent.giveBack() }
         guard let loop else { return body() }
         loop.hold()
         body()
@@ -110,7 +112,8 @@ internal import Synchronization
     ) throws(NATSError) -> Int {
         let completion = Completion()
         let box = unsafe Unmanaged.passRetained(
-            SubscriptionBox(callbacks: callbacks, completion: completion, deliver: deliver)
+            SubscriptionBox(
+                callbacks: callbacks, completion: completion, canDrop: pendingMax != nil, deliver: deliver)
         )
         var pointer: OpaquePointer?
         let status =
@@ -183,11 +186,17 @@ internal import Synchronization
     private func sendWithHeaders(_ message: Outgoing, reply: String?, _ bytes: UnsafeRawBufferPointer) -> natsStatus {
         var pointer: OpaquePointer?
         let data = unsafe bytes.bindMemory(to: CChar.self).baseAddress
-        let made = unsafe natsMsg_Create(&pointer, message.subject, reply, data, Int32(bytes.count))
-        guard made == NATS_OK else { return made }
-        defer { unsafe natsMsg_Destroy(pointer) }
+        // `withCString` lends a string's own bytes; passing the string itself would copy each of them first.
+        let made = unsafe message.subject.withCString { subject in
+            guard let reply else { return unsafe natsMsg_Create(&pointer, subject, nil, data, Int32(bytes.count)) }
+            return unsafe reply.withCString { unsafe natsMsg_Create(&pointer, subject, $0, data, Int32(bytes.count)) }
+        }
+        guard made == NATS_OK, let pointer = unsafe pointer else { return made }
+        defer { spent.add(unsafe Handle(pointer: pointer), bytes: message.sizeBytes) }
         for (name, value) in message.headers {
-            let status = unsafe natsMsgHeader_Set(pointer, name, value)
+            let status = unsafe name.withCString { name in
+                unsafe value.withCString { unsafe natsMsgHeader_Set(pointer, name, $0) }
+            }
             guard status == NATS_OK else { return status }
         }
         return unsafe natsConnection_PublishMsg(connection, pointer)

@@ -54,13 +54,18 @@ final class Completion: Sendable {
 final class SubscriptionBox: Sendable {
     let callbacks: CallbackCount
     let completion: Completion
+    /// Whether the library drops messages that wait too long in line.
+    let canDrop: Bool
+    let spent = SpentMessages()
     let deliver: @Sendable (NATSMessage, Int) -> Void
 
     init(
-        callbacks: CallbackCount, completion: Completion, deliver: @escaping @Sendable (NATSMessage, Int) -> Void
+        callbacks: CallbackCount, completion: Completion, canDrop: Bool,
+        deliver: @escaping @Sendable (NATSMessage, Int) -> Void
     ) {
         self.callbacks = callbacks
         self.completion = completion
+        self.canDrop = canDrop
         self.deliver = deliver
     }
 }
@@ -92,9 +97,10 @@ func onMessage(
     guard let message = unsafe message, let closure = unsafe closure else { return }
     let box = unsafe Unmanaged<SubscriptionBox>.fromOpaque(closure).takeUnretainedValue()
     let copy = unsafe NATSMessage(copying: message)
-    unsafe natsMsg_Destroy(message)
+    box.spent.add(unsafe Handle(pointer: message), bytes: copy.payload.count)
     var dropped: Int64 = 0
-    _ = unsafe natsSubscription_GetDropped(subscription, &dropped)
+    // The thread that reads waits for whoever asks.
+    if box.canDrop { _ = unsafe natsSubscription_GetDropped(subscription, &dropped) }
     box.deliver(copy, Int(dropped))
 }
 

@@ -23,6 +23,12 @@ package import FoundationEssentials
 
     /// Text of any kind, and values of user-defined enums.
     package func text(_ column: Int) throws(PostgresError) -> String { try present(column, try textOrNil(column)) }
+    /// The bytes of a text, for which UTF-8 is the server's word.
+    package func textBytes(_ column: Int) throws(PostgresError) -> [UInt8] {
+        let type = try type(column)
+        guard BinaryFormat.isText(type) else { throw mismatch(column, "text") }
+        return try present(column, try unsafe decode(column, "text") { unsafe [UInt8]($0) })
+    }
     package func bytes(_ column: Int) throws(PostgresError) -> [UInt8] { try present(column, try bytesOrNil(column)) }
     /// `int2`, `int4` or `int8`.
     package func int(_ column: Int) throws(PostgresError) -> Int { try present(column, try intOrNil(column)) }

@@ -105,7 +105,7 @@ enum LetterBytes {
     }
 
     /// Nil for what `stored` did not write.
-    static func bytes(_ data: String, encoding: String) -> [UInt8]? {
-        encoding == utf8 ? Array(data.utf8) : Data(base64Encoded: data).map { [UInt8]($0) }
+    static func bytes(_ data: [UInt8], encoding: String) -> [UInt8]? {
+        encoding == utf8 ? data : Data(base64Encoded: Data(data)).map { [UInt8]($0) }
     }
 }

@@ -42,7 +42,7 @@ enum LetterRow {
 
     /// The bytes in `data` and `data_encoding`, which stand side by side.
     static func payload(_ row: borrowing PostgresRow, _ column: Int) throws(PostgresError) -> [UInt8] {
-        guard let bytes = LetterBytes.bytes(try row.text(column), encoding: try row.text(column + 1)) else {
+        guard let bytes = LetterBytes.bytes(try row.textBytes(column), encoding: try row.text(column + 1)) else {
             throw TaskRow.unreadable("dlq_messages.data is not in its encoding")
         }
         return bytes

@@ -86,12 +86,14 @@ package struct LetterTask: Sendable, Equatable {
 /// What became of one letter in a replay.
 package struct LetterFate: Sendable, Equatable {
     package let id: DeadLetterID
+    package let createdAt: Date
     package let outcome: LetterOutcome
     /// The id under which it was sent again; nil when it was not.
     package let messageID: String?
 
-    package init(id: DeadLetterID, outcome: LetterOutcome, messageID: String?) {
-        self.id = id
+    package init(of letter: LetterInHand, _ outcome: LetterOutcome, messageID: String? = nil) {
+        id = letter.id
+        createdAt = letter.createdAt
         self.outcome = outcome
         self.messageID = messageID
     }

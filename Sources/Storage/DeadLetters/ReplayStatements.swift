@@ -184,7 +184,8 @@ struct ClaimReplay: PostgresStatement {
 
 /// The next letters of a replay, in the order they were filed, each with how much of the batch it makes full. Where to
 /// begin is a plain bound, so that the index goes there instead of past all that was replayed before. `OFFSET 0` has
-/// each letter looked up by its id, in that order, however few the filter seems to leave: a batch ends when it is full.
+/// each letter looked up by itself, in that order, however few the filter seems to leave: a batch ends when it is full.
+/// Looked up by when it was filed, a letter lies beside the one before, in the index and in the table.
 struct NextLetters: PostgresStatement {
     let replay: Replay
     let place: ReplayPlace?
@@ -203,7 +204,9 @@ struct NextLetters: PostgresStatement {
                     ORDER BY u.created_at, u.letter_id ROWS UNBOUNDED PRECEDING
                 ) AS bytes
             FROM dlq_unresolved u
-            CROSS JOIN LATERAL (SELECT d.* FROM dlq_messages d WHERE d.id = u.letter_id OFFSET 0) m
+            CROSS JOIN LATERAL (
+                SELECT d.* FROM dlq_messages d WHERE d.created_at = u.created_at AND d.id = u.letter_id OFFSET 0
+            ) m
             WHERE u.created_at <= (SELECT created_at FROM dlq_replays WHERE id = $10)
                 AND (u.created_at, u.letter_id) > (
                     COALESCE($11, '-infinity'::timestamptz), COALESCE($12, '00000000-0000-0000-0000-000000000000'::uuid)

@@ -63,24 +63,30 @@ package enum ReplayRules {
         }
     }
 
-    /// Whether a letter holds the beginning of its message only: that is no message, and is not sent.
-    package static func isCut(stored: JSON) -> Bool {
-        stored.fields?.contains { $0.name == MessageHeader.wholeBytes } ?? false
-    }
-
     /// The id under which a letter is sent for the `count`-th time; the same again if whoever sent it is asked twice.
     package static func messageID(of letter: DeadLetterID, replayCount count: Int) -> String {
         "replay:\(letter):\(count + 1)"
     }
 
-    /// The headers it is sent with: the sender's own, without the story of its death.
-    package static func headers(of letter: DeadLetterID, stored: JSON) -> [String: String] {
-        var headers: [String: String] = [:]
-        for (name, value) in stored.fields ?? [] where !MessageHeader.isStory(name) {
-            headers[name] = value.string
+    /// What the headers that were filed with a letter say to whoever sends it.
+    package struct Headers: Sendable, Equatable {
+        /// Those it is sent with: the sender's own, without the story of its death.
+        package private(set) var own: [String: String]
+        /// Whether it holds the beginning of its message only: that is no message, and is not sent.
+        package private(set) var isCut = false
+
+        package init(of letter: DeadLetterID, stored: JSON) {
+            // Room for those that most letters have.
+            own = Dictionary(minimumCapacity: 4)
+            for (name, value) in stored.fields ?? [] {
+                if !MessageHeader.isStory(name) {
+                    own[name] = value.string
+                } else if name == MessageHeader.wholeBytes {
+                    isCut = true
+                }
+            }
+            own[MessageHeader.replayOf] = letter.description
         }
-        headers[MessageHeader.replayOf] = letter.description
-        return headers
     }
 }
 

@@ -35,7 +35,9 @@ struct DLQInstruments: Sendable {
     }
 
     func replayed(_ fates: [LetterFate]) {
-        for fate in fates { replays[fate.outcome.rawValue].add() }
+        for (outcome, alike) in Dictionary(grouping: fates, by: \.outcome) {
+            replays[outcome.rawValue].add(alike.count)
+        }
     }
 
     func alerted(_ sink: String, isTold: Bool) { alerts[sink, isTold ? "told" : "failed"].add() }

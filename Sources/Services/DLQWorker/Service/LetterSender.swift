@@ -24,45 +24,41 @@ struct LetterSender: Sendable {
         fates.reserveCapacity(letters.count)
         messages.reserveCapacity(letters.count)
         for (place, letter) in letters.enumerated() {
-            if let refusal = Self.refusal(letter, payload, Self.fact(letter, tasks)) {
-                fates.append(LetterFate(id: letter.id, outcome: refusal, messageID: nil))
+            let headers = ReplayRules.Headers(of: letter.id, stored: letter.headers)
+            if let refusal = Self.refusal(letter, headers, payload, Self.fact(letter, tasks)) {
+                fates.append(LetterFate(of: letter, refusal))
                 continue
             }
-            let message = Self.message(letter, payload)
-            fates.append(LetterFate(id: letter.id, outcome: .replayed, messageID: message.messageID))
+            let message = StreamMessage(
+                subject: letter.subject, headers: headers.own, payload: payload ?? letter.payload,
+                messageID: ReplayRules.messageID(of: letter.id, replayCount: letter.replayCount)
+            )
+            fates.append(LetterFate(of: letter, .replayed, messageID: message.messageID))
             messages.append(message)
             places.append(place)
         }
         for ((place, message), result) in zip(zip(places, messages), await bus.publishRaw(messages)) {
             guard case .failure(let error) = result else { continue }
             guard Self.isForEver(error) else { throw error }
-            let id = letters[place].id
+            let letter = letters[place]
             logger.warning(
                 "a dead letter cannot be sent again",
                 metadata: [
-                    "id": "\(id)", "error": "\(error)",
+                    "id": "\(letter.id)", "error": "\(error)",
                     "trace_id": "\(TraceContext.id(of: message.headers[MessageHeader.traceparent]))",
                 ])
-            fates[place] = LetterFate(id: id, outcome: .notDeliverable, messageID: nil)
+            fates[place] = LetterFate(of: letter, .notDeliverable)
         }
         return fates
     }
 
     /// Nil: send it.
     private static func refusal(
-        _ letter: LetterInHand, _ payload: [UInt8]?, _ fact: ReplayRules.TaskFact
+        _ letter: LetterInHand, _ headers: ReplayRules.Headers, _ payload: [UInt8]?, _ fact: ReplayRules.TaskFact
     ) -> LetterOutcome? {
-        if payload == nil, ReplayRules.isCut(stored: letter.headers) { return .notDeliverable }
+        if payload == nil, headers.isCut { return .notDeliverable }
         return ReplayRules.refusal(
             fact, of: ReplayRules.attempt(subject: letter.subject, payload: payload ?? letter.payload))
-    }
-
-    private static func message(_ letter: LetterInHand, _ payload: [UInt8]?) -> StreamMessage {
-        StreamMessage(
-            subject: letter.subject, headers: ReplayRules.headers(of: letter.id, stored: letter.headers),
-            payload: payload ?? letter.payload,
-            messageID: ReplayRules.messageID(of: letter.id, replayCount: letter.replayCount)
-        )
     }
 
     /// Whether sending the same letter again cannot succeed, whatever becomes of the bus.

@@ -49,48 +49,80 @@ final class Replayer: Service {
         let fates: [LetterFate]
     }
 
-    /// While one batch is sent, the one before is noted and the one behind is read, so that the bus need not wait for
-    /// Postgres.
-    private func carryOut(_ claim: ClaimedReplay) async throws {
-        let replay = claim.replay
-        logger.info("replaying", metadata: ["replay_id": "\(replay.id)", "letters": "\(replay.total)"])
-        // A batch takes a second or less of the rate, so that a stop is heard soon.
-        let size = min(Self.batchMax, max(1, replay.rate))
-        let payload = replay.payload.map { Array($0.utf8) }
-        var batch = try await store.next(of: replay, after: claim.place, limit: size)
+    /// What a stage has done with one batch.
+    private enum Event: Sendable {
+        case read(LetterBatch)
+        case sent(Sent)
+        /// With the replay's state since; nil when it is another worker's.
+        case noted(ReplayState?)
+    }
+
+    /// What waits between the stages.
+    private struct Line {
+        var read: LetterBatch?
         var sent: Sent?
-        while true {
-            let start = ContinuousClock.now
-            let (now, before) = (batch, sent)
-            async let isWanted = note(before, claim)
-            async let following = next(of: replay, behind: now, limit: size)
-            let fates = try await sender.send(now.letters, payload: payload)
-            instruments.replayed(fates)
-            let goesOn = try await isWanted
-            if !goesOn || now.isLast {
-                _ = try await note(Sent(batch: now, fates: fates), claim)
-                return
+        var isSending = false
+        var isNoting = false
+        var state: ReplayState? = .running
+        /// When the next batch may go.
+        var due = ContinuousClock.now
+
+        mutating func hear(_ event: Event) {
+            switch event {
+            case .read(let batch): read = batch
+            case .sent(let batch): (sent, isSending) = (batch, false)
+            case .noted(let since): (state, isNoting) = (since, false)
             }
-            sent = Sent(batch: now, fates: fates)
-            batch = try await following
-            let due = start + .seconds(1) * (Double(now.letters.count) / Double(replay.rate))
-            if due > .now { try await Task.sleep(until: due, clock: .continuous) }
         }
     }
 
-    private func next(of replay: Replay, behind batch: LetterBatch, limit: Int) async throws -> LetterBatch {
-        guard !batch.isLast, let last = batch.letters.last else { return batch }
-        return try await store.next(of: replay, after: ReplayPlace(last), limit: limit)
+    /// Batches are read, sent and noted side by side, so that the bus and Postgres wait for each other as little as can
+    /// be: each stage has one at a time, in their order, and one may wait before it. What was being sent when the
+    /// replay was stopped is noted, too.
+    private func carryOut(_ claim: ClaimedReplay) async throws {
+        let replay = claim.replay
+        logger.info("replaying", metadata: ["replay_id": "\(replay.id)", "letters": "\(replay.total)"])
+        let state = try await withThrowingTaskGroup(of: Event.self) { group in
+            var line = Line()
+            group.addTask { .read(try await self.read(replay, behind: claim.place)) }
+            while let event = try await group.next() {
+                line.hear(event)
+                if !line.isNoting, let sent = line.sent {
+                    line.sent = nil
+                    line.isNoting = true
+                    group.addTask { .noted(try await self.note(sent, claim)) }
+                }
+                guard line.state == .running, !line.isSending, line.sent == nil, let batch = line.read else { continue }
+                line.read = nil
+                line.isSending = true
+                let start = max(line.due, .now)
+                line.due = start + .seconds(1) * (Double(batch.letters.count) / Double(replay.rate))
+                group.addTask { .sent(try await self.send(batch, of: replay, at: start)) }
+                guard !batch.isLast, let last = batch.letters.last else { continue }
+                group.addTask { .read(try await self.read(replay, behind: ReplayPlace(last))) }
+            }
+            return line.state
+        }
+        let how = state?.rawValue ?? "taken over by another worker"
+        logger.info("a replay ended here", metadata: ["replay_id": "\(replay.id)", "state": "\(how)"])
     }
 
-    /// False when the replay is at its end here: done, stopped, or another worker's.
-    private func note(_ sent: Sent?, _ claim: ClaimedReplay) async throws -> Bool {
-        guard let sent else { return true }
-        let state = try await store.advance(
-            claim, past: sent.batch.letters.last, fates: sent.fates, isDone: sent.batch.isLast)
-        if state?.state == .running { return true }
-        let how = state?.state.rawValue ?? "taken over by another worker"
-        logger.info("a replay ended here", metadata: ["replay_id": "\(claim.replay.id)", "state": "\(how)"])
-        return false
+    /// A batch takes a second or less of the rate, so that a stop is heard soon.
+    private func read(_ replay: Replay, behind place: ReplayPlace?) async throws -> LetterBatch {
+        try await store.next(of: replay, after: place, limit: min(Self.batchMax, max(1, replay.rate)))
+    }
+
+    private func send(
+        _ batch: LetterBatch, of replay: Replay, at start: ContinuousClock.Instant
+    ) async throws -> Sent {
+        if start > .now { try await Task.sleep(until: start, clock: .continuous) }
+        let fates = try await sender.send(batch.letters, payload: replay.payload.map { Array($0.utf8) })
+        instruments.replayed(fates)
+        return Sent(batch: batch, fates: fates)
+    }
+
+    private func note(_ sent: Sent, _ claim: ClaimedReplay) async throws -> ReplayState? {
+        let (letters, isLast) = (sent.batch.letters, sent.batch.isLast)
+        return try await store.advance(claim, past: letters.last, fates: sent.fates, isDone: isLast)?.state
     }
 }
