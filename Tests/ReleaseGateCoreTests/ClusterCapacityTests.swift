@@ -11,7 +11,8 @@ import Testing
     ) -> PreflightFacts.Deployment {
         PreflightFacts.Deployment(
             component: component, pods: pods, isCanary: isCanary, requests: .init(cpu: cpu, memory: memory),
-            limits: .init(cpu: 2 * cpu, memory: memory), nodeSelector: selector, tolerations: tolerations)
+            limits: .init(cpu: cpu > 9_000_000 ? cpu : 2 * cpu, memory: memory), nodeSelector: selector,
+            tolerations: tolerations)
     }
 
     private static func node(
@@ -77,6 +78,13 @@ import Testing
     }
 
     /// Placed in the order in which they stand, the small ones would break up the room of the large one.
+    @Test func `absurd numbers stop nothing`() {
+        let absurd = Self.deployment("it", pods: .max, isCanary: true, cpu: .max, memory: .max)
+        let cluster = PreflightFacts.Cluster(
+            nodes: [Self.node("a", cpu: 9000)], quotas: [.init(name: "golden", left: ["pods": 1, "cpu": 1])])
+        #expect(Self.findings([absurd, absurd], cluster).map(\.verdict) == [.failed, .failed])
+    }
+
     @Test func `the largest is placed first`() {
         let small = Self.deployment("a-small", pods: 1, cpu: 500, memory: Self.gibibyte)
         let large = Self.deployment("b-large", pods: 1, cpu: 2000, memory: 4 * Self.gibibyte)

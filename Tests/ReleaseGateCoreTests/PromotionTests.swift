@@ -174,6 +174,19 @@ import Testing
         }
     }
 
+    @Test func `takes no report about another environment`() throws {
+        var request = try Self.request()
+        request.preconditions = request.preconditions.map { report in
+            guard report.kind == .preflight else { return report }
+            return Precondition(
+                kind: .preflight, result: .passed, atSeconds: report.atSeconds, evidenceSHA256: report.evidenceSHA256,
+                summary: "done", environment: .staging)
+        }
+        #expect(
+            PromotionRules.judge(request, policy: PromotionPolicy()).refusals.map(\.description)
+                == ["precondition: preflight: is about staging"])
+    }
+
     @Test func `refuses a failed or missing report, and warns of old secrets`() throws {
         var request = try Self.request()
         request.preconditions.removeAll { $0.kind == .endToEndTests || $0.kind == .secretRotation }

@@ -50,7 +50,11 @@ extension PreflightFacts {
         }
 
         package static func * (amount: Self, count: Int) -> Self {
-            (0..<max(0, count)).reduce(Self()) { sum, _ in sum + amount }
+            func product(_ value: Int) -> Int {
+                let (product, isOver) = value.multipliedReportingOverflow(by: max(0, count))
+                return isOver ? Int.max : product
+            }
+            return Self(cpu: product(amount.cpu), memory: product(amount.memory))
         }
 
         package func fits(into other: Self) -> Bool { cpu <= other.cpu && memory <= other.memory }
@@ -69,6 +73,9 @@ extension PreflightFacts {
     /// Pods of one kind that the release runs.
     package struct Deployment: Sendable, Equatable {
         package let component: String
+        /// More than any cluster runs.
+        private static let podsMax = 1_000_000
+
         /// As its scaler starts it.
         package let pods: Int
         /// Old and new pods run side by side until the last step, not only one at a time.
@@ -85,7 +92,7 @@ extension PreflightFacts {
             nodeSelector: [String: String] = [:], tolerations: Set<String> = []
         ) {
             self.component = component
-            self.pods = pods
+            self.pods = min(max(0, pods), Self.podsMax)
             self.isCanary = isCanary
             self.requests = requests
             self.limits = limits

@@ -78,7 +78,7 @@ package struct PreflightReport: Sendable, Equatable, Codable {
         return Precondition(
             kind: .preflight, result: isClear ? .passed : .failed, atSeconds: atSeconds,
             evidenceSHA256: try Canonical.digest(self).hexadecimal,
-            summary: "\(environment.rawValue): \(counts.joined(separator: ", "))")
+            summary: "\(environment.rawValue): \(counts.joined(separator: ", "))", environment: environment)
     }
 
     package func count(_ verdict: PreflightFinding.Verdict) -> Int { findings.count { $0.verdict == verdict } }

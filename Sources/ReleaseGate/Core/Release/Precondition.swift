@@ -30,10 +30,12 @@ package struct Precondition: Sendable, Equatable, Codable {
     package let evidenceSHA256: String
     /// One line for people: `412 of 412 passed`, a snapshot's id.
     package let summary: String
+    /// Where it was looked; nil for anywhere.
+    package let environment: DeployEnvironment?
 
     package init(
         kind: Kind, result: Result, atSeconds: Int, digests: [ArtifactDigest] = [], evidenceSHA256: String,
-        summary: String
+        summary: String, environment: DeployEnvironment? = nil
     ) {
         self.kind = kind
         self.result = result
@@ -41,5 +43,6 @@ package struct Precondition: Sendable, Equatable, Codable {
         self.digests = digests
         self.evidenceSHA256 = evidenceSHA256
         self.summary = summary
+        self.environment = environment
     }
 }

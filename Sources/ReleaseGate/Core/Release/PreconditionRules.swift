@@ -64,6 +64,9 @@ package enum PreconditionRules {
 
     private static func fault(of report: Precondition, for request: PromotionRequest) -> String? {
         if report.result == .failed { return "failed: \(report.summary)" }
+        if let environment = report.environment, environment != request.target {
+            return "is about \(environment.rawValue)"
+        }
         if report.atSeconds > request.atSeconds { return "is from the future" }
         if let limit = ageMaxSeconds(report.kind), request.atSeconds - report.atSeconds > limit {
             return "is older than \(limit / 3600) hours: \(Timestamp.text(report.atSeconds))"
