@@ -88,13 +88,14 @@ import Testing
         let few = ["GOLDEN_RATE_LIMITS": "observer=3,login=2"]
         try await OrchestratorUnderTest.run(environment: few) { stack in
             let observer = try await stack.token(role: "observer", tenant: "beta", subject: "eve")
-            for _ in 0..<4 { _ = try await stack.get("/agents", token: observer) }
             _ = try await stack.post("/auth/login", #"{"user":"x","password":"y"}"#, token: nil)
+            for _ in 0..<4 { _ = try await stack.get("/agents", token: observer) }
             let all = try await stack.get("/admin/rate-limits", token: stack.token(role: "admin"))
             var reader = try JSONReader(all.json)
             var nearest = try JSONReader(try #require(try reader.optionalArray("use")?.first))
             #expect(try nearest.string("key") == "observer:eve" && nearest.string("tenant") == "beta")
-            #expect(try (90...100).contains(nearest.int("used_percent")) && nearest.int("remaining") == 0)
+            // The first of three comes back after 20 of 60 seconds.
+            #expect(try (67...100).contains(nearest.int("used_percent")) && nearest.int("remaining") == 0)
             #expect(all.body.contains(#""key":"address:127.0.0.1""#))
             let own = try await stack.get("/admin/rate-limits", token: stack.token(role: "operator", tenant: "gamma"))
             #expect(own.status == 200 && !own.body.contains("observer:eve") && !own.body.contains("address:"), "\(own)")
