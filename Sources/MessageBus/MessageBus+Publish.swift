@@ -159,8 +159,8 @@ extension MessageBus {
         let answers = await connection.publishToStream(messages, timeout: timeout)
         let stored = answers.count { if case .success = $0 { true } else { false } }
         counters.change { $0.published += stored }
-        return zip(messages, answers).map { message, answer in
-            answer.mapError { BusError($0, doing: "Publishing on \(message.subject)") }
+        return answers.enumerated().map { index, answer in
+            answer.mapError { BusError($0, doing: "Publishing on \(messages[index].subject)") }
         }
     }
 }

@@ -28,8 +28,9 @@ extension NATSConnection {
         var headers = headers
         if let messageID { headers["Nats-Msg-Id"] = messageID }
         if let expectedStream { headers["Nats-Expected-Stream"] = expectedStream }
-        let message = try outgoing(subject, headers, payload)
-        let answer = try await call(.publish, message, timeout: timeout ?? configuration.publishTimeout)
+        let answer = try await call(
+            .publish, timeout: timeout ?? configuration.publishTimeout
+        ) { id throws(NATSError) in try outgoing(subject, headers, payload, call: id) }
         return try JetStreamAnswer.acknowledgement(answer)
     }
 
@@ -44,11 +45,12 @@ extension NATSConnection {
         var results = [Result<StreamAck, NATSError>](repeating: .failure(CallLedger.closed), count: messages.count)
         var sent: [(id: UInt64, message: Outgoing)] = []
         var places: [Int] = []
-        for (place, (id, message)) in zip(ids, messages).enumerated() {
+        sent.reserveCapacity(messages.count)
+        places.reserveCapacity(messages.count)
+        for (place, id) in ids.enumerated() {
             do throws(NATSError) {
-                var outgoing = try outgoing(message.subject, message.headers, message.payload)
-                outgoing.call = id
-                sent.append((id, outgoing))
+                let (subject, headers) = (messages[place].subject, messages[place].headers)
+                sent.append((id, try outgoing(subject, headers, messages[place].payload, call: id)))
                 places.append(place)
             } catch {
                 results[place] = .failure(error)
@@ -67,8 +69,9 @@ extension NATSConnection {
     package func request(
         _ subject: String, headers: [String: String] = [:], payload: [UInt8], timeout: Duration? = nil
     ) async throws(NATSError) -> NATSMessage {
-        let message = try outgoing(subject, headers, payload)
-        return try await call(.request, message, timeout: timeout ?? configuration.requestTimeout)
+        try await call(.request, timeout: timeout ?? configuration.requestTimeout) { id throws(NATSError) in
+            try outgoing(subject, headers, payload, call: id)
+        }
     }
 
     /// A request to `$JS.API.<operation>` whose error answers are thrown.
@@ -116,11 +119,12 @@ extension NATSConnection {
         }
     }
 
-    func call(_ kind: CallLedger.Kind, _ message: Outgoing, timeout: Duration) async throws(NATSError) -> NATSMessage {
+    /// - Parameter message: makes the message of the call with that number.
+    func call(
+        _ kind: CallLedger.Kind, timeout: Duration, _ message: (UInt64) throws(NATSError) -> Outgoing
+    ) async throws(NATSError) -> NATSMessage {
         let id = calls.withLock { $0.newID() }
-        var message = message
-        message.call = id
-        return try await wait(id, kind, message, timeout: timeout) {}
+        return try await wait(id, kind, try message(id), timeout: timeout) {}
     }
 
     private func call(
@@ -166,11 +170,11 @@ extension NATSConnection {
     }
 
     private func outgoing(
-        _ subject: String, _ headers: [String: String], _ payload: [UInt8]
+        _ subject: String, _ headers: [String: String], _ payload: [UInt8], call: UInt64? = nil
     ) throws(NATSError) -> Outgoing {
         try WireNames.checkSubject(subject, allowsWildcards: false)
         try WireNames.checkHeaders(headers)
-        let message = Outgoing(subject: subject, headers: headers, payload: payload)
+        let message = Outgoing(subject: subject, headers: headers, payload: payload, call: call)
         let limit = maxPayloadBytes
         guard message.sizeBytes <= limit else {
             throw NATSError(

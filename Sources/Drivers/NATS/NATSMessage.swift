@@ -51,21 +51,23 @@ package struct StreamAck: Sendable, Equatable {
 }
 
 /// A message on its way to the writer thread.
-struct Outgoing: Sendable {
+///
+/// Not a value, because it passes through several queues: a copy would be counted for each of its parts.
+final class Outgoing: Sendable {
     let subject: String
     let headers: [String: String]
     let payload: [UInt8]
     /// What the server counts against its payload limit.
     let sizeBytes: Int
-    /// Where to answer; nil with `call` set means the session's own inbox.
-    var reply: String?
-    /// The pending call that waits for the answer; it is not sent any more once that call has ended.
-    var call: UInt64?
+    /// The pending call that waits for an answer in the session's own inbox; it is not sent any more once that call has
+    /// ended.
+    let call: UInt64?
 
-    init(subject: String, headers: [String: String] = [:], payload: [UInt8]) {
+    init(subject: String, headers: [String: String] = [:], payload: [UInt8], call: UInt64? = nil) {
         self.subject = subject
         self.headers = headers
         self.payload = payload
+        self.call = call
         // "NATS/1.0\r\n", one "key: value\r\n" each, and an empty line.
         let headerBytes = headers.reduce(12) { $0 + $1.key.utf8.count + $1.value.utf8.count + 4 }
         sizeBytes = payload.count + (headers.isEmpty ? 0 : headerBytes)

@@ -142,8 +142,9 @@ package final class PullConsumer: SessionAttachment {
         guard delivery.epoch >= state.withLock({ $0.bornIn }) else {
             throw NATSError(.jetStream, "The consumer that delivered the message is gone, and its stream with it.")
         }
-        let message = Outgoing(subject: reply, payload: Array(text.utf8))
-        _ = try await connection.call(.request, message, timeout: timeout ?? connection.configuration.requestTimeout)
+        _ = try await connection.call(.request, timeout: timeout ?? connection.configuration.requestTimeout) { id in
+            Outgoing(subject: reply, payload: Array(text.utf8), call: id)
+        }
     }
 
     // MARK: - SessionAttachment

@@ -50,10 +50,15 @@ enum WireNames {
             guard goodName else {
                 throw NATSError(.invalidHeader, "Header name '\(printable(name))' cannot be sent. Nothing was sent.")
             }
-            guard value.utf8.allSatisfy({ $0 != 0 && $0 != 10 && $0 != 13 }) else {
+            guard isOneLine(value) else {
                 throw NATSError(.invalidHeader, "Header '\(name)' holds a line break or NUL. Nothing was sent.")
             }
         }
+    }
+
+    private static func isOneLine(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { unsafe $0.allSatisfy { $0 != 0 && $0 != 10 && $0 != 13 } }
     }
 
     private static func invalid(_ subject: String, _ why: String) -> NATSError {

@@ -162,7 +162,7 @@ final class Writer: Sendable {
             return true
         case .message(let message):
             if let call = message.call, !hooks.willSend(call, session.number) { return true }
-            let reply = message.reply ?? message.call.map { session.inbox + "." + String($0) }
+            let reply = message.call.map { session.inbox + "." + String($0) }
             let sent = session.send(message, reply: reply)
             switch sent {
             case .written:

@@ -45,7 +45,7 @@ final class Answerer: Service {
             reasons: AnswerPolicy.reasons, families: AnswerPolicy.families, olderThan: minAge, limit: Self.batchMax
         )
         guard !letters.isEmpty else { return }
-        let fates = try await sender.send(letters)
+        let fates = try await sender.send(sender.prepare(letters))
         try await store.settle(fates, by: AnswerPolicy.by)
         instruments.replayed(fates)
         logger.notice("sent dead letters again by policy", metadata: ["letters": "\(letters.count)"])

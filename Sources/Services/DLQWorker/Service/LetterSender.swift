@@ -11,41 +11,61 @@ struct LetterSender: Sendable {
     let store: DeadLetterStore
     let logger: Logger
 
-    /// Sends them all at once, as many in flight as the connection allows.
+    /// Letters that were looked at: what becomes of each, should the bus take those that are sent.
+    struct Prepared: Sendable {
+        let letters: [LetterInHand]
+        fileprivate(set) var fates: [LetterFate] = []
+        fileprivate(set) var messages: [StreamMessage] = []
+        /// Which letter each message is.
+        fileprivate(set) var places: [Int] = []
+
+        fileprivate init(_ letters: [LetterInHand]) {
+            self.letters = letters
+            fates.reserveCapacity(letters.count)
+            messages.reserveCapacity(letters.count)
+            places.reserveCapacity(letters.count)
+        }
+    }
+
+    /// Decides which of them can still do good, and makes their messages.
     ///
     /// - Parameter payload: sent instead of what was filed.
-    /// - Returns: what became of each, in their order.
-    /// - Throws: when the bus or Postgres is away; what was sent by then is sent again under the same ids.
-    func send(_ letters: [LetterInHand], payload: [UInt8]? = nil) async throws -> [LetterFate] {
+    func prepare(_ letters: [LetterInHand], payload: [UInt8]? = nil) async throws -> Prepared {
         let tasks = try await store.tasks(Set(letters.compactMap(\.task)))
-        var fates: [LetterFate] = []
-        var messages: [StreamMessage] = []
-        var places: [Int] = []
-        fates.reserveCapacity(letters.count)
-        messages.reserveCapacity(letters.count)
+        var prepared = Prepared(letters)
         for (place, letter) in letters.enumerated() {
             let headers = ReplayRules.Headers(of: letter.id, stored: letter.headers)
             if let refusal = Self.refusal(letter, headers, payload, Self.fact(letter, tasks)) {
-                fates.append(LetterFate(of: letter, refusal))
+                prepared.fates.append(LetterFate(of: letter, refusal))
                 continue
             }
             let message = StreamMessage(
                 subject: letter.subject, headers: headers.own, payload: payload ?? letter.payload,
                 messageID: ReplayRules.messageID(of: letter.id, replayCount: letter.replayCount)
             )
-            fates.append(LetterFate(of: letter, .replayed, messageID: message.messageID))
-            messages.append(message)
-            places.append(place)
+            prepared.fates.append(LetterFate(of: letter, .replayed, messageID: message.messageID))
+            prepared.messages.append(message)
+            prepared.places.append(place)
         }
-        for ((place, message), result) in zip(zip(places, messages), await bus.publishRaw(messages)) {
+        return prepared
+    }
+
+    /// Sends them all at once, as many in flight as the connection allows.
+    ///
+    /// - Returns: what became of each, in their order.
+    /// - Throws: when the bus is away; what was sent by then is sent again under the same ids.
+    func send(_ prepared: Prepared) async throws -> [LetterFate] {
+        var fates = prepared.fates
+        for (index, result) in await bus.publishRaw(prepared.messages).enumerated() {
             guard case .failure(let error) = result else { continue }
             guard Self.isForEver(error) else { throw error }
-            let letter = letters[place]
+            let place = prepared.places[index]
+            let letter = prepared.letters[place]
+            let traceparent = prepared.messages[index].headers[MessageHeader.traceparent]
             logger.warning(
                 "a dead letter cannot be sent again",
                 metadata: [
-                    "id": "\(letter.id)", "error": "\(error)",
-                    "trace_id": "\(TraceContext.id(of: message.headers[MessageHeader.traceparent]))",
+                    "id": "\(letter.id)", "error": "\(error)", "trace_id": "\(TraceContext.id(of: traceparent))",
                 ])
             fates[place] = LetterFate(of: letter, .notDeliverable)
         }

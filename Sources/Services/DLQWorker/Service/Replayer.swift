@@ -43,6 +43,12 @@ final class Replayer: Service {
         }
     }
 
+    /// A batch that can be sent.
+    private struct Ready: Sendable {
+        let batch: LetterBatch
+        let prepared: LetterSender.Prepared
+    }
+
     /// A batch that was sent and is not noted yet.
     private struct Sent: Sendable {
         let batch: LetterBatch
@@ -51,7 +57,7 @@ final class Replayer: Service {
 
     /// What a stage has done with one batch.
     private enum Event: Sendable {
-        case read(LetterBatch)
+        case read(Ready)
         case sent(Sent)
         /// With the replay's state since; nil when it is another worker's.
         case noted(ReplayState?)
@@ -59,7 +65,7 @@ final class Replayer: Service {
 
     /// What waits between the stages.
     private struct Line {
-        var read: LetterBatch?
+        var ready: Ready?
         var sent: Sent?
         var isSending = false
         var isNoting = false
@@ -67,9 +73,11 @@ final class Replayer: Service {
         /// When the next batch may go.
         var due = ContinuousClock.now
 
+        var maySend: Bool { state == .running && !isSending && sent == nil }
+
         mutating func hear(_ event: Event) {
             switch event {
-            case .read(let batch): read = batch
+            case .read(let batch): ready = batch
             case .sent(let batch): (sent, isSending) = (batch, false)
             case .noted(let since): (state, isNoting) = (since, false)
             }
@@ -92,13 +100,13 @@ final class Replayer: Service {
                     line.isNoting = true
                     group.addTask { .noted(try await self.note(sent, claim)) }
                 }
-                guard line.state == .running, !line.isSending, line.sent == nil, let batch = line.read else { continue }
-                line.read = nil
+                guard line.maySend, let ready = line.ready else { continue }
+                line.ready = nil
                 line.isSending = true
                 let start = max(line.due, .now)
-                line.due = start + .seconds(1) * (Double(batch.letters.count) / Double(replay.rate))
-                group.addTask { .sent(try await self.send(batch, of: replay, at: start)) }
-                guard !batch.isLast, let last = batch.letters.last else { continue }
+                line.due = start + .seconds(1) * (Double(ready.batch.letters.count) / Double(replay.rate))
+                group.addTask { .sent(try await self.send(ready, at: start)) }
+                guard !ready.batch.isLast, let last = ready.batch.letters.last else { continue }
                 group.addTask { .read(try await self.read(replay, behind: ReplayPlace(last))) }
             }
             return line.state
@@ -108,17 +116,18 @@ final class Replayer: Service {
     }
 
     /// A batch takes a second or less of the rate, so that a stop is heard soon.
-    private func read(_ replay: Replay, behind place: ReplayPlace?) async throws -> LetterBatch {
-        try await store.next(of: replay, after: place, limit: min(Self.batchMax, max(1, replay.rate)))
+    private func read(_ replay: Replay, behind place: ReplayPlace?) async throws -> Ready {
+        let limit = min(Self.batchMax, max(1, replay.rate))
+        let batch = try await store.next(of: replay, after: place, limit: limit)
+        let prepared = try await sender.prepare(batch.letters, payload: replay.payload.map { Array($0.utf8) })
+        return Ready(batch: batch, prepared: prepared)
     }
 
-    private func send(
-        _ batch: LetterBatch, of replay: Replay, at start: ContinuousClock.Instant
-    ) async throws -> Sent {
+    private func send(_ ready: Ready, at start: ContinuousClock.Instant) async throws -> Sent {
         if start > .now { try await Task.sleep(until: start, clock: .continuous) }
-        let fates = try await sender.send(batch.letters, payload: replay.payload.map { Array($0.utf8) })
+        let fates = try await sender.send(ready.prepared)
         instruments.replayed(fates)
-        return Sent(batch: batch, fates: fates)
+        return Sent(batch: ready.batch, fates: fates)
     }
 
     private func note(_ sent: Sent, _ claim: ClaimedReplay) async throws -> ReplayState? {
