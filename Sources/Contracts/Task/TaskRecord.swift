@@ -2,26 +2,9 @@ package import FoundationEssentials
 
 /// All that is known of a task, but for its input: one row of `tasks`.
 package struct TaskRecord: Sendable, Equatable {
-    package let id: TaskID
-    package let tenant: TenantID
-    package let project: ProjectID
-    /// The `sub` of the token that submitted it.
-    package let principal: String
-    package let name: String?
-    package let workflow: WorkflowName
-    package let workflowVersion: Int
-    package let priority: Int
-    package let labels: [String: String]
-    package let traceparent: String?
-    /// Where the last event is sent.
-    package let callback: WebhookURL?
-    package let createdAt: Date
+    package let origin: TaskOrigin
     /// What the submission asked for instead of the stages' own timeout and attempts.
     package var overrides: Overrides
-    /// The task on whose behalf an agent submitted this one; its budget is part of that one's.
-    package let parent: TaskID?
-    /// Tokens its agents may use, all attempts together; nil when nobody limits it.
-    package let budgetTokens: Int?
 
     /// Index into the workflow's stages.
     package var stage: Int
@@ -65,21 +48,12 @@ package struct TaskRecord: Sendable, Equatable {
         promptVersion: Int? = nil, agent: AgentID? = nil, updatedAt: Date, rework: Int = 0, plan: JSON? = nil,
         draft: Draft? = nil, author: Author? = nil, reviewRound: Int = 0
     ) {
-        self.id = id
-        self.tenant = tenant
-        self.project = project
-        self.principal = principal
-        self.name = name
-        self.workflow = workflow
-        self.workflowVersion = workflowVersion
-        self.priority = priority
-        self.labels = labels
-        self.traceparent = traceparent
-        self.callback = callback
-        self.createdAt = createdAt
+        origin = TaskOrigin(
+            id: id, tenant: tenant, project: project, principal: principal, name: name, workflow: workflow,
+            workflowVersion: workflowVersion, priority: priority, labels: labels, traceparent: traceparent,
+            callback: callback, createdAt: createdAt, parent: parent, budgetTokens: budgetTokens
+        )
         self.overrides = overrides
-        self.parent = parent
-        self.budgetTokens = budgetTokens
         self.stage = stage
         self.role = role
         self.phase = phase

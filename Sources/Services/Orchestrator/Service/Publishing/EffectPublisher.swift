@@ -1,6 +1,7 @@
 internal import Contracts
 internal import Logging
 internal import MessageBus
+internal import NATS
 internal import ServiceLifecycle
 internal import Storage
 internal import Synchronization
@@ -12,6 +13,8 @@ internal import Synchronization
 final class EffectPublisher: Service {
     /// Committed messages waiting here for the bus; beyond that they wait in the outbox.
     static let queuedMax = 16_384
+    /// Messages published in one call.
+    static let togetherMax = 256
     /// Messages forgotten in one statement.
     static let forgottenMax = 512
     /// Nobody waits for it, as long as the relay, which looks after a second, does not find them.
@@ -20,8 +23,9 @@ final class EffectPublisher: Service {
     private let bus: MessageBus
     private let outbox: OutboxStore
     private let logger: Logger
-    private let queue: AsyncStream<[OutboxMessage]>
-    private let enqueue: AsyncStream<[OutboxMessage]>.Continuation
+    private let committed = Mutex<[OutboxMessage]>([])
+    private let arrivals: AsyncStream<Void>
+    private let arrival: AsyncStream<Void>.Continuation
     /// What the bus has and the outbox still holds.
     private let acknowledged = Mutex<[String]>([])
     private let nudges: AsyncStream<Void>
@@ -31,7 +35,7 @@ final class EffectPublisher: Service {
         self.bus = bus
         self.outbox = outbox
         self.logger = logger
-        (queue, enqueue) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.queuedMax))
+        (arrivals, arrival) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         (nudges, nudge) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -39,8 +43,8 @@ final class EffectPublisher: Service {
     func run() async throws {
         async let forgetting: Void = forgetAcknowledged()
         await withDiscardingTaskGroup { group in
-            for await messages in queue.cancelOnGracefulShutdown() {
-                for message in messages { group.addTask { await self.publishAndForget(message) } }
+            for await _ in arrivals.cancelOnGracefulShutdown() {
+                for messages in takeCommitted() { group.addTask { await self.publishAndForget(messages) } }
             }
         }
         nudge.finish()
@@ -76,7 +80,19 @@ final class EffectPublisher: Service {
 
     /// Starts publishing committed messages; never waits.
     func publish(_ messages: [OutboxMessage]) {
-        if !messages.isEmpty { enqueue.yield(messages) }
+        if messages.isEmpty { return }
+        committed.withLock { $0 += messages.prefix(Self.queuedMax - $0.count) }
+        arrival.yield()
+    }
+
+    private func takeCommitted() -> [[OutboxMessage]] {
+        let messages = committed.withLock { committed in
+            defer { committed = [] }
+            return committed
+        }
+        return stride(from: 0, to: messages.count, by: Self.togetherMax).map { start in
+            Array(messages[start..<min(start + Self.togetherMax, messages.count)])
+        }
     }
 
     /// Asks agents to stop. Lost ones are made up for by the end of the grace, which fences the attempt.
@@ -88,30 +104,37 @@ final class EffectPublisher: Service {
         }
     }
 
-    private func publishAndForget(_ message: OutboxMessage) async {
-        guard await publish(message) else { return }
-        acknowledged.withLock { $0.append(message.messageID) }
+    private func publishAndForget(_ messages: [OutboxMessage]) async {
+        let published = await publishTogether(messages)
+        acknowledged.withLock { $0 += published }
         nudge.yield()
     }
 
-    /// Publishes one message; true when the bus has it.
-    func publish(_ message: OutboxMessage) async -> Bool {
-        do {
-            var headers = [MessageHeader.tenant: message.tenant.text]
-            headers[MessageHeader.traceparent] = message.traceparent
-            _ = try await bus.publishRaw(
-                subject: Subject(stored: message.subject), payload: Array(message.payload.bytes), id: message.messageID,
-                headers: headers
-            )
-            return true
-        } catch {
-            logger.debug(
-                "left in the outbox",
-                metadata: [
-                    "id": "\(message.messageID)", "error": "\(error)",
-                    "trace_id": "\(TraceContext.id(of: message.traceparent))",
-                ])
-            return false
+    /// Publishes them in one call; answers the ids of those that the bus has.
+    func publishTogether(_ messages: [OutboxMessage]) async -> [String] {
+        var published: [String] = []
+        published.reserveCapacity(messages.count)
+        for (message, result) in zip(messages, await bus.publishRaw(messages.map(\.onTheBus))) {
+            switch result {
+            case .success: published.append(message.messageID)
+            case .failure(let error):
+                logger.debug(
+                    "left in the outbox",
+                    metadata: [
+                        "id": "\(message.messageID)", "error": "\(error)",
+                        "trace_id": "\(TraceContext.id(of: message.traceparent))",
+                    ])
+            }
         }
+        return published
+    }
+}
+
+extension OutboxMessage {
+    fileprivate var onTheBus: StreamMessage {
+        var headers = [MessageHeader.tenant: tenant.text]
+        headers[MessageHeader.traceparent] = traceparent
+        return StreamMessage(
+            subject: subject, headers: headers, payload: Array(payload.bytes), messageID: messageID)
     }
 }

@@ -30,12 +30,7 @@ struct OutboxRelay: Sendable {
     func sweep() async throws -> Int {
         let messages = try await outbox.overdue(age: Self.age, limit: Self.sweepMax)
         if messages.isEmpty { return 0 }
-        let published = await withTaskGroup(of: String?.self) { group in
-            for message in messages {
-                group.addTask { await publisher.publish(message) ? message.messageID : nil }
-            }
-            return await group.reduce(into: [String]()) { ids, id in if let id { ids.append(id) } }
-        }
+        let published = await publisher.publishTogether(messages)
         try await outbox.forget(published)
         logger.info(
             "relayed messages from the outbox",
