@@ -35,9 +35,9 @@ import Testing
                 try await group.waitForAll()
             }
             #expect(try await replicas[0].store.verify(tenant: nil).isEmpty)
-            let ended = "SELECT string_agg(DISTINCT state, ' ') FROM budget_reservations"
+            let ended = "SELECT string_agg(DISTINCT state, ' ') FROM budget_reservations WHERE state <> 'pending'"
             let states = try await database.sql(ended)
-            #expect(states == "committed denied expired pending released", "Every way a reservation ends has come up.")
+            #expect(states == "committed denied expired released", "Every way a reservation ends has come up.")
             try await database.sql("UPDATE budget_reservations SET expires_at = now() WHERE state = 'pending'")
             while try await replicas[0].store.sweepExpired(limit: 500, principal: "sweeper") > 0 {}
             #expect(try await database.sql("SELECT sum(reserved) FROM budget_limits") == "0")

@@ -49,6 +49,13 @@ package struct EdgeServer: Service {
 
     /// How often a server that follows another asks whether it is ready.
     private static let readinessPoll: Duration = .milliseconds(100)
+    /// How long a server that follows another leaves it to accept, once it has said that it could. Two that wait at one
+    /// socket are both woken for each connection, and a debug build of NIO takes finding none for a mistake and traps.
+    #if DEBUG
+        private static let overlap: Duration = .milliseconds(500)
+    #else
+        private static let overlap: Duration = .zero
+    #endif
 
     private let configuration: EdgeServerConfiguration
     private let http: HTTP1Channel
@@ -112,11 +119,19 @@ package struct EdgeServer: Service {
         }
     }
 
+    /// A server that follows another accepts from now on; `listen` left that to the other.
+    private func takeOver(_ channel: any Channel) async throws {
+        guard configuration.announce != nil else { return }
+        try await Task.sleep(for: Self.overlap)
+        try await channel.setOption(ChannelOptions.autoRead, value: true).get()
+    }
+
     private func listen() async throws -> Listener {
         let limit = MaximumAvailableConnections(configuration.connectionsMax, logger: Self.quiet(logger))
         let bootstrap = ServerBootstrap(group: Self.loops)
             .serverChannelOption(ChannelOptions.backlog, value: configuration.backlog)
             .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(ChannelOptions.autoRead, value: configuration.announce == nil)
             .childChannelOption(ChannelOptions.allowRemoteHalfClosure, value: true)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -140,6 +155,7 @@ package struct EdgeServer: Service {
         await withDiscardingTaskGroup { group in
             do {
                 try await listener.executeThenClose { connections in
+                    try await takeOver(listener.channel)
                     for try await connection in connections {
                         group.addTask { await http.handle(value: connection, logger: quiet) }
                     }
