@@ -28,7 +28,7 @@ RESOURCES = {
         "validatingadmissionpolicies": ("ValidatingAdmissionPolicy", False),
         "validatingadmissionpolicybindings": ("ValidatingAdmissionPolicyBinding", False),
     },
-    "apps/v1": {"deployments": ("Deployment", True)},
+    "apps/v1": {"deployments": ("Deployment", True), "statefulsets": ("StatefulSet", True)},
     "argoproj.io/v1alpha1": {
         "analysistemplates": ("AnalysisTemplate", True),
         "rollouts": ("Rollout", True),

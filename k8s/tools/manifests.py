@@ -58,7 +58,7 @@ def without_helm(thing):
             metadata.pop(field, None)
     metadata["labels"]["app.kubernetes.io/managed-by"] = "kubectl"
     changed = thing | {"metadata": metadata}
-    template = changed.get("spec", {}).get("template") if thing["kind"] in ("Deployment", "Job") else None
+    template = changed.get("spec", {}).get("template") if thing["kind"] in ("Deployment", "StatefulSet", "Job") else None
     if thing["kind"] == "CronJob":
         template = changed["spec"]["jobTemplate"]["spec"]["template"]
     if template:

@@ -2,7 +2,7 @@
 
 import re
 
-WORKLOADS = ("Deployment", "Job", "CronJob", "Pod")
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
 RULES = []
 
 

@@ -20,47 +20,33 @@ def free_port():
 
 
 class PostgresServer:
-    """Runs from `start` to `close`; its folder is removed then."""
+    """Runs from `start` to `close`; its folder is removed then. `data` is one that holds a server's files already."""
 
-    def __init__(self):
+    def __init__(self, data=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="golden-chart-"))
-        self.data = self.folder / "data"
+        self.is_new = data is None
+        self.data = data or self.folder / "data"
         self.port = free_port()
         if ACCOUNT:
             shutil.chown(self.folder, "postgres", "postgres")
 
     def start(self):
-        self._run(
-            "initdb",
-            "--pgdata",
-            self.data,
-            "--username",
-            USER,
-            "--auth",
-            "trust",
-            "--encoding",
-            "UTF8",
-            "--locale",
-            "C",
-        )
+        if self.is_new:
+            self._run("initdb", "--pgdata", self.data, "--username", USER, *"--auth trust --encoding UTF8 --locale C".split())
+        return self.start_again()
+
+    def start_again(self):
         options = f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off"
-        self._run(
-            "pg_ctl",
-            "start",
-            "--wait",
-            "--timeout",
-            "60",
-            "--pgdata",
-            self.data,
-            "--log",
-            self.folder / "log",
-            "--options",
-            options,
-        )
+        files = ("--pgdata", self.data, "--log", self.folder / "log")
+        self._run("pg_ctl", "start", "--wait", "--timeout", "60", *files, "--options", options)
         return self
 
+    def stop(self, mode="immediate"):
+        self._run("pg_ctl", "stop", "--mode", mode, "--pgdata", self.data)
+
     def close(self):
-        self._run("pg_ctl", "stop", "--mode", "immediate", "--pgdata", self.data)
+        if (self.data / "postmaster.pid").exists():
+            self.stop()
         shutil.rmtree(self.folder)
 
     def _run(self, program, *arguments):
@@ -80,17 +66,9 @@ class PostgresServer:
 
     def ask(self, database, sql):
         """The rows of a query as lines; what several statements say."""
+        words = "psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1".split()
         done = subprocess.run(
-            [
-                "psql",
-                self.url(database),
-                "--no-psqlrc",
-                "--quiet",
-                "--tuples-only",
-                "--no-align",
-                "--set",
-                "ON_ERROR_STOP=1",
-            ],
+            [*words, self.url(database)],
             input=sql,
             capture_output=True,
             text=True,

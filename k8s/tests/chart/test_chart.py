@@ -51,11 +51,12 @@ COMBINATIONS = {
             },
         },
     },
-    "alerts for dead letters, restore drill, snapshots": {
+    "alerts for dead letters, restore drill, archive, snapshots": {
         "secrets": {"deadLetterWebhook": {"name": "chat"}},
         "components": {"dlq-worker": {"settings": {"GOLDEN_DLQ_ALERTMANAGER": "http://alertmanager.monitoring:9093"}}},
         "externalSecrets": {"enabled": True},
         "restoreDrill": {"enabled": True},
+        "archive": {"enabled": True, "storageClass": "fast"},
         "volumeSnapshot": {"enabled": True, "claim": "data", "className": "fast"},
         "backup": {"storageClass": "fast"},
     },

@@ -1,7 +1,6 @@
 """The chart's own Jobs and scripts against a real Postgres: migrate, fill, back up, destroy, restore, count."""
 
 import os
-import pathlib
 import re
 import subprocess
 import tempfile
@@ -10,10 +9,9 @@ import time
 import unittest
 
 import rendering
-from helm import ROOT
+from database_pods import DatabasePods
 from postgres_server import PostgresServer
 
-PROGRAMS = pathlib.Path(os.environ.get("GOLDEN_BIN", ROOT / ".build/debug"))
 FILL = """
 INSERT INTO tasks (id, tenant_id, project_id, principal, workflow, workflow_version, role, state, priority, attempt_max,
     timeout_seconds, run_at, event_seq, input, created_at, updated_at)
@@ -31,23 +29,15 @@ COUNTS = (
 class DatabaseTests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        objects = rendering.environment_objects("prod")
-        cls.jobs = {thing["metadata"]["name"]: thing for thing in objects if thing["kind"] in ("Job", "CronJob")}
-        cls.scripts = next(thing for thing in objects if thing["metadata"]["name"] == "golden-database-scripts")["data"]
+        cls.objects = rendering.environment_objects("prod")
         cls.server = PostgresServer().start()
         cls.addClassCleanup(cls.server.close)
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        # What the pods see: the ConfigMap's scripts, the volume of the backups, the Secret's files.
-        for name, text in self.scripts.items():
-            path = self.folder / "opt" / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        self.backups = self.folder / "backups"
-        self.backups.mkdir()
+        self.pods = DatabasePods(self.objects, folder.name)
+        self.backups = self.pods.backups
         self.database = "golden_" + re.sub(r"\W", "_", self._testMethodName)
         self.make(self.database)
 
@@ -55,35 +45,11 @@ class DatabaseTests(unittest.TestCase):
         self.server.ask("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE);')
         self.server.ask("postgres", f'CREATE DATABASE "{database}";')
 
-    def container(self, job):
-        spec = self.jobs[job]["spec"]
-        spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
-        return spec["template"]["spec"]["containers"][0]
-
     def run_job(self, job, database=None, arguments=None, expect=0):
-        """Runs a Job's container as it is rendered, its paths below this test's folder."""
-        container = self.container(job)
-        secrets = self.folder / "secrets"
-        secrets.mkdir(exist_ok=True)
-        (secrets / "postgres-url").write_text(self.server.url(database or self.database) + "\n", encoding="utf-8")
-        (secrets / "redis-url").write_text("redis://127.0.0.1:1/0\n", encoding="utf-8")
-
-        def local(text):
-            text = text.replace("/etc/golden/secrets", str(secrets)).replace("/opt/golden", str(self.folder / "opt"))
-            return str(self.backups) if text == "/backups" else text
-
-        environment = {variable["name"]: local(variable["value"]) for variable in container["env"]}
-        # What the image sets.
-        environment |= {"PATH": os.environ["PATH"], "GOLDEN_MIGRATIONS": str(ROOT / "migrations")}
-        command = container.get("command") or [str(PROGRAMS / "orchestrator")]
-        words = [*command, *container.get("args", [])]
-        if arguments is not None:
-            words = words[:2] + arguments
-        done = subprocess.run(
-            [local(word) for word in words], env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
-        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
-        return done.stdout + done.stderr
+        process = self.pods.start(job, self.server.url(database or self.database), arguments)
+        said, _ = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, expect, said)
+        return said
 
     def fill(self, count):
         self.server.ask(self.database, FILL.format(count=count))
@@ -183,7 +149,7 @@ class DatabaseTests(unittest.TestCase):
     def test_old_dumps_go_but_the_newest_stay(self):
         self.run_job("golden-migrate")
         keep = int(
-            next(one["value"] for one in self.container("golden-backup")["env"] if one["name"] == "BACKUP_KEEP_MIN")
+            next(one["value"] for one in self.pods.container("golden-backup")["env"] if one["name"] == "BACKUP_KEEP_MIN")
         )
         long_ago = time.time() - 400 * 86_400
         for number in range(keep + 3):

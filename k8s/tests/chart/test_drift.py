@@ -45,7 +45,7 @@ class DriftTests(unittest.TestCase):
         for name in (
             "scaled by KEDA",
             "agents of a model, and of a program",
-            "alerts for dead letters, restore drill, snapshots",
+            "alerts for dead letters, restore drill, archive, snapshots",
             "a Prometheus of its own, gVisor, quotas",
         ):
             with self.subTest(name):

@@ -67,10 +67,10 @@ def fits_the_quota(objects):
             for name in ("cpu", "memory"):
                 allowed = quota["spec"]["hard"].get(f"{side}.{name}")
                 needed = 0
-                for thing in of_kind(objects, "Deployment"):
+                for thing in of_kind(objects, "Deployment", "StatefulSet"):
                     for container in thing["spec"]["template"]["spec"]["containers"]:
                         # One more while it rolls.
-                        needed += (most[thing["metadata"]["name"]] + 1) * quantity(
+                        needed += (most.get(thing["metadata"]["name"], 0) + 1) * quantity(
                             container["resources"].get(side, {}).get(name, 0)
                         )
                 if allowed is not None and needed > quantity(allowed):
@@ -86,7 +86,8 @@ def names_are_unique(objects):
             yield thing, "is there twice"
         seen.add(key)
     for thing, _, spec in workloads(objects):
-        names = [volume["name"] for volume in spec.get("volumes", [])]
+        claims = thing["spec"].get("volumeClaimTemplates", [])
+        names = [volume["name"] for volume in spec.get("volumes", [])] + [claim["metadata"]["name"] for claim in claims]
         if len(names) != len(set(names)):
             yield thing, "has a volume twice"
         for container in spec["containers"]:
