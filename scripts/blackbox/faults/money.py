@@ -54,18 +54,20 @@ class MoneyStorm:
     def start(self) -> None:
         for project, limit in ((PROJECT, WINDOW * TOKENS // 2), (TASKS_PROJECT, TASKS_LIMIT)):
             body = json.dumps({"project": project, "total_limit": limit}).encode()
-            answer = self._open(body)
+            answer = self._wait_for("PUT", "/budget/limits", body)
             if answer.status != 200:
                 raise RuntimeError(f"the account of {project} was not opened: {answer.status} {answer.body!r}")
         self._start = time.monotonic()
         for thread in self._threads:
             thread.start()
 
-    def _open(self, body: bytes) -> Answer:
-        """Ready stacks may have no Redis yet, without which money waits: 503 until then."""
+    def _wait_for(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Stacks that are ready, or have settled, may be without Redis yet or again, and money waits for it: 503 until then."""
         limit = time.monotonic() + OPEN_SECONDS_MAX
         while True:
-            answer = self._admin.request("PUT", "/budget/limits", body, {"Content-Type": "application/json"})
+            # A connection of its own each time: whoever the last one went to may have been killed since.
+            client = Client(self._urls[0], self._admin.token)
+            answer = client.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             if answer.status != 503 or time.monotonic() > limit:
                 return answer
             time.sleep(0.2)
@@ -81,8 +83,9 @@ class MoneyStorm:
         return [f"{status} × {count}" for status, count in sorted(self.answers.items()) if status not in ALLOWED]
 
     def evidence(self) -> Money:
-        # A connection of its own: whoever the first one went to has been killed since.
-        verified = Client(self._urls[0], self._admin.token).request("GET", "/budget/verification").json
+        verified = self._wait_for("GET", "/budget/verification")
+        if verified.status != 200:
+            raise RuntimeError(f"the ledger could not be added up: {verified}")
         holds = self._database.rows(
             "SELECT t.id, t.usage_tokens, coalesce(r.state, 'missing'), coalesce(r.actual, -1) FROM tasks t "
             "LEFT JOIN budget_reservations r ON r.tenant_id = t.tenant_id AND r.task_id = t.id"
@@ -92,7 +95,7 @@ class MoneyStorm:
         )
         return Money(
             samples=self._samples, excesses=self._excesses, verdicts=self._verdicts,
-            differences=[json.dumps(difference) for difference in verified["differences"]],
+            differences=[json.dumps(difference) for difference in verified.json["differences"]],
             charges={task: (int(usage), state, int(actual)) for task, usage, state, actual in holds},
             used_by_tasks=int(used),
         )
