@@ -51,6 +51,8 @@ class DatabasePods:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # So that all of it can be killed, as a container's processes are.
+            start_new_session=True,
         )
 
     def _local(self, text):

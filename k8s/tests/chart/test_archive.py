@@ -155,6 +155,22 @@ class ArchiveTests(unittest.TestCase):
         self.assertEqual((len(self.lines()), len(self.bases())), (1, 1))
         self.assertEqual(self.rows(self.restore("latest")), 20)
 
+    def test_kills_leave_no_gap(self):
+        self.wait_for_base(self.start_archiving())
+        for _ in range(3):
+            # In the middle of whatever it writes.
+            self.insert(50_000)
+            os.killpg(self.archiver.pid, signal.SIGKILL)
+            self.stop_archiving(expect=-signal.SIGKILL)
+            self.insert(50_000)
+            # Until the server has noticed, the slot is taken, and the pod would be started again.
+            self.wait("the slot stays taken", lambda: self.ask("SELECT active FROM pg_replication_slots;") == ["f"])
+            self.start_archiving()
+            self.wait("it does not stream again", lambda: self.ask("SELECT active FROM pg_replication_slots;") == ["t"])
+        self.assertNotIn("new line", self.stop_archiving())
+        self.assertEqual((len(self.lines()), len(self.bases())), (1, 1))
+        self.assertEqual(self.rows(self.restore("latest")), 300_000)
+
     def test_a_gap_begins_a_new_line(self):
         self.wait_for_base(self.start_archiving())
         covered = self.insert(10)
@@ -204,7 +220,8 @@ class ArchiveTests(unittest.TestCase):
             base.seek(2000)
             base.write(b"damage")
         self.prepare("latest", expect=1)
-        self.prepare("2026-11-28 14:05", expect=2)
+        for moment in ("2026-11-28 14:05", "2026-13-28 14:05Z", "now'; rm -rf / #UTC", "", "UTC-"):
+            self.prepare(moment, expect=2)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ take_base() {
 # The newest base that is older than the days to keep is the last that is needed.
 prune() {
     local bases base one oldest name
-    mapfile -t bases < <(find "$folder" -mindepth 3 -maxdepth 3 -path '*/bases/2*Z' -mmin "+$((keep_days * 1440))" | sort --reverse)
+    mapfile -t bases < <(find "$folder"/2*Z/bases -mindepth 1 -maxdepth 1 -name '2*Z' -mmin "+$((keep_days * 1440))" | sort --reverse)
     for base in "${bases[@]:1}"; do
         rm -r "$base"
         say "removed $base: older than the last that $keep_days days need"

@@ -22,8 +22,8 @@ else
 fi
 if [[ -e $data && -n $(ls -A "$data") ]]; then echo "$data holds something. Nothing was changed." >&2 && exit 3; fi
 
-# By time, since lines and bases are named by theirs.
-bases() { find "$archive" -mindepth 3 -maxdepth 3 -path '*/bases/2*Z' | sort; }
+# By time, since lines and bases are named by theirs. Nothing else of a volume is looked into: its lost+found is not ours.
+bases() { find "$archive"/2*Z/bases -mindepth 1 -maxdepth 1 -name '2*Z' 2>/dev/null | sort || true; }
 # The newest that was whole in an earlier second: a name is the second in which it was.
 base=
 while read -r one; do
