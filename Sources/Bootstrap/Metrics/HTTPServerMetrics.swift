@@ -59,7 +59,7 @@ package final class HTTPServerMetrics: Sendable {
     }
 
     /// - Parameter route: the pattern, never a request's own path.
-    package func record(route: String, method: String, status: Int, elapsed: Duration) {
+    @Sendable package func record(route: String, method: String, status: Int, elapsed: Duration) {
         let kind = Kind(route: route, method: method, status: status)
         let series = known.withLock { known in
             if let series = known[kind] { return series }

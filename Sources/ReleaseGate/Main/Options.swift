@@ -33,3 +33,26 @@ struct ReleaseOptions: ParsableArguments {
 
     func file() throws -> ReleaseFile { try ReleaseFile(file: release) }
 }
+
+/// What a person decides past the gate, with a reason.
+struct DecisionOptions: ParsableArguments {
+    @OptionGroup var gate: GateOptions
+    @OptionGroup var what: ReleaseOptions
+
+    @Option(help: "Why; it stays in the lineage.")
+    var reason: String
+
+    @Flag(help: "Run the adapter's commands instead of only showing them.")
+    var carryOut = false
+
+    /// - Parameter decide: the release, its environment, the reason, and whether the adapter's commands are run.
+    func run(
+        _ decide:
+            @Sendable @escaping (
+                GateSession, _ release: ReleaseFile, _ environment: String, _ reason: String, _ isArmed: Bool
+            ) async throws -> Void
+    ) async throws {
+        let (release, environment, reason, isArmed) = (try what.file(), what.env, reason, carryOut)
+        try await gate.run { try await decide($0, release, environment, reason, isArmed) }
+    }
+}

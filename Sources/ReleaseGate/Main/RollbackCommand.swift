@@ -13,19 +13,11 @@ struct RollbackCommand: AsyncParsableCommand {
               release-gate rollback --env prod --reason "customers see empty invoices" --carry-out
             """)
 
-    @OptionGroup var gate: GateOptions
-    @OptionGroup var what: ReleaseOptions
-
-    @Option(help: "Why; it stays in the lineage.")
-    var reason: String
-
-    @Flag(help: "Run the adapter's commands instead of only showing them.")
-    var carryOut = false
+    @OptionGroup var decision: DecisionOptions
 
     func run() async throws {
-        let (release, environment, reason, isArmed) = (try what.file(), what.env, reason, carryOut)
-        try await gate.run {
-            try await $0.rollback(release, environment: environment, reason: reason, isArmed: isArmed)
+        try await decision.run { gate, release, environment, reason, isArmed in
+            try await gate.rollback(release, environment: environment, reason: reason, isArmed: isArmed)
         }
     }
 }

@@ -31,21 +31,13 @@ struct AgentHealth: Sendable {
     func server(_ configuration: AgentWorkerConfiguration, bus: MessageBus, logger: Logger) -> EdgeServer? {
         guard let endpoint = configuration.health else { return nil }
         let http = HTTPServerMetrics(registry)
-        let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
-            checked: http.checked
-        )
-        let drain = Drain()
-        let readiness = Readiness(
-            [Readiness.Check("nats") { try await bus.checkHealth() }], drain: drain, logger: logger)
-        let health = HealthRoutes(
-            service: "agent-worker", version: Version.current, readiness: readiness, metrics: metrics)
-        return EdgeServer(
+        return EdgeServer.health(
+            of: "agent-worker", version: Version.current,
             EdgeServerConfiguration(
                 host: endpoint.host, port: endpoint.port, socket: endpoint.handover.socket,
                 announce: endpoint.handover.announce),
-            edge: EdgeConfiguration(verifier: nil, metrics: metrics, drain: drain), table: RouteTable(health.routes),
-            readiness: readiness, logger: logger
+            checks: [Readiness.Check("nats") { try await bus.checkHealth() }],
+            metrics: EdgeMetrics(record: http.record, render: registry.text, checked: http.checked), logger: logger
         )
     }
 }

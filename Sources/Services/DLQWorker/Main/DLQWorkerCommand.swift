@@ -23,15 +23,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the service until it is told to stop.")
 
     func run() async throws {
-        let settings = ServiceConfiguration()
-        let level = try settings.logLevel()
-        let output = LogOutput.standard()
-        output.adoptLibraries(service: "dlq-worker", level: max(level, .warning))
-        let logger = output.logger(service: "dlq-worker", level: level)
-        let worker = try await DLQWorker(DLQWorkerConfiguration(settings), logger: logger) { port in
-            logger.info("listening", metadata: ["port": "\(port)", "version": "\(Version.current)"])
+        try await runService("dlq-worker") { settings, logger, onListening in
+            try await DLQWorker(DLQWorkerConfiguration(settings), logger: logger, onListening: onListening).services
         }
-        for key in settings.unread { logger.debug("a setting that nothing reads", metadata: ["key": "\(key)"]) }
-        try await runServices(worker.services, logger: logger)
     }
 }

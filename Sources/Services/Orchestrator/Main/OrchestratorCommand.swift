@@ -27,16 +27,10 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the service until it is told to stop.")
 
     func run() async throws {
-        let settings = ServiceConfiguration()
-        let level = try settings.logLevel()
-        let output = LogOutput.standard()
-        output.adoptLibraries(service: "orchestrator", level: max(level, .warning))
-        let logger = output.logger(service: "orchestrator", level: level)
-        let orchestrator = try await Orchestrator(OrchestratorConfiguration(settings), logger: logger) { port in
-            logger.info("listening", metadata: ["port": "\(port)", "version": "\(Version.current)"])
+        try await runService("orchestrator") { settings, logger, onListening in
+            try await Orchestrator(OrchestratorConfiguration(settings), logger: logger, onListening: onListening)
+                .services
         }
-        for key in settings.unread { logger.debug("a setting that nothing reads", metadata: ["key": "\(key)"]) }
-        try await runServices(orchestrator.services, logger: logger)
     }
 }
 

@@ -23,15 +23,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the service until it is told to stop.")
 
     func run() async throws {
-        let settings = ServiceConfiguration()
-        let level = try settings.logLevel()
-        let output = LogOutput.standard()
-        output.adoptLibraries(service: "peer-hub", level: max(level, .warning))
-        let logger = output.logger(service: "peer-hub", level: level)
-        let hub = try await PeerHub(PeerHubConfiguration(settings), logger: logger) { port in
-            logger.info("listening", metadata: ["port": "\(port)", "version": "\(Version.current)"])
+        try await runService("peer-hub") { settings, logger, onListening in
+            try await PeerHub(PeerHubConfiguration(settings), logger: logger, onListening: onListening).services
         }
-        for key in settings.unread { logger.debug("a setting that nothing reads", metadata: ["key": "\(key)"]) }
-        try await runServices(hub.services, logger: logger)
     }
 }

@@ -66,26 +66,17 @@ package struct PeerHub: Sendable {
         logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void
     ) -> EdgeServer {
         let http = HTTPServerMetrics(registry)
-        let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
-            checked: http.checked
-        )
-        let drain = Drain()
-        let readiness = Readiness(
-            [
-                Readiness.Check("postgres") { try await store.checkSchema() },
-                Readiness.Check("nats") { try await bus.checkHealth() },
-            ],
-            drain: drain, logger: logger
-        )
-        let health = HealthRoutes(
-            service: "peer-hub", version: Version.current, readiness: readiness, metrics: metrics)
-        return EdgeServer(
+        return EdgeServer.health(
+            of: "peer-hub", version: Version.current,
             EdgeServerConfiguration(
                 host: configuration.httpHost, port: configuration.httpPort, socket: configuration.handover.socket,
                 announce: configuration.handover.announce),
-            edge: EdgeConfiguration(verifier: nil, metrics: metrics, drain: drain), table: RouteTable(health.routes),
-            readiness: readiness, logger: logger, onListening: onListening
+            checks: [
+                Readiness.Check("postgres") { try await store.checkSchema() },
+                Readiness.Check("nats") { try await bus.checkHealth() },
+            ],
+            metrics: EdgeMetrics(record: http.record, render: registry.text, checked: http.checked), logger: logger,
+            onListening: onListening
         )
     }
 }

@@ -24,16 +24,10 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the service until it is told to stop.")
 
     func run() async throws {
-        let settings = ServiceConfiguration()
-        let level = try settings.logLevel()
-        let output = LogOutput.standard()
-        output.adoptLibraries(service: "sandbox-executor", level: max(level, .warning))
-        let logger = output.logger(service: "sandbox-executor", level: level)
-        let executor = try await SandboxExecutor(SandboxExecutorConfiguration(settings), logger: logger) { port in
-            logger.info("listening", metadata: ["port": "\(port)", "version": "\(Version.current)"])
+        try await runService("sandbox-executor") { settings, logger, onListening in
+            try await SandboxExecutor(SandboxExecutorConfiguration(settings), logger: logger, onListening: onListening)
+                .services
         }
-        for key in settings.unread { logger.debug("a setting that nothing reads", metadata: ["key": "\(key)"]) }
-        try await runServices(executor.services, logger: logger)
     }
 }
 

@@ -23,15 +23,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Runs the service until it is told to stop.")
 
     func run() async throws {
-        let settings = ServiceConfiguration()
-        let level = try settings.logLevel()
-        let output = LogOutput.standard()
-        output.adoptLibraries(service: "supervisor", level: max(level, .warning))
-        let logger = output.logger(service: "supervisor", level: level)
-        let supervisor = try await Supervisor(SupervisorConfiguration(settings), logger: logger) { port in
-            logger.info("listening", metadata: ["port": "\(port)", "version": "\(Version.current)"])
+        try await runService("supervisor") { settings, logger, onListening in
+            try await Supervisor(SupervisorConfiguration(settings), logger: logger, onListening: onListening).services
         }
-        for key in settings.unread { logger.debug("a setting that nothing reads", metadata: ["key": "\(key)"]) }
-        try await runServices(supervisor.services, logger: logger)
     }
 }
