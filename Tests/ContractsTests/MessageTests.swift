@@ -156,9 +156,42 @@ import Testing
         #expect(try example.roundTrip(JSON(parsing: wider.utf8)).text == example.text)
     }
 
+    /// Whoever may publish may send any number.
+    @Test func `numbers that nothing could hold are refused`() throws {
+        let hint = #"{"v":1,"queued":[{"role":"r","tenant":"t","count":9223372036854775807}],"freed":[]}"#
+        #expect(throws: JSONError.self) { try DispatchHint(json: JSON(parsing: hint.utf8)) }
+        for time in ["1e300", "1e999", "-1", "9223372036854775807"] {
+            for field in ["wall_ms", "cpu_ms"] {
+                let outcome = #"{"status":"ok","usage":{"\#(field)":\#(time)}}"#
+                #expect(throws: JSONError.self) {
+                    var reader = try JSONReader(JSON(parsing: outcome.utf8))
+                    _ = try SandboxOutcome(from: &reader)
+                }
+            }
+        }
+    }
+
+    @Test func `progress keeps its message when its data is too large`() throws {
+        func data(_ bytes: Int) throws -> JSON? {
+            let text = String(repeating: "x", count: bytes - 2)
+            let report = try AgentReport(
+                json: JSON(
+                    parsing: (#"{"v":1,"task_id":"\#(Self.task)","attempt":1,"lease_token":"t","agent":"a-1","#
+                        + #""outcome":"progress","number":1,"message":"m","data":"\#(text)"}"#).utf8))
+            guard case .progress(1, "m", let data, nil) = report.body else {
+                Issue.record("It was not read as progress.")
+                return nil
+            }
+            return data
+        }
+        #expect(try data(AgentReport.progressDataBytesMax) != nil)
+        #expect(try data(AgentReport.progressDataBytesMax + 1) == nil)
+    }
+
     @Test(arguments: [
         (0.0, "1970-01-01T00:00:00.000Z"), (951_782_400.5, "2000-02-29T00:00:00.500Z"),
         (4_102_444_799.999, "2099-12-31T23:59:59.999Z"), (-1.0, "1969-12-31T23:59:59.000Z"),
+        (1e18, "9999-12-31T23:59:59.999Z"), (-1e18, "0000-01-01T00:00:00.000Z"),
     ])
     func `times are RFC 3339 in UTC`(seconds: Double, text: String) {
         let date = Date(timeIntervalSince1970: seconds)

@@ -68,6 +68,7 @@ import Testing
         ("a dead letter that proves nothing", runningTask(), buried(lease: "guess"), 1, .wrongLease),
         ("a dead letter of a task that waits", newTask(), buried(), 1, .lost),
         ("repeated progress", runningTask(), report(.progress(number: 0, message: "", data: nil)), 1, .repeated),
+        ("too much progress", runningTask(), report(.progress(number: 1001, message: "", data: nil)), 1, .tooMuch),
         ("deadline not yet passed", runningTask(), .deadlinePassed, 59, .notApplicable),
         ("second dispatch", runningTask(), .dispatched(token: "y", input: .null), 1, .notApplicable),
         ("result while queued", newTask(), report(success), 1, .lost),
@@ -130,9 +131,12 @@ import Testing
             let waiting = try #require(half)
             task = try #require(TaskMachine.decide(waiting, next, context: context(1000)).task)
         }
-        let wish = AgentReport.Body.failed(.init(code: "c", message: "m", isRetryable: true, retryAfterSeconds: 90))
-        let decision = TaskMachine.decide(runningTask(), report(wish), context: context(0))
-        #expect(decision.task?.phase == .queued(runAt: epoch.addingTimeInterval(90)))
+        for (wished, wait) in [(90, 90), (0, 1), (-5, 1), (86_401, 86_400), (1_764_000_000, 86_400), (.max, 86_400)] {
+            let wish = AgentReport.Body.failed(
+                .init(code: "c", message: "m", isRetryable: true, retryAfterSeconds: wished))
+            let decision = TaskMachine.decide(runningTask(), report(wish), context: context(0))
+            #expect(decision.task?.phase == .queued(runAt: epoch.addingTimeInterval(TimeInterval(wait))))
+        }
     }
 
     @Test func `a finished stage leads to the next one with fresh attempts`() throws {

@@ -40,6 +40,26 @@ import Testing
         }
     }
 
+    @Test func `a tenant's account that somebody holds locked keeps no other tenant's task from its deadline`()
+        async throws
+    {
+        try await OrchestratorUnderTest.run { stack in
+            try await stack.open("default", 1000)
+            try await stack.withAgent(work: { _ in nil }) {
+                let body = #"{"timeout_seconds":2,"max_attempts":1}"#
+                let (locked, free) = (try await stack.submit(body), try await stack.submit(body, tenant: "beta"))
+                async let lock = stack.sql(
+                    "BEGIN; UPDATE budget_limits SET version = version WHERE tenant_id = 'acme'; SELECT pg_sleep(20);"
+                        + " COMMIT")
+                try await eventually { try await stack.state(of: free, tenant: "beta") == "failed" }
+                #expect(try await stack.state(of: locked) == "developing", "Its account is locked still.")
+                _ = try await lock
+                try await eventually { try await stack.state(of: locked) == "failed" }
+            }
+            try await stack.expectBalanced()
+        }
+    }
+
     @Test func `a task that does not fit is refused, and an UPDATE makes room at once`() async throws {
         try await OrchestratorUnderTest.run(environment: ["GOLDEN_TASK_BUDGET_TOKENS": "70"]) { stack in
             try await stack.open("default", 100)

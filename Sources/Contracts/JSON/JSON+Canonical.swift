@@ -45,7 +45,7 @@ extension JSON {
     static func canonicalNumber(_ text: String) -> String {
         guard let value = Double(text), value.isFinite else { return text }
         if value == 0 { return "0" }
-        if let whole = Int(exactly: value), abs(whole) < 1 << 53 { return String(whole) }
+        if let whole = Int(exactly: value), whole.magnitude < 1 << 53 { return String(whole) }
         let (digits, exponent) = shortestDigits(of: abs(value))
         let sign = value < 0 ? "-" : ""
         let count = digits.count

@@ -5,8 +5,10 @@
 package struct AgentReport: Sendable, Equatable {
     /// The largest outcome an agent may send inline.
     package static let outputBytesMax = 1 << 20
-    /// Progress beyond this many reports of one attempt is dropped by the agent.
+    /// Progress beyond this many reports of one attempt is dropped: by the agent, and where it comes all the same.
     package static let progressMax = 1000
+    /// A larger `data` of a progress report is left out of it.
+    package static let progressDataBytesMax = 65_536
 
     package let task: TaskID
     package let attempt: Int
@@ -58,7 +60,7 @@ package struct AgentReport: Sendable, Equatable {
         package let code: String
         package let message: String
         package let isRetryable: Bool
-        /// The agent's wish for the wait before the next attempt, honoured when longer than the backoff.
+        /// The agent's wish for the wait before the next attempt, honoured when longer than the backoff, up to a day.
         package let retryAfterSeconds: Int?
         package let usage: Usage?
 
@@ -98,7 +100,8 @@ extension AgentReport: WireMessage {
         case "progress":
             body = .progress(
                 number: try reader.int("number"), message: try reader.bounded("message", bytesMax: 4096),
-                data: reader.optional("data"), usage: try Self.usage(&reader)
+                data: reader.optional("data").flatMap { $0.bytes.count > Self.progressDataBytesMax ? nil : $0 },
+                usage: try Self.usage(&reader)
             )
         case "completed":
             body = .completed(output: reader.optional("output") ?? .null, usage: try Self.usage(&reader))

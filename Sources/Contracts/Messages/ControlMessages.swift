@@ -39,6 +39,9 @@ package struct DispatchHint: Sendable, Equatable, WireMessage {
         }
     }
 
+    /// Far above what one batch queues or frees, and far below what sums could not hold.
+    private static let countMax = 1 << 32
+
     package let queued: [Count: Int]
     package let freed: [Count: Int]
 
@@ -58,8 +61,9 @@ package struct DispatchHint: Sendable, Equatable, WireMessage {
         var counts: [Count: Int] = [:]
         for element in elements {
             var reader = try JSONReader(element)
-            counts[Count(role: try reader.name("role"), tenant: try reader.name("tenant")), default: 0] +=
-                try reader.int("count")
+            let count = try reader.int("count")
+            guard (0...countMax).contains(count) else { throw reader.error("count", "must be 0 to \(countMax)") }
+            counts[Count(role: try reader.name("role"), tenant: try reader.name("tenant")), default: 0] += count
         }
         return counts
     }

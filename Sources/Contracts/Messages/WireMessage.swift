@@ -55,8 +55,13 @@ extension JSONReader {
 
 /// Times on the wire: RFC 3339, UTC, milliseconds.
 package enum Timestamp {
+    /// The years of four digits, in milliseconds since 1970.
+    private static let range = -62_167_219_200_000.0...253_402_300_799_999.0
+
+    /// A time outside the years 0 to 9999 is written as the nearest in them.
     package static func text(_ date: Date) -> String {
-        let milliseconds = Int((date.timeIntervalSince1970 * 1000).rounded(.down))
+        let exact = (date.timeIntervalSince1970 * 1000).rounded(.down)
+        let milliseconds = Int(min(max(exact, range.lowerBound), range.upperBound))
         let (days, inDay) = milliseconds.flooredDivision(by: 86_400_000)
         let (year, month, day) = civil(fromDays: days)
         let (seconds, fraction) = (inDay / 1000, inDay % 1000)

@@ -186,8 +186,8 @@ extension SandboxOutcome {
         artifactsSkipped = try body.optionalInt("artifacts_skipped") ?? 0
         artifactsTruncated = try body.optionalBool("artifacts_truncated") ?? false
         if var reader = try body.optionalObject("usage") {
-            usage.wallMicroseconds = Int(((try reader.optionalDouble("wall_ms") ?? 0) * 1000).rounded())
-            usage.cpuMicroseconds = Int(((try reader.optionalDouble("cpu_ms") ?? 0) * 1000).rounded())
+            usage.wallMicroseconds = try Self.microseconds("wall_ms", of: &reader)
+            usage.cpuMicroseconds = try Self.microseconds("cpu_ms", of: &reader)
             usage.memoryPeakBytes = try reader.optionalInt("memory_peak_bytes") ?? 0
         }
         hitProcessLimit = try body.optionalBool("processes_limit_hit") ?? false
@@ -199,6 +199,19 @@ extension SandboxOutcome {
                 isWarm: try layers.optionalBool("warm") ?? false
             )
         }
+    }
+}
+
+extension SandboxOutcome {
+    /// A year; no run takes longer, and what was not measured is no time.
+    private static let millisecondsMax = 31_536_000_000.0
+
+    private static func microseconds(_ field: String, of usage: inout JSONReader) throws(JSONError) -> Int {
+        let milliseconds = try usage.optionalDouble(field) ?? 0
+        guard (0...millisecondsMax).contains(milliseconds) else {
+            throw usage.error(field, "must be a time from 0 to a year, in milliseconds")
+        }
+        return Int((milliseconds * 1000).rounded())
     }
 }
 

@@ -11,6 +11,8 @@ package enum TaskMachine {
     /// Waits between attempts: full jitter up to `1 s · 2^n`, at most 5 minutes.
     package static let backoffBase: TimeInterval = 1
     package static let backoffCap: TimeInterval = 300
+    /// What an agent may wish to wait, at most: a day.
+    package static let retryAfterMax: TimeInterval = 86_400
     /// How long an escalation may wait; a task nobody cares for that long fails.
     package static let resolutionTimeout: TimeInterval = 7 * 86_400
     /// How long after the reviewers' deadline their decision may come; what nobody has decided by then is escalated.
@@ -126,6 +128,8 @@ package enum TaskMachine {
         case wrongLease = "wrong_lease"
         /// This progress report was seen before.
         case repeated
+        /// Progress beyond what one attempt may report.
+        case tooMuch = "too_much"
         /// The task has ended.
         case ended
         /// The event does not apply in this state.
@@ -294,7 +298,10 @@ package enum TaskMachine {
     private static func fence(_ report: AgentReport, _ task: TaskRecord, _ lease: TaskRecord.Lease) -> Reason? {
         guard report.attempt == task.attempt else { return .lost }
         guard LeaseToken.matches(report.leaseToken, lease.token) else { return .wrongLease }
-        if case .progress(let number, _, _, _) = report.body, number <= task.progressSeen { return .repeated }
+        if case .progress(let number, _, _, _) = report.body {
+            if number <= task.progressSeen { return .repeated }
+            if number > AgentReport.progressMax { return .tooMuch }
+        }
         return nil
     }
 }

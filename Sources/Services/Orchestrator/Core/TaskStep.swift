@@ -98,7 +98,8 @@ struct TaskStep {
             return escalate(EscalationCause(.failure, reason: "\(failure.code): \(failure.message)\(after)"))
         }
         if isBudgetUsedUp { return end(budgetExhausted) }
-        let wait = max(backoff(), TimeInterval(failure.retryAfterSeconds ?? 0))
+        let wished = min(TimeInterval(failure.retryAfterSeconds ?? 0), TaskMachine.retryAfterMax)
+        let wait = max(backoff(), wished)
         let runAt = context.now.addingTimeInterval(wait)
         record(.retrying) { [task] in
             $0.field("code", failure.code)

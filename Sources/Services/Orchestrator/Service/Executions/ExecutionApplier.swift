@@ -116,7 +116,7 @@ final class ExecutionApplier: Service {
 
     private func apply(_ reports: [TaskID: ExecutionReport]) async throws {
         guard !reports.isEmpty else { return }
-        let now = Date()
+        let now = decider.clock.now
         let outcome = try await tasks.change(Array(reports.keys)) { [decider] locked in
             var outcome = Outcome()
             for task in locked {

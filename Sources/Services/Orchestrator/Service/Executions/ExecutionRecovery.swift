@@ -21,7 +21,7 @@ struct ExecutionRecovery: Sendable {
     let logger: Logger
 
     func run() async throws {
-        var asked: [TaskID: (wait: TimeInterval, next: Date)] = [:]
+        var asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] = [:]
         while true {
             do {
                 try await applier.apply(try await executions.unheard(age: Self.travelTime, limit: Self.batchMax))
@@ -37,21 +37,21 @@ struct ExecutionRecovery: Sendable {
 
     /// Answers when each of the runs that nobody has was asked for, and when it is next.
     private func askAgain(
-        _ asked: [TaskID: (wait: TimeInterval, next: Date)]
-    ) async throws -> [TaskID: (wait: TimeInterval, next: Date)] {
+        _ asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)]
+    ) async throws -> [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] {
         let unasked = try await executions.unasked(age: Self.travelTime, limit: Self.batchMax)
         guard !unasked.isEmpty else { return [:] }
         // What waits in the stream, or in an executor's hands, is not lost.
         guard let requests = try await bus.backlog(of: BusTopology.sandboxRequests),
             requests.pending + requests.ackPending == 0
         else { return asked }
-        let now = Date()
+        let now = ContinuousClock.now
         let due = unasked.filter { asked[$0].map { $0.next <= now } ?? true }
-        try await applier.requester.ask(due, derivation: Int(now.timeIntervalSince1970))
+        try await applier.requester.ask(due, derivation: Int(Date().timeIntervalSince1970))
         var next = asked.filter { unasked.contains($0.key) }
         for task in due {
             let wait = min((next[task]?.wait ?? 1) * 2, Self.askingMax)
-            next[task] = (wait, now.addingTimeInterval(wait))
+            next[task] = (wait, now + .seconds(wait))
         }
         return next
     }

@@ -98,7 +98,7 @@ final class ExecutionRequester: Service {
 
     private func publish(_ waiting: TestedTask, _ derivation: Int?) async -> Bool {
         let task = waiting.task
-        let now = Date()
+        let now = decider.clock.now
         guard let lease = task.lease, lease.dispatchedAt <= now, let context = decider.context(task, now: now) else {
             return false
         }

@@ -30,7 +30,7 @@ struct ReviewRecovery: Sendable {
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                var asked: [TaskID: (wait: TimeInterval, next: Date)] = [:]
+                var asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] = [:]
                 while true {
                     await attempt("take decisions nobody heard") { try await hear() }
                     await attempt("ask for reviews again") { asked = try await askAgain(asked) }
@@ -64,8 +64,8 @@ struct ReviewRecovery: Sendable {
 
     /// Answers when each of the sessions still unopened was asked for, and when it is next.
     private func askAgain(
-        _ asked: [TaskID: (wait: TimeInterval, next: Date)]
-    ) async throws -> [TaskID: (wait: TimeInterval, next: Date)] {
+        _ asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)]
+    ) async throws -> [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] {
         var unopened = try await reviews.unopened(age: Self.openingTime, limit: Self.batchMax)
         guard !unopened.isEmpty else { return [:] }
         guard let requests = try await bus.backlog(of: BusTopology.hubRequests) else { return asked }
@@ -73,9 +73,9 @@ struct ReviewRecovery: Sendable {
         if requests.pending + requests.ackPending > 0 {
             unopened = try await reviews.unopened(age: Self.stalledTime, limit: Self.batchMax)
         }
-        let now = Date()
+        let now = ContinuousClock.now
         let due = unopened.filter { asked[$0].map { $0.next <= now } ?? true }
-        let outcome = try await requester.ask(due, derivation: Int(now.timeIntervalSince1970))
+        let outcome = try await requester.ask(due, derivation: Int(Date().timeIntervalSince1970))
         if outcome.count > 0 { logger.warning("asked for reviews again", metadata: ["count": "\(outcome.count)"]) }
         if !outcome.unasked.isEmpty {
             let count = outcome.unasked.count
@@ -87,7 +87,7 @@ struct ReviewRecovery: Sendable {
         for task in Set(due).subtracting(outcome.unasked) {
             let wait = min(
                 (next[task]?.wait ?? TimeInterval(Self.openingTime.components.seconds) / 2) * 2, Self.askingMax)
-            next[task] = (wait, now.addingTimeInterval(wait))
+            next[task] = (wait, now + .seconds(wait))
         }
         return next
     }

@@ -71,7 +71,7 @@ final class ResolutionApplier: Service {
                     "a task cannot take its resolution",
                     metadata: metadata.merging(["reason": "\(reason.rawValue)"]) { $1 })
                 try await escalations.handBack(notice.escalation)
-            case .lost, .wrongLease, .repeated, .ended, .notApplicable: break
+            case .lost, .wrongLease, .repeated, .tooMuch, .ended, .notApplicable: break
             }
         case .unknown: return .giveUp(reason: "unknown_task", error: "No task \(notice.task) exists.")
         }
