@@ -28,6 +28,8 @@ import Testing
             (3, .unreachable(.brokenOff), .failed, .failure),
             (1, .forbiddenAddress, .failed, .ignored),
             (1, .withdrawn(.webhookRemoved), .failed, .ignored),
+            (1, .resolverBusy, .postponed(afterSeconds: 1), .ignored),
+            (3, .resolverBusy, .postponed(afterSeconds: 1), .ignored),
         ]
 
     @Test(arguments: rows.indices)

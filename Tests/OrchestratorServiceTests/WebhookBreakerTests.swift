@@ -7,8 +7,10 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5))) struct `Webhook breaker` {
     static let environment = OrchestratorUnderTest.webhookEnvironment.merging(["GOLDEN_WEBHOOK_ATTEMPTS": "8"]) { $1 }
 
-    private static func state(_ name: String, _ stack: OrchestratorUnderTest) async throws -> String? {
-        let answer = try await stack.get("/circuit-breakers", token: stack.token())
+    private static func state(
+        _ name: String, _ stack: OrchestratorUnderTest, tenant: String = "acme"
+    ) async throws -> String? {
+        let answer = try await stack.get("/circuit-breakers", token: stack.token(tenant: tenant))
         return try answer.json["circuit_breakers"]?.array?.first { $0["name"]?.string == name }?["state"]?.string
     }
 
@@ -80,10 +82,24 @@ import Testing
                 try await eventually { try await stack.deliveries("&state=parked").count > 10 }
                 for _ in 0..<20 { _ = try await stack.submit(tenant: "beta") }
                 try await stack.waitForDeliveries(20, "delivered", tenant: "beta")
-                #expect(try await Self.state("webhook:beta:\(host)", stack) == "closed")
+                #expect(try await Self.state("webhook:beta:\(host)", stack, tenant: "beta") == "closed")
+                try await Self.expectHidden("webhook:beta:\(host)", from: "acme", stack)
                 #expect(try await stack.deliveries(tenant: "beta").allSatisfy { $0["attempts"]?.int == 1 })
             }
         }
+    }
+
+    /// Neither shown nor commanded, but for who configures everybody's limits.
+    private static func expectHidden(_ name: String, from tenant: String, _ stack: OrchestratorUnderTest) async throws {
+        #expect(try await state(name, stack, tenant: tenant) == nil)
+        let body = #"{"name":"\#(name)","reason":"drill"}"#
+        let refused = try await stack.post(
+            "/admin/circuit-breaker/force-open", body, token: stack.token(role: "operator", tenant: tenant))
+        #expect(refused.status == 404)
+        let everybodys = try await stack.token(role: "admin", tenant: tenant)
+        #expect(try await stack.post("/admin/circuit-breaker/force-open", body, token: everybodys).status == 200)
+        let entries = try await stack.get("/audit?action=forceCircuitBreakerOpen", token: everybodys)
+        #expect(entries.body.contains(name) && entries.body.contains("drill"))
     }
 
     /// While it fails, an open breaker lets nothing but five probes for each half-open phase through.

@@ -44,6 +44,33 @@ import Testing
         }
     }
 
+    @Test func `each attempt is a span below its task, and the receiver is told of it`() async throws {
+        try await WebhookReceiver.run { collector in
+            var environment = Self.environment
+            environment["GOLDEN_OTLP_ENDPOINT"] = collector.url.replacing("/hook", with: "")
+            try await OrchestratorUnderTest.run(environment: environment) { stack in
+                try await WebhookReceiver.run {
+                    $0.number == 0 ? .status(500) : .status(200)
+                } _: { receiver in
+                    _ = try await stack.subscribe(receiver.url)
+                    let submitted = TraceContext()
+                    let task = try await stack.submit(headers: ["traceparent": submitted.traceparent])
+                    try await stack.waitForDeliveries(1, "delivered")
+                    try await eventually { collector.spans("webhook delivery").count == 2 }
+                    let request = try #require(collector.spans("POST /tasks").first { $0.traceID == submitted.traceID })
+                    let id = try #require(TaskID(task))
+                    let parent = try #require(
+                        TraceContext(of: id, submittedIn: "00-\(request.traceID)-\(request.spanID)-01"))
+                    for (span, received) in zip(collector.spans("webhook delivery"), receiver.received) {
+                        #expect(
+                            received.headers["traceparent"] == "00-\(submitted.traceID)-\(span.spanID)-01"
+                                && span.parent == parent.spanID && span.isFailed == (received.number == 0))
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `a receiver that fails gets the same delivery again under the same id`() async throws {
         try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
             try await WebhookReceiver.run {
@@ -222,5 +249,30 @@ import Testing
                 #expect(delivery["attempts"]?.int == 2)
             }
         }
+    }
+}
+
+/// What a receiver took in a collector's place.
+extension WebhookReceiver {
+    struct Span {
+        let traceID: String
+        let spanID: String
+        let parent: String?
+        let isFailed: Bool
+    }
+
+    /// The spans of one name, in the order they were exported.
+    fileprivate func spans(_ name: String) -> [Span] {
+        let exports = received.filter { $0.path == "/v1/traces" }
+        var spans = exports.compactMap { try? JSON(parsing: $0.body.utf8) }
+        for field in ["resourceSpans", "scopeSpans", "spans"] {
+            spans = spans.flatMap { $0[field]?.array ?? [] }
+        }
+        return spans.filter { $0["name"]?.string == name }
+            .map { span in
+                Span(
+                    traceID: span["traceId"]?.string ?? "", spanID: span["spanId"]?.string ?? "",
+                    parent: span["parentSpanId"]?.string, isFailed: span["status"] != nil)
+            }
     }
 }

@@ -22,7 +22,8 @@ import Testing
             addresses: try #require(AddressRules(allowed: allowed)), timeout: timeout
         )
         sender.resolver.start()
-        let reply = try await sender.post([1], to: try #require(WebhookURL(url)), headers: [("x-a", "b")], attempt: 1)
+        let reply = try await sender.post(
+            [1], to: try #require(WebhookURL(url)), for: TenantID(literal: "acme"), headers: [("x-a", "b")], attempt: 1)
         try await sender.clients.shutdown()
         try await sender.resolver.shutdown()
         return reply

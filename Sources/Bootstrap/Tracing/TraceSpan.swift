@@ -16,6 +16,7 @@ package struct TraceSpan: Sendable {
     package enum Kind: Int, Sendable {
         case work = 1
         case server = 2
+        case client = 3
         case producer = 4
         case consumer = 5
     }

@@ -81,6 +81,8 @@ package struct LeasedDelivery: Sendable {
         package let workflow: String
         /// Of a completed task, unless it is larger than `LeaseDeliveries.outputBytesMax`.
         package let output: JSON?
+        /// The trace of the request that submitted it.
+        package let traceparent: String?
     }
 
     package struct Receiver: Sendable {
@@ -110,6 +112,9 @@ package struct LeasedDelivery: Sendable {
     package let taskFacts: Task?
     /// Nil when the webhook was removed, or the tenant has no secret for callbacks yet.
     package let receiver: Receiver?
+
+    /// What is done for it hangs on the task in its trace.
+    package var trace: String? { TraceContext(of: task, submittedIn: taskFacts?.traceparent)?.traceparent }
 }
 
 /// Where deliveries of one tenant go: what is taken, guarded and parked together, so that no tenant's receiver holds up

@@ -35,7 +35,12 @@ package struct DeliveryStore: Sendable {
 
     /// Gives a delivery back that was not attempted, to wait for its target's circuit breaker.
     package func park(_ delivery: LeasedDelivery) async throws {
-        try await pool.execute(ParkDelivery(delivery: delivery))
+        try await pool.execute(HandBackDelivery(delivery: delivery, state: .parked, afterSeconds: 0))
+    }
+
+    /// Gives a delivery back that was not attempted, to be taken again in so many seconds.
+    package func postpone(_ delivery: LeasedDelivery, afterSeconds: Double) async throws {
+        try await pool.execute(HandBackDelivery(delivery: delivery, state: .pending, afterSeconds: afterSeconds))
     }
 
     /// Parks what is due for a target; answers how many.

@@ -85,7 +85,7 @@ struct LeaseDeliveries: PostgresStatement {
             CASE WHEN l.kind = 'task.completed' AND octet_length(t.output::text) <= $6 THEN t.output END,
             coalesce(w.state, c.state), coalesce(w.secret_sealed, c.secret_sealed),
             coalesce(w.previous_sealed, c.previous_sealed), coalesce(w.previous_until, c.previous_until),
-            coalesce(w.secret_changed_at, c.secret_changed_at), $4
+            coalesce(w.secret_changed_at, c.secret_changed_at), $4, t.traceparent
         FROM leased l
         LEFT JOIN task_events e ON e.task_id = l.task_id AND e.sequence = l.sequence
         LEFT JOIN tasks t ON t.id = l.task_id
@@ -123,7 +123,7 @@ struct LeaseDeliveries: PostgresStatement {
         guard let project = try row.textOrNil(12) else { return nil }
         return LeasedDelivery.Task(
             project: project, name: try row.textOrNil(13), workflow: try row.text(14),
-            output: try row.isNull(15) ? nil : try row.parsedJSON(15)
+            output: try row.isNull(15) ? nil : try row.parsedJSON(15), traceparent: try row.textOrNil(22)
         )
     }
 
@@ -168,18 +168,22 @@ struct ConcludeDelivery: PostgresStatement {
 }
 
 /// The attempt that was not made does not count.
-struct ParkDelivery: PostgresStatement {
+struct HandBackDelivery: PostgresStatement {
     let delivery: LeasedDelivery
+    let state: WebhookDelivery.State
+    let afterSeconds: Double
 
     static let sql = """
-        UPDATE webhook_deliveries SET state = 'parked', lease = NULL, attempts = attempts - 1,
-            due_at = statement_timestamp()
+        UPDATE webhook_deliveries SET state = $3, lease = NULL, attempts = attempts - 1,
+            due_at = statement_timestamp() + $4 * interval '1 millisecond'
         WHERE id = $1 AND lease = $2
         """
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.uuid(delivery.id)
         bindings.uuid(delivery.lease)
+        bindings.text(state.rawValue)
+        bindings.int(Int(afterSeconds * 1000))
     }
 }
 

@@ -8,6 +8,8 @@ package enum DeliveryOutcome: Sendable, Hashable {
     case forbiddenAddress
     /// There is nothing to send any more, or nobody to send it to.
     case withdrawn(Withdrawal)
+    /// No thread was free to look the receiver's name up: nothing was tried, and nothing learnt about the receiver.
+    case resolverBusy
 
     package enum Unreachable: String, Sendable, Hashable, CaseIterable {
         case unresolved = "host_unresolved"
@@ -32,6 +34,8 @@ package struct DeliveryRules: Sendable, Hashable {
     package enum Next: Sendable, Hashable {
         case delivered
         case retry(afterSeconds: Double)
+        /// Back to where it was: this attempt does not count.
+        case postponed(afterSeconds: Double)
         /// No further attempt; an operator may replay it.
         case failed
         /// The receiver is gone (410): no further attempt, and no other delivery of the same subscription.
@@ -66,6 +70,7 @@ package struct DeliveryRules: Sendable, Hashable {
         case .answered(_, let retryAfter): return retry(attempt, jitter, retryAfter)
         case .unreachable: return retry(attempt, jitter, nil)
         case .forbiddenAddress, .withdrawn: return .failed
+        case .resolverBusy: return .postponed(afterSeconds: Self.waitMinSeconds)
         }
     }
 
@@ -74,7 +79,7 @@ package struct DeliveryRules: Sendable, Hashable {
         switch outcome {
         case .answered(200..<300, _): .success
         case .answered(500..., _), .unreachable: .failure
-        case .answered, .forbiddenAddress, .withdrawn: .ignored
+        case .answered, .forbiddenAddress, .withdrawn, .resolverBusy: .ignored
         }
     }
 

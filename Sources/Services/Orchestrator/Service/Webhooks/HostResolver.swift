@@ -6,38 +6,49 @@ internal import Synchronization
 /// Turns names into addresses, once for each delivery: what it answers is what is connected to.
 ///
 /// The system's resolver blocks, so it gets threads of its own; one that does not answer in time is left to end by
-/// itself.
+/// itself. Whose turn it is to have one, `LookupQueue` says.
 final class HostResolver: Sendable {
-    static let threads = 16
-    /// Lookups under way or waiting; more are refused as unresolved, to be tried again.
-    static let lookupsMax = 256
-    static let timeout: Duration = .seconds(5)
+    enum Answer: Sendable, Equatable {
+        /// IPv4 first, at most `addressesMax`; none when there is no such host or no answer in time.
+        case addresses([IPAddress])
+        /// No thread was free in time, which says nothing about the host.
+        case busy
+    }
+
     static let addressesMax = 16
 
-    private let pool = NIOThreadPool(numberOfThreads: threads)
-    private let underWay = Atomic<Int>(0)
+    private let pool = NIOThreadPool(numberOfThreads: LookupQueue.threads)
+    private let queue = Mutex(LookupQueue())
+    private let timeout: Duration
+    private let lookUp: @Sendable (String) -> [IPAddress]
+
+    /// - Parameters:
+    ///   - timeout: for a thread, and as long again for the answer.
+    ///   - lookUp: asks the system; may block.
+    init(
+        timeout: Duration = .seconds(5),
+        lookUp: @escaping @Sendable (String) -> [IPAddress] = { HostResolver.systemAddresses(of: $0) }
+    ) {
+        self.timeout = timeout
+        self.lookUp = lookUp
+    }
 
     func start() { pool.start() }
 
     func shutdown() async throws { try await pool.shutdownGracefully() }
 
-    /// The host's addresses, IPv4 first, at most `addressesMax`; none when there is no such host or no answer in time.
-    func addresses(of host: String) async -> [IPAddress] {
-        if let literal = IPAddress(host) { return [literal] }
-        guard underWay.add(1, ordering: .relaxed).newValue <= Self.lookupsMax else {
-            underWay.subtract(1, ordering: .relaxed)
-            return []
-        }
-        let (answers, answer) = AsyncStream<[IPAddress]>.makeStream(bufferingPolicy: .bufferingOldest(1))
-        pool.submit { state in
-            if state == .active { answer.yield(Self.lookUp(host)) }
-            answer.finish()
-            self.underWay.subtract(1, ordering: .relaxed)
-        }
-        return await firstOf(answers, within: Self.timeout) ?? []
+    func addresses(of host: String, for tenant: TenantID) async -> Answer {
+        if let literal = IPAddress(host) { return .addresses([literal]) }
+        let name = LookupQueue.Name(tenant: tenant, host: host)
+        let asker = LookupQueue.Asker()
+        guard let isUnderWay = queue.withLock({ $0.add(asker, to: name) }) else { return .busy }
+        defer { queue.withLock { $0.remove(asker, from: name) } }
+        if isUnderWay { asker.begin() } else { startNext() }
+        guard await firstOf(asker.begun, within: timeout) != nil else { return .busy }
+        return .addresses(await firstOf(asker.answers, within: timeout) ?? [])
     }
 
-    private static func lookUp(_ host: String) -> [IPAddress] {
+    static func systemAddresses(of host: String) -> [IPAddress] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
@@ -50,6 +61,18 @@ final class HostResolver: Sendable {
             next = entry.ai_next
         }
         return found.filter { !$0.isIPv6 } + found.filter(\.isIPv6)
+    }
+
+    /// Gives threads to all whose turn it is.
+    private func startNext() {
+        while let lookup = queue.withLock({ $0.startNext() }) {
+            for asker in lookup.askers { asker.begin() }
+            pool.submit { state in
+                let found = state == .active ? self.lookUp(lookup.name.host) : []
+                for asker in self.queue.withLock({ $0.end(lookup.name) }) { asker.answer(found) }
+                self.startNext()
+            }
+        }
     }
 
     private static func address(_ entry: addrinfo) -> IPAddress? {

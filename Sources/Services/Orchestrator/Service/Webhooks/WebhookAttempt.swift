@@ -1,3 +1,4 @@
+internal import Bootstrap
 internal import Contracts
 internal import Coordination
 internal import FoundationEssentials
@@ -17,6 +18,7 @@ struct WebhookAttempt: Sendable {
     let sender: WebhookSender
     let rules: DeliveryRules
     let metrics: WebhookMetrics
+    let tracer: Tracer
     let logger: Logger
 
     /// - Parameters:
@@ -30,16 +32,21 @@ struct WebhookAttempt: Sendable {
             case .refused: return try await park(delivery)
             }
         }
-        let start = ContinuousClock.now
+        let (start, startedAt) = (ContinuousClock.now, Date())
+        let span = tracer.begin(below: delivery.trace)
         let reply: WebhookSender.Reply
         do {
-            reply = try await send(delivery)
+            reply = try await send(delivery, trace: span?.traceparent ?? delivery.trace)
         } catch {
             if let pass { breaker?.finish(pass, .ignored) }
             throw error
         }
         if let pass { breaker?.finish(pass, Self.breakerOutcome(reply.outcome)) }
-        try await conclude(delivery, reply, elapsed: .now - start)
+        let result = Self.result(reply, elapsed: .now - start)
+        tracer.end(
+            "webhook delivery", span, .client, from: startedAt, attributes: Self.attributes(delivery, result),
+            isFailed: result.error != nil)
+        try await conclude(delivery, reply.outcome, result)
     }
 
     private func park(_ delivery: LeasedDelivery) async throws {
@@ -49,7 +56,7 @@ struct WebhookAttempt: Sendable {
 
     // MARK: Sending
 
-    private func send(_ delivery: LeasedDelivery) async throws -> WebhookSender.Reply {
+    private func send(_ delivery: LeasedDelivery, trace: String?) async throws -> WebhookSender.Reply {
         guard delivery.attempt <= rules.attemptMax else { return .init(.withdrawn(.lastAttemptLost)) }
         guard let event = delivery.event else { return .init(.withdrawn(.eventRemoved)) }
         guard let url = WebhookURL(delivery.url) else { return .init(.forbiddenAddress) }
@@ -61,9 +68,10 @@ struct WebhookAttempt: Sendable {
         let keys = secrets.open(receiver.secret, of: delivery.tenant, now: now)
         guard !keys.isEmpty else { return .init(.withdrawn(.secretUnreadable)) }
         let body = WebhookBody.bytes(delivery, event)
-        let headers = WebhookSignature.headers(
+        var headers = WebhookSignature.headers(
             id: delivery.id.uuidString.lowercased(), at: now, body: body, secrets: keys)
-        return try await sender.post(body, to: url, headers: headers, attempt: delivery.attempt)
+        if let trace { headers.append((name: "traceparent", value: trace)) }
+        return try await sender.post(body, to: url, for: delivery.tenant, headers: headers, attempt: delivery.attempt)
     }
 
     /// The tenant's first callback makes the secret that signs it; whoever wants to check it asks for another.
@@ -92,14 +100,16 @@ struct WebhookAttempt: Sendable {
 
     // MARK: Afterwards
 
-    private func conclude(_ delivery: LeasedDelivery, _ reply: WebhookSender.Reply, elapsed: Duration) async throws {
-        let next = rules.next(
-            attempt: delivery.attempt, reply.outcome, jitter: Double.random(in: 0..<1))
-        var result = Self.result(reply)
-        result.milliseconds = Int(elapsed / .milliseconds(1))
+    private func conclude(
+        _ delivery: LeasedDelivery, _ outcome: DeliveryOutcome, _ result: WebhookDelivery.Result
+    ) async throws {
+        let next = rules.next(attempt: delivery.attempt, outcome, jitter: Double.random(in: 0..<1))
         switch next {
         case .delivered: try await write(delivery, .delivered, afterSeconds: 0, result, .delivered)
         case .retry(let seconds): try await write(delivery, .pending, afterSeconds: seconds, result, .retrying)
+        case .postponed(let seconds):
+            try await deliveries.postpone(delivery, afterSeconds: seconds)
+            metrics.count(.postponed)
         case .failed: try await write(delivery, .failed, afterSeconds: 0, result, .failed)
         case .failedForGood:
             if let webhook = delivery.webhook {
@@ -131,6 +141,12 @@ struct WebhookAttempt: Sendable {
         }
     }
 
+    private static func result(_ reply: WebhookSender.Reply, elapsed: Duration) -> WebhookDelivery.Result {
+        var result = result(reply)
+        result.milliseconds = Int(elapsed / .milliseconds(1))
+        return result
+    }
+
     private static func result(_ reply: WebhookSender.Reply) -> WebhookDelivery.Result {
         switch reply.outcome {
         case .answered(let status, _):
@@ -140,7 +156,22 @@ struct WebhookAttempt: Sendable {
         case .unreachable(let reason): return WebhookDelivery.Result(error: reason.rawValue)
         case .forbiddenAddress: return WebhookDelivery.Result(error: "address_forbidden")
         case .withdrawn(let reason): return WebhookDelivery.Result(error: reason.rawValue)
+        // Told to the trace alone: the row keeps what its last attempt brought.
+        case .resolverBusy: return WebhookDelivery.Result(error: "resolver_busy")
         }
+    }
+
+    /// By OpenTelemetry's names for HTTP clients, where it has one.
+    private static func attributes(
+        _ delivery: LeasedDelivery, _ result: WebhookDelivery.Result
+    ) -> [(String, String)] {
+        var attributes = [
+            ("http.request.method", "POST"), ("server.address", delivery.target.host), ("task_id", "\(delivery.task)"),
+            ("kind", delivery.kind), ("attempt", "\(delivery.attempt)"),
+        ]
+        if let status = result.status { attributes.append(("http.response.status_code", "\(status)")) }
+        if let error = result.error { attributes.append(("error.type", error)) }
+        return attributes
     }
 
     private static func metadata(_ delivery: LeasedDelivery) -> Logger.Metadata {

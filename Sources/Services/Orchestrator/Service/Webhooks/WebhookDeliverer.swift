@@ -5,8 +5,8 @@ internal import Logging
 internal import ServiceLifecycle
 internal import Storage
 
-/// Sends what waits: takes due deliveries target by target, as many as there are slots, and parks those of targets
-/// whose circuit breaker is open until its probes have found them well again.
+/// Sends what waits: takes due deliveries target by target, the tenants in turn, as many as there are slots, and parks
+/// those of targets whose circuit breaker is open until its probes have found them well again.
 ///
 /// Any number of replicas may do so at once; each delivery is taken by one of them.
 struct WebhookDeliverer: Service {
@@ -18,7 +18,7 @@ struct WebhookDeliverer: Service {
     static let targetsMax = 256
     /// Deliveries of one target that one pass parks or releases.
     static let parkMax = 500
-    /// Beyond an attempt's time: for names to resolve and the result to be written.
+    /// Beyond an attempt's time: for a name's lookup to get a thread and to answer, and for the result to be written.
     static let leaseMargin: Duration = .seconds(15)
     static let probesMax = 5
 
@@ -98,8 +98,9 @@ struct WebhookDeliverer: Service {
         var done = 0
         var grants: [DeliveryGrant] = []
         var open: [DeliveryTarget: CircuitBreaker] = [:]
-        let share = max(1, (DeliverySlots.max - slots.underWay) / max(1, backlog.filter { $0.due > 0 }.count))
-        for waiting in backlog where waiting.due > 0 || waiting.hasParked {
+        let turns = DeliveryTurns(backlog)
+        let free = DeliverySlots.max - slots.underWay
+        for waiting in turns.order {
             let target = waiting.target
             let breaker = breakers.breaker(of: target)
             if let breaker, breaker.status.state != .closed {
@@ -107,7 +108,8 @@ struct WebhookDeliverer: Service {
                 continue
             }
             if waiting.hasParked { done += try await release(target) }
-            let count = waiting.due > 0 ? slots.take(min(waiting.due, share), for: target) : 0
+            let wanted = min(waiting.due, turns.share(of: free, for: target))
+            let count = waiting.due > 0 ? slots.take(wanted, for: target) : 0
             if count > 0 { grants.append(DeliveryGrant(target: target, state: .pending, count: count)) }
             open[target] = breaker
         }

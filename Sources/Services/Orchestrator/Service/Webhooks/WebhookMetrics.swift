@@ -2,7 +2,7 @@ internal import Bootstrap
 
 /// What is counted of webhooks.
 struct WebhookMetrics: Sendable {
-    enum Event: String { case delivered, retrying, failed, parked, released }
+    enum Event: String { case delivered, retrying, failed, parked, released, postponed }
 
     private let deliveries: CounterFamily
     private let oldest: Gauge

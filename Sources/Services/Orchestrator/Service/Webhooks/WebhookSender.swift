@@ -28,13 +28,17 @@ struct WebhookSender: Sendable {
         }
     }
 
-    /// - Parameter attempt: a host with several addresses is tried at another each time.
+    /// - Parameters:
+    ///   - tenant: whose receiver it is.
+    ///   - attempt: a host with several addresses is tried at another each time.
     /// - Throws: `CancellationError` only.
     func post(
-        _ body: [UInt8], to url: WebhookURL, headers: [(name: String, value: String)], attempt: Int
+        _ body: [UInt8], to url: WebhookURL, for tenant: TenantID, headers: [(name: String, value: String)],
+        attempt: Int
     ) async throws -> Reply {
-        let found = await resolver.addresses(of: url.host)
+        let answer = await resolver.addresses(of: url.host, for: tenant)
         try Task.checkCancellation()
+        guard case .addresses(let found) = answer else { return Reply(.resolverBusy) }
         guard !found.isEmpty else { return Reply(.unreachable(.unresolved)) }
         // A host that also points to the inside is refused whole.
         guard found.allSatisfy({ addresses.allows($0, host: url.host) }) else { return Reply(.forbiddenAddress) }

@@ -16,7 +16,7 @@ struct Webhooks: Sendable {
 
     init(
         _ configuration: OrchestratorConfiguration, pool: PostgresPool, breakers: BreakerRegistry,
-        registry: MetricsRegistry, logger: Logger
+        registry: MetricsRegistry, tracer: Tracer, logger: Logger
     ) {
         let webhooks = WebhookStore(pool: pool)
         let deliveries = DeliveryStore(pool: pool)
@@ -30,7 +30,7 @@ struct Webhooks: Sendable {
         )
         let attempt = WebhookAttempt(
             deliveries: deliveries, webhooks: webhooks, secrets: secrets, sender: sender, rules: settings.delivery,
-            metrics: metrics, logger: logger
+            metrics: metrics, tracer: tracer, logger: logger
         )
         let deliverer = WebhookDeliverer(
             deliveries: deliveries, attempt: attempt,
