@@ -106,6 +106,28 @@ import Testing
         }
     }
 
+    @Test func `behind a trusted proxy failures lock the address it names and no other`() async throws {
+        let environment = Self.environment.merging(["GOLDEN_TRUSTED_PROXIES": "127.0.0.0/8, 10.1.0.0/16"]) { $1 }
+        try await OrchestratorUnderTest.run(environment: environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "acme", subject: "root")
+            let body = #"{"name":"ada","role":"observer","password":"\#(Self.password)"}"#
+            #expect(try await stack.post("/users", body, token: admin).status == 201)
+            // Of the addresses before its own a guesser may write what it likes.
+            for attempt in 1...5 {
+                let from = "198.51.100.\(attempt), 203.0.113.7, 10.1.0.9"
+                #expect(try await login(stack, "ada", "wrong", from: from).status == 401)
+            }
+            let locked = try await login(stack, "ada", Self.password, from: "198.51.100.6, 203.0.113.7")
+            #expect(locked.status == 429 && locked["code"] == "login_locked", "\(locked.body)")
+            #expect(try await login(stack, "ada", Self.password, from: "203.0.113.8").status == 200)
+            let stranger = ["X-Forwarded-For": "203.0.113.9"]
+            #expect(try await stack.post("/tasks", "{}", token: nil, headers: stranger).status == 401)
+            try await eventually {
+                try await stack.get("/audit?scope=installation", token: admin).body.contains("203.0.113.9")
+            }
+        }
+    }
+
     @Test func `of a hundred guesses at once five are looked at`() async throws {
         try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -170,14 +192,16 @@ import Testing
     // MARK: Calls
 
     private func login(
-        _ stack: OrchestratorUnderTest, _ user: String, _ password: String, tenant: String? = "acme", replica: Int = 0
+        _ stack: OrchestratorUnderTest, _ user: String, _ password: String, tenant: String? = "acme", replica: Int = 0,
+        from addresses: String? = nil
     ) async throws -> OrchestratorUnderTest.Answer {
         let body = JSONWriter.object { writer in
             writer.field("user", user)
             writer.field("password", password)
             writer.field(ifPresent: "tenant", tenant)
         }
-        return try await stack.post("/auth/login", body.text, replica: replica, token: nil)
+        let headers = addresses.map { ["X-Forwarded-For": $0] } ?? [:]
+        return try await stack.post("/auth/login", body.text, replica: replica, token: nil, headers: headers)
     }
 
     private func exchange(

@@ -13,6 +13,8 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     /// This request's own span; its parent is the caller's when the caller sent a `traceparent`.
     package internal(set) var trace = Self.noTrace
     var callersSpan: String?
+    /// Where the request came from in the words of a trusted proxy; nil when there is none, or it does not say.
+    var forwardedAddress: String?
     /// Who asks; nil on public routes.
     package internal(set) var token: VerifiedToken?
     package internal(set) var route: Route?
@@ -94,8 +96,9 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     /// Who calls, as far as anybody knows: to tell callers apart, not to trust them.
     var caller: String { token.map { "\($0.principal.tenant)/\($0.principal.subject)" } ?? remoteAddress }
 
-    /// The caller's address, for limits on those without a token; "unknown" when the socket does not say.
-    package var remoteAddress: String { channel.remoteAddress?.ipAddress ?? "unknown" }
+    /// The caller's address, for limits on those without a token: as a trusted proxy says, else the socket's other end;
+    /// "unknown" when neither says.
+    package var remoteAddress: String { forwardedAddress ?? channel.remoteAddress?.ipAddress ?? "unknown" }
 
     /// Counts this request against the caller's limits. Handlers whose route says `.byHandler` call it once the request
     /// has been found valid, so that a refused one costs nothing.

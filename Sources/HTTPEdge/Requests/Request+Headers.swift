@@ -7,6 +7,7 @@ extension HTTPField.Name {
     package static let lastEventID = field("Last-Event-ID")
     package static let requestID = field("X-Request-Id")
     package static let traceparent = field("traceparent")
+    static let xForwardedFor = field("X-Forwarded-For")
     package static let rateLimit = field("RateLimit")
     package static let rateLimitPolicy = field("RateLimit-Policy")
     package static let rateLimitMode = field("RateLimit-Mode")

@@ -12,6 +12,8 @@ package struct EdgeConfiguration: Sendable {
     package var rateLimiter: RateLimiter?
     package var metrics: EdgeMetrics
     package var limits = HeadLimits()
+    /// Whose word counts on where a request comes from.
+    package var trustedProxies = TrustedProxies.none
     package var drain: Drain
     /// What the service's own errors mean to a client; nil leaves it at 500.
     package var problem: @Sendable (any Error) -> Problem? = { _ in nil }

@@ -67,6 +67,10 @@ package struct EdgeResponder: HTTPResponder {
         let parent = request.headers[.traceparent].flatMap { TraceContext(traceparent: $0) }
         context.trace = parent?.child() ?? TraceContext()
         context.callersSpan = parent?.spanID
+        let proxies = configuration.trustedProxies
+        if !proxies.isEmpty, let list = request.headers[.xForwardedFor] {
+            context.forwardedAddress = proxies.caller(behind: context.remoteAddress, forwardedFor: list)?.description
+        }
         context.limiter = configuration.rateLimiter
         context.isTokenRevoked = configuration.isRevoked
         context.drain = configuration.drain

@@ -9,7 +9,8 @@ package import Redis
 /// Everything an orchestrator is told from outside, read once.
 ///
 /// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_REDIS_URL`, `GOLDEN_REDIS_CA`,
-/// `GOLDEN_REDIS_TIMEOUT_MS`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`,
+/// `GOLDEN_REDIS_TIMEOUT_MS`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`, `GOLDEN_TRUSTED_PROXIES` (networks of the proxies
+/// in front, whose `X-Forwarded-For` counts), `GOLDEN_JWT_SECRET`, `GOLDEN_JWKS_FILE`,
 /// `GOLDEN_JWT_ISSUER`, `GOLDEN_JWT_AUDIENCE`, `GOLDEN_RATE_LIMITS`, `GOLDEN_TENANT_CONCURRENCY`,
 /// `GOLDEN_TASK_BUDGET_TOKENS`, `GOLDEN_SANDBOX_QUEUE`, `GOLDEN_POOL_SIZE`, `GOLDEN_MIGRATIONS`.
 /// Besides those of `BusSettings` and `WebhookConfiguration`. Each may be given as `<KEY>_FILE` instead.
@@ -20,6 +21,7 @@ package struct OrchestratorConfiguration: Sendable {
     package var httpHost: String
     package var httpPort: Int
     package var handover: Handover
+    var trustedProxies: TrustedProxies
     var tokens: TokenConfiguration
     var rateLimits: RateLimitRules
     var tenantConcurrency: Int
@@ -40,6 +42,7 @@ package struct OrchestratorConfiguration: Sendable {
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8080, in: 0...65_535)
         handover = try Handover(settings)
+        trustedProxies = try Self.trustedProxies(settings)
         tokens = TokenConfiguration(
             issuer: try settings.string("GOLDEN_JWT_ISSUER", default: "golden"),
             audience: try settings.string("GOLDEN_JWT_AUDIENCE", default: "golden-api"),
@@ -53,6 +56,19 @@ package struct OrchestratorConfiguration: Sendable {
         sandboxQueue = try settings.int("GOLDEN_SANDBOX_QUEUE", default: 100, in: 1...10_000)
         migrations = try settings.string("GOLDEN_MIGRATIONS", default: "migrations")
         webhooks = try WebhookConfiguration(settings)
+    }
+
+    private static func trustedProxies(_ settings: ServiceConfiguration) throws -> TrustedProxies {
+        let key = "GOLDEN_TRUSTED_PROXIES"
+        var networks: [IPNetwork] = []
+        for entry in try settings.list(key, default: "") {
+            guard let network = IPNetwork(entry) else {
+                let form = "must be networks such as 10.1.0.0/16 or fd00::/8, with commas between"
+                throw settings.invalid(key, "\(form); \(entry) is none")
+            }
+            networks.append(network)
+        }
+        return TrustedProxies(networks)
     }
 
     /// A JSON document like that of `PUT /admin/rate-limits`, or requests a minute by role or operation.

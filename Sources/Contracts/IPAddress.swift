@@ -19,6 +19,14 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
 
     package var isIPv6: Bool { bytes.count == 16 }
 
+    /// An IPv4 address that is written as an IPv6 one (`::ffff:1.2.3.4`) as what it is; any other as it stands.
+    package var unmapped: IPAddress {
+        starts(with: Self.mapped, bits: 96) ? IPAddress(bytes: Array(bytes[12...])) ?? self : self
+    }
+
+    /// RFC 4291, section 2.5.5.2.
+    private static let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0, 0, 0]
+
     package var description: String {
         if !isIPv6 { return bytes.map(String.init).joined(separator: ".") }
         return stride(from: 0, to: 16, by: 2).map { String(Int(bytes[$0]) << 8 | Int(bytes[$0 + 1]), radix: 16) }
@@ -26,7 +34,7 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether the first bits are those of `prefix`.
-    package func starts(with prefix: [UInt8], bits: Int) -> Bool {
+    func starts(with prefix: [UInt8], bits: Int) -> Bool {
         guard prefix.count == bytes.count, bits <= bytes.count * 8 else { return false }
         let whole = bits / 8
         guard bytes[..<whole] == prefix[..<whole] else { return false }
