@@ -1,3 +1,5 @@
+package import FoundationEssentials
+
 /// Where a list goes on: opaque to clients, checked when it comes back.
 ///
 /// Base64url of `1|<list>|<keys…>|<check>`, the check being FNV-1a of the rest: it tells a damaged cursor from a good
@@ -12,10 +14,17 @@ package struct Cursor: Sendable, Equatable {
         self.keys = keys
     }
 
+    /// The first key as a time, in microseconds since 1970; nil unless it is one of the years 1970 to 9999.
+    package var time: Date? {
+        guard let microseconds = keys.first.flatMap({ Int($0) }), (0..<253_402_300_800_000_000).contains(microseconds)
+        else { return nil }
+        return Date(timeIntervalSince1970: Double(microseconds) / 1_000_000)
+    }
+
     /// Nil unless `text` was written by `text(list:)` for the same list.
     package init?(text: String, list: String) {
         guard text.utf8.count <= Self.bytesMax, let bytes = Base64URL.decode(text.utf8),
-            let plain = String(validating: bytes, as: UTF8.self)
+            let plain = String(validating: bytes, as: UTF8.self), !plain.utf8.contains(where: { $0 < 0x20 })
         else { return nil }
         let parts = plain.split(separator: "|", omittingEmptySubsequences: false)
         guard parts.count >= 4, parts[0] == "1", parts[1] == list, let last = parts.last,

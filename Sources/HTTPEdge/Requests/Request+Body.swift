@@ -8,7 +8,8 @@ extension Request {
     package static let bodyBytesDefault = 1 << 20
 
     /// Reads the whole body as one JSON value.
-    /// - Throws: 413 beyond `limit` bytes, 415 unless it is `application/json`, 400 when it is cut short or not JSON.
+    /// - Throws: 413 beyond `limit` bytes, 503 while too many large bodies are being read, 415 unless it is
+    ///   `application/json`, 400 when it is cut short or not JSON.
     package func readJSON(limit: Int = bodyBytesDefault) async throws -> JSON {
         try requireJSONType()
         let bytes = try await readBody(limit: limit)
@@ -31,10 +32,13 @@ extension Request {
         let announced = headers[.contentLength].flatMap { Int($0) }
         if let announced, announced > limit { throw Self.tooLarge(limit) }
         var collected: [UInt8] = []
-        if let announced { collected.reserveCapacity(announced) }
+        var hold = LargeBodies.Hold()
+        if let announced { collected.reserveCapacity(min(announced, LargeBodies.freeBytes)) }
         do {
             for try await chunk in body {
-                guard collected.count + chunk.readableBytes <= limit else { throw Self.tooLarge(limit) }
+                let size = collected.count + chunk.readableBytes
+                guard size <= limit else { throw Self.tooLarge(limit) }
+                guard hold.grow(to: size) else { throw Self.tooManyLarge }
                 collected.append(contentsOf: chunk.readableBytesView)
             }
         } catch let problem as Problem {
@@ -66,6 +70,14 @@ extension Request {
 
     private static var notJSON: Problem {
         Problem(.unsupportedMediaType, "Send the body as Content-Type: application/json, in UTF-8.")
+    }
+
+    /// The connection is closed after it, as after `tooLarge`.
+    private static var tooManyLarge: Problem {
+        Problem(
+            .unavailable, "Too many large bodies are being read at this moment. Nothing was accepted; try again.",
+            retryAfterSeconds: 1, headers: [.connection: "close"]
+        )
     }
 
     /// The connection is closed after it, so that nobody waits for the rest.

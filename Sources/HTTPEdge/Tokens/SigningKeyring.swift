@@ -37,6 +37,8 @@ package final class SigningKeyring: Sendable {
     private struct State {
         var keys: [SigningKey] = []
         var readAt = Date.distantPast
+        /// Whether the store was ever read: before that nothing can be said of any token.
+        var isRead = false
     }
 
     private let schedule: SigningSchedule
@@ -79,6 +81,7 @@ package final class SigningKeyring: Sendable {
     }
 
     /// The key a token names; looks at the store when this replica does not know it.
+    /// - Throws: 503 as long as the store could not be read.
     func verifier(_ id: String, now: Date) async throws -> TokenKeys.Key? {
         if let known = known(id, now) { return known }
         // The time is set first, so that of many requests at once only one reads.
@@ -87,7 +90,13 @@ package final class SigningKeyring: Sendable {
             state.readAt = now
             return true
         }
-        guard isDue else { return nil }
+        guard isDue else {
+            guard state.withLock({ $0.isRead }) else {
+                throw Problem(
+                    .unavailable, "The keys that sign tokens are not read yet; try again.", retryAfterSeconds: 1)
+            }
+            return nil
+        }
         try await adopt(try await load(now), now)
         return known(id, now)
     }
@@ -112,7 +121,7 @@ package final class SigningKeyring: Sendable {
     private func adopt(_ records: [SigningKeyRecord], _ now: Date) async throws {
         var keys: [SigningKey] = []
         for record in records { keys.append(try await SigningKey(record, secrets: secrets)) }
-        state.withLock { $0 = State(keys: keys, readAt: now) }
+        state.withLock { $0 = State(keys: keys, readAt: now, isRead: true) }
     }
 
     /// The key to add to these, if it is time. Keys that another secret sealed cannot sign here and do not count.

@@ -76,7 +76,7 @@ extension AccountAPI {
     )
 
     private static let disableOperation = Operation(
-        id: "disableUser", summary: "Keeps a user from logging in; tokens they hold go on until they expire.",
+        id: "disableUser", summary: "Keeps a user from logging in, and ends the tokens they hold.",
         tag: "accounts", parameters: [name], answers: [Answer(.ok, "The user.", .json(.named("User")))],
         problems: [.notFound, .conflict]
     )
@@ -119,7 +119,7 @@ extension AccountAPI {
     )
 
     private static let revokeOperation = Operation(
-        id: "revokeAPIKey", summary: "Revokes an API key for ever; tokens made from it go on until they expire.",
+        id: "revokeAPIKey", summary: "Revokes an API key for ever, and ends the tokens made from it.",
         tag: "accounts", parameters: [Parameter(.path, "id", .text(max: APIKeyText.idBytes), "The key's id.")],
         answers: [Answer(.ok, "The key.", .json(.named("APIKey")))], problems: [.notFound]
     )

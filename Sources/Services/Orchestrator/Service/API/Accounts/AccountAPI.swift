@@ -125,8 +125,8 @@ struct AccountAPI: Sendable {
     }
 
     private static func position(_ cursor: Cursor) -> (createdAt: Date, id: String)? {
-        guard cursor.keys.count == 2, let microseconds = Int(cursor.keys[0]) else { return nil }
-        return (Date(timeIntervalSince1970: Double(microseconds) / 1_000_000), cursor.keys[1])
+        guard cursor.keys.count == 2, let time = cursor.time else { return nil }
+        return (time, cursor.keys[1])
     }
 
     func addKey(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {

@@ -44,7 +44,8 @@ final class AuditRecorder: Service {
     /// For `EdgeConfiguration.audit`.
     @Sendable func record(_ event: AuditEvent) async {
         let entry = AuditEntry(event)
-        if entry.outcome == .denied {
+        // Neither a denial nor bad input has changed anything.
+        if entry.outcome == .denied || (400..<500).contains(event.status) {
             let admitted = state.withLock { $0.denials.admit(entry) }
             return enqueue(admitted)
         }

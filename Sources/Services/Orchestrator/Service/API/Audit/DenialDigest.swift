@@ -2,8 +2,8 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Storage
 
-/// Keeps a flood of refusals from becoming a flood of rows: of like refusals in one minute the first ones are written
-/// one by one, the rest as one row that says how many they were. Pure; the caller knows the time.
+/// Keeps a flood of refusals, of bad input too, from becoming a flood of rows: of like refusals in one minute the first
+/// ones are written one by one, the rest as one row that says how many they were. Pure; the caller knows the time.
 struct DenialDigest {
     static let windowSeconds: TimeInterval = 60
     static let window: Duration = .seconds(60)
@@ -16,9 +16,10 @@ struct DenialDigest {
         let chain: AuditChain
         let actor: String
         let action: String
+        let outcome: AuditEntry.Outcome
 
         /// For all that are too many to tell apart.
-        static let others = Key(chain: .installation, actor: "several", action: "several")
+        static let others = Key(chain: .installation, actor: "several", action: "several", outcome: .denied)
     }
 
     private struct Count {
@@ -31,7 +32,7 @@ struct DenialDigest {
 
     /// What to write now: the entry itself, or nothing when it is only counted.
     mutating func admit(_ entry: AuditEntry) -> [AuditEntry] {
-        var key = Key(chain: entry.chain, actor: entry.actor, action: entry.action)
+        var key = Key(chain: entry.chain, actor: entry.actor, action: entry.action, outcome: entry.outcome)
         if counts[key] == nil, counts.count >= Self.keysMax { key = .others }
         var written: [AuditEntry] = []
         if let old = counts[key], entry.at.timeIntervalSince(old.startedAt) >= Self.windowSeconds {
@@ -59,7 +60,7 @@ struct DenialDigest {
         return [
             AuditEntry(
                 chain: key.chain, at: last.at, actor: key.actor, actorRole: last.actorRole, action: key.action,
-                resource: last.resource, outcome: .denied, reason: last.reason, traceID: last.traceID,
+                resource: last.resource, outcome: key.outcome, reason: last.reason, traceID: last.traceID,
                 detail: JSONWriter.object { writer in
                     writer.field("repeated", count.seen - singleMax)
                     writer.field("since", Timestamp.text(count.startedAt))

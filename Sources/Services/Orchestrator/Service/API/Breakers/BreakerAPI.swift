@@ -10,10 +10,11 @@ struct BreakerAPI: Sendable {
     let registry: BreakerRegistry
 
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
+        let principal = try context.requirePrincipal()
         let query = try QueryReader(request)
         try query.refuseUnknown()
         let here = Dictionary(registry.statuses.map { ($0.name, $0) }) { first, _ in first }
-        let overviews = await registry.overviews()
+        let overviews = await registry.overviews().filter { Self.isVisible($0.name, to: principal) }
         return .json(
             JSONWriter.object { writer in
                 writer.field(
@@ -49,6 +50,8 @@ struct BreakerAPI: Sendable {
         let principal = try context.requirePrincipal()
         let version = try BreakerRequests.expectedVersion(of: request)
         let command = try await BreakerRequests.command(mode, request, by: principal, version: version)
+        guard Self.isVisible(command.name, to: principal) else { throw Problem.notFound("circuit breaker") }
+        context.setAuditNote(Self.note(on: command, mode))
         let result: BreakerCommand.Result
         do throws(CoordinationError) {
             result = try await registry.carryOut(command)
@@ -76,5 +79,17 @@ struct BreakerAPI: Sendable {
             )
         case .unknown: throw Problem.notFound("circuit breaker")
         }
+    }
+
+    /// A tenant's receivers are its own affair; whoever may configure everybody's limits sees everybody's.
+    private static func isVisible(_ name: String, to principal: Principal) -> Bool {
+        !name.hasPrefix(ReceiverBreakers.prefix) || principal.may(.limitsConfigure)
+            || name.hasPrefix("\(ReceiverBreakers.prefix)\(principal.tenant):")
+    }
+
+    private static func note(on command: BreakerCommand, _ mode: BreakerMode) -> AuditNote {
+        var note = AuditNote()
+        note.facts = [("breaker", command.name), ("mode", mode.word), ("why", command.reason)]
+        return note
     }
 }

@@ -185,9 +185,10 @@ struct WebhookAPI: Sendable {
     }
 
     private static func position(_ cursor: Cursor) -> (createdAt: Date, id: UUID)? {
-        guard cursor.keys.count == 2, let microseconds = Int(cursor.keys[0]), let id = UUID(uuidString: cursor.keys[1])
-        else { return nil }
-        return (Date(timeIntervalSince1970: Double(microseconds) / 1_000_000), id)
+        guard cursor.keys.count == 2, let time = cursor.time, let id = UUID(uuidString: cursor.keys[1]) else {
+            return nil
+        }
+        return (time, id)
     }
 
     private static func events(_ body: inout JSONReader) throws(JSONError) -> [TaskEvent.Kind] {
