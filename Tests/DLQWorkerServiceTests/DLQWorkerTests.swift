@@ -152,6 +152,74 @@ import Testing
         }
     }
 
+    @Test func `a batch counts once when it is noted late, after a stop, a resume and another worker`() async throws {
+        try await WorkerUnderTest.run { test in
+            _ = try await test.store.file((0..<20).map { Self.letter($0) })
+            let replay = try await test.begin(DeadLetterFilter(reason: "r"))
+            let slow = try #require(try await test.store.claim())
+            let batch = try await test.store.next(of: replay, after: nil, limit: 10)
+            _ = try #require(try await test.store.stop(replay.id, tenant: replay.tenant))
+            _ = try #require(try await test.store.resume(replay.id, tenant: replay.tenant))
+            let other = try #require(try await test.store.claim())
+            // It read five of the same before the slow one noted that it had sent them, and five that it never saw.
+            let again = try await test.store.next(of: replay, after: nil, limit: 5)
+            func note(_ claim: ClaimedReplay, _ letters: [LetterInHand], isDone: Bool = false) async throws -> Replay? {
+                let fates = letters.map { LetterFate(of: $0, $0.id == letters[1].id ? .taskEnded : .replayed) }
+                return try await test.store.advance(claim, past: letters.last, fates: fates, isDone: isDone)
+            }
+            #expect(try await note(slow, batch.letters) == nil)
+            let late = try #require(try await test.store.replay(replay.id, tenant: replay.tenant))
+            #expect(late.replayed == 9 && late.skipped == 1 && late.state == .running)
+            let noted = try #require(try await note(other, again.letters))
+            #expect(noted.replayed == 9 && noted.skipped == 1)
+            let place = again.letters.last.map { ReplayPlace($0) }
+            let rest = try await test.store.next(of: replay, after: place, limit: 100)
+            #expect(rest.letters.count == 10 && rest.isLast)
+            let ended = try #require(try await note(other, rest.letters, isDone: true))
+            #expect(ended.replayed == 18 && ended.skipped == 2 && ended.state == .done && ended.total == 20)
+            #expect(try await note(slow, batch.letters) == nil)
+            #expect(try await test.store.replay(replay.id, tenant: replay.tenant) == ended)
+        }
+    }
+
+    @Test func `a slow replay keeps no other waiting`() async throws {
+        try await WorkerUnderTest.run { test in
+            _ = try await test.store.file((0..<200).map { Self.letter($0) })
+            let slow = try await test.begin(DeadLetterFilter(reason: "r"), rate: 1)
+            let worker = try await test.worker()
+            while try await test.store.replay(slow.id, tenant: slow.tenant)?.replayed == 0 {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            let newest = DeadLetterPage(tenant: WorkerUnderTest.tenant, limit: 1)
+            let last = try #require(try await test.store.list(newest).first)
+            let quick = try await test.end(of: test.begin(DeadLetterFilter(ids: [last.id])))
+            #expect(quick.state == .done && quick.replayed == 1)
+            let now = try #require(try await test.store.replay(slow.id, tenant: slow.tenant))
+            #expect(now.state == .running && now.replayed < 200)
+            await worker.stop()
+        }
+    }
+
+    @Test func `a letter without its subject is filed under the one its header names`() async throws {
+        try await WorkerUnderTest.run { test in
+            let worker = try await test.worker()
+            let subject = "prc." + String(repeating: "x", count: 1018)
+            let huge = subject + String(repeating: "y", count: 3000)
+            for original in [subject, huge] {
+                _ = try await test.bus.publishRaw(
+                    subject: .renamedDeadLetter, payload: Array("{}".utf8), id: "renamed-\(original.count)",
+                    headers: [MessageHeader.originalSubject: original, MessageHeader.tenant: "acme"])
+            }
+            let found = try await test.letters(2)
+            let cut = String(huge.prefix(Subject.originalBytesMax))
+            #expect(Set(found.map(\.originalSubject)) == [subject, cut])
+            let ended = try await test.end(of: test.begin(DeadLetterFilter()))
+            #expect(ended.replayed == 1 && ended.skipped == 1)
+            #expect(try await test.letters(1, isResolved: false).map(\.originalSubject) == [cut], "it is no subject")
+            await worker.stop()
+        }
+    }
+
     @Test func `large letters come in small batches, and all of them come`() async throws {
         try await WorkerUnderTest.run { test in
             let letters = (0..<12).map { number in

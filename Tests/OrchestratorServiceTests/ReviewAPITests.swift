@@ -83,6 +83,8 @@ extension OrchestratorUnderTest {
             let cid = try await stack.token(subject: "cid")
             let last = try await stack.post("\(path)/votes", Self.body("reviewer", "approve"), token: cid)
             #expect(last.status == 201 && last["status"] == "approved", "\(last)")
+            let unnoted = try await stack.sql("SELECT decision_published_at IS NULL FROM peer_review_sessions")
+            #expect(unnoted == "t", "it is a peer hub that notes a decision, and counts it")
             #expect(try await reason("dan", Self.body("tester", "reject")) == "late")
 
             let observer = try await stack.token(role: "observer", subject: "eve")

@@ -238,6 +238,42 @@ import Testing
         }
     }
 
+    @Test func `a decision that no hub has made is in the consensus time, too, and once`() async throws {
+        try await HubUnderTest.run { test in
+            let (ports, listening) = AsyncStream<Int>.makeStream()
+            let hubs = [
+                try await test.hub { listening.yield($0) }, try await test.hub { listening.yield($0) },
+            ]
+            var iterator = ports.makeAsyncIterator()
+            let places = [try #require(await iterator.next()), try #require(await iterator.next())]
+            func counted() async throws -> Int {
+                var sum = 0
+                for port in places {
+                    sum += try await HubUnderTest.metric("peer_review_consensus_time_count", port: port)
+                }
+                return sum
+            }
+            let request = try HubUnderTest.request(["security"])
+            try await test.ask(request)
+            let item = try #require(try await test.work(of: ["security"], count: 1).first)
+            // As at the API: whoever counts the vote is no hub.
+            let store = ReviewStoreThatDecides.make(test.pool)
+            var body = try JSONReader(HubUnderTest.output("approve"))
+            let vote = Ballot(
+                session: request.session, role: nil, reviewer: "security-1", owner: "x",
+                body: try VoteBody(from: &body),
+                proof: .lease(work: item.task, attempt: item.attempt, token: item.leaseToken))
+            #expect(try await store.count([vote])[0].session?.status == .approved)
+            for _ in 0..<600 {
+                if try await counted() > 0 { break }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(try await counted() == 1)
+            await store.shutdown()
+            for hub in hubs { await hub.stop() }
+        }
+    }
+
     @Test func `a malicious agent harms nobody else's vote`() async throws {
         try await HubUnderTest.run { test in
             let hub = try await test.hub()

@@ -27,6 +27,8 @@ package enum MessageHeader {
     /// How large the message was of which a letter holds the beginning only, because all of it and its story together
     /// were more than the server takes.
     package static let wholeBytes = "Golden-Whole-Bytes"
+    /// On a letter that lies at `Subject.renamedDeadLetter`: the subject of the message, one line.
+    package static let originalSubject = "Golden-Original-Subject"
     /// On a replayed message: the dead letter's id.
     package static let replayOf = "Golden-Replay-Of"
 

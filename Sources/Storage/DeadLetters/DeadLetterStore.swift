@@ -156,23 +156,21 @@ package final class DeadLetterStore: Sendable {
 
     /// Writes down what became of a batch and how far the replay has come, in one transaction.
     ///
-    /// - Returns: the replay as it stands; nil when the worker has lost it, and then only the letters are settled.
+    /// - Returns: the replay as it stands; nil when the worker has lost it, and then only what it was the first to
+    ///   settle is settled and counted.
     package func advance(
         _ claim: ClaimedReplay, past last: LetterInHand?, fates: [LetterFate], isDone: Bool
     ) async throws -> Replay? {
-        let sent = fates.count { $0.outcome == .replayed }
+        let open = fates.filter { !$0.outcome.settles }
         let advance = AdvanceReplay(
-            claim: claim, last: last, replayed: sent, skipped: fates.count - sent, isDone: isDone,
+            claim: claim, last: last, settled: fates.filter(\.outcome.settles), open: open.count, isDone: isDone,
             leaseSeconds: Self.leaseSeconds
         )
         let (by, replay) = (claim.replay.requestedBy, claim.replay.id)
-        let settled = fates.filter(\.outcome.settles)
-        let open = fates.filter { !$0.outcome.settles }
         return try await pool.transaction { tx in
             try tx.enqueue(FindByIndex())
-            if !settled.isEmpty { try tx.enqueue(SettleReplayed(fates: settled, by: by, replay: replay)) }
             if !open.isEmpty { try tx.enqueue(SettleLetters(fates: open, by: by, replay: replay)) }
-            return try tx.finish(advance).first
+            return try tx.finish(advance).first ?? nil
         }
     }
 

@@ -14,7 +14,7 @@ enum LetterRow {
     static let count: Int = 19
     /// The letters that nobody has settled; few beside those that were, so they are what a search begins with.
     static let unresolved = "dlq_unresolved u JOIN dlq_messages m ON m.id = u.letter_id"
-    /// A letter's whole story. When a replay settled it, the last entry is read out of its columns: `SettleReplayed`.
+    /// A letter's whole story. When a replay settled it, the last entry is read out of its columns: `AdvanceReplay`.
     static let history = """
         CASE WHEN m.replay_id IS NULL THEN m.history ELSE m.history || jsonb_build_array(jsonb_strip_nulls(
             jsonb_build_object(

@@ -250,38 +250,74 @@ struct FindLetterTasks: PostgresStatement {
     }
 }
 
-/// Notes how far a replay has come; no row for a worker that has lost it.
+/// Settles the letters of a batch and notes how far the replay has come.
+///
+/// Each letter is written as little as can be, for there are many: nothing of it stands in an index, and the last entry
+/// of its history is read out of these columns by `LetterRow.history`. Letters are found by when they were filed, too,
+/// which never changes: those of one batch lie side by side in that index.
+///
+/// A letter counts for the replay that settles it, and once: a worker that has lost the replay still adds what it was
+/// the first to settle, and moves nothing else. No row when it settled nothing, either.
 struct AdvanceReplay: PostgresStatement {
     let claim: ClaimedReplay
     let last: LetterInHand?
-    let replayed: Int
-    let skipped: Int
+    /// Those that settle.
+    let settled: [LetterFate]
+    /// How many do not.
+    let open: Int
     let isDone: Bool
     let leaseSeconds: Double
 
     static let sql =
         """
+        WITH settled AS (
+            UPDATE dlq_messages m SET
+                replay_count = m.replay_count + (f.outcome = 'replayed')::int,
+                replayed_at = CASE WHEN f.outcome = 'replayed' THEN clock_timestamp() ELSE m.replayed_at END,
+                resolved = true, resolved_at = clock_timestamp(), resolved_by = $8, resolution_notes = f.outcome,
+                replay_id = $1
+            FROM unnest($9::timestamptz[], $10::uuid[], $11::text[]) AS f(created_at, id, outcome)
+            WHERE m.created_at = f.created_at AND m.id = f.id AND NOT m.resolved
+            RETURNING f.outcome
+        ), counted AS (
+            SELECT count(*) FILTER (WHERE outcome = 'replayed') AS replayed,
+                count(*) FILTER (WHERE outcome <> 'replayed') AS skipped
+            FROM settled
+        ), noted AS (
+            SELECT r.id, r.fence = $2 AND r.state <> 'done' AS is_mine FROM dlq_replays r WHERE r.id = $1 FOR UPDATE
+        )
         UPDATE dlq_replays r SET
-            replayed = r.replayed + $3, skipped = r.skipped + $4,
-            after_created_at = COALESCE($5, r.after_created_at), after_id = COALESCE($6, r.after_id),
-            state = CASE WHEN $7 THEN 'done' ELSE r.state END,
-            ended_at = CASE WHEN $7 THEN clock_timestamp() END,
-            leased_until = clock_timestamp() + $8, version = r.version + 1, updated_at = clock_timestamp()
-        WHERE r.id = $1 AND r.fence = $2 AND r.state <> 'done' RETURNING
-        """ + " " + ReplayRow.columns
+            replayed = r.replayed + c.replayed,
+            skipped = r.skipped + c.skipped + CASE WHEN n.is_mine THEN $3 ELSE 0 END,
+            after_created_at = CASE WHEN n.is_mine THEN COALESCE($4, r.after_created_at) ELSE r.after_created_at END,
+            after_id = CASE WHEN n.is_mine THEN COALESCE($5, r.after_id) ELSE r.after_id END,
+            state = CASE WHEN n.is_mine AND $6 THEN 'done' ELSE r.state END,
+            ended_at = CASE WHEN n.is_mine AND $6 THEN clock_timestamp() ELSE r.ended_at END,
+            leased_until = CASE WHEN n.is_mine THEN clock_timestamp() + $7 ELSE r.leased_until END,
+            version = r.version + 1, updated_at = clock_timestamp()
+        FROM noted n, counted c
+        WHERE r.id = n.id AND (n.is_mine OR c.replayed + c.skipped > 0)
+        RETURNING
+        """ + " " + ReplayRow.columns + ", n.is_mine"
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.uuid(claim.replay.id.uuid)
         bindings.int32(Int32(clamping: claim.fence))
-        bindings.int(replayed)
-        bindings.int(skipped)
+        bindings.int(open)
         bindings.timestamp(last?.createdAt)
         bindings.uuid(last?.id.uuid)
         bindings.bool(isDone)
         bindings.interval(seconds: leaseSeconds)
+        bindings.text(claim.replay.requestedBy)
+        bindings.timestamps(settled.count) { settled[$0].createdAt }
+        bindings.uuids(settled.count) { settled[$0].id.uuid }
+        bindings.texts(settled.count) { settled[$0].outcome.rawValue }
     }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Replay { try ReplayRow.read(row) }
+    /// Nil for a worker that has lost it.
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Replay? {
+        try row.bool(ReplayRow.count) ? try ReplayRow.read(row) : nil
+    }
 }
 
 /// Takes letters whose reason a policy may answer by itself, once each.

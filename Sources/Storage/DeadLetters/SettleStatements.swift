@@ -15,34 +15,6 @@ struct FindByIndex: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) {}
 }
 
-/// Writes down that a replay has settled letters: as little as can be for each, for there are many. Nothing of it
-/// stands in an index, and the last entry of their history is read out of these columns by `LetterRow.history`. They
-/// are found by when they were filed, too, which never changes: those of one batch lie side by side in that index.
-struct SettleReplayed: PostgresStatement {
-    /// Those that settle.
-    let fates: [LetterFate]
-    let by: String
-    let replay: ReplayID
-
-    static let sql = """
-        UPDATE dlq_messages m SET
-            replay_count = m.replay_count + (f.outcome = 'replayed')::int,
-            replayed_at = CASE WHEN f.outcome = 'replayed' THEN clock_timestamp() ELSE m.replayed_at END,
-            resolved = true, resolved_at = clock_timestamp(), resolved_by = $4, resolution_notes = f.outcome,
-            replay_id = $5
-        FROM unnest($1::timestamptz[], $2::uuid[], $3::text[]) AS f(created_at, id, outcome)
-        WHERE m.created_at = f.created_at AND m.id = f.id AND NOT m.resolved
-        """
-
-    func bind(to bindings: inout PostgresBindings) {
-        bindings.timestamps(fates.count) { fates[$0].createdAt }
-        bindings.uuids(fates.count) { fates[$0].id.uuid }
-        bindings.texts(fates.count) { fates[$0].outcome.rawValue }
-        bindings.text(by)
-        bindings.uuid(replay.uuid)
-    }
-}
-
 /// Writes down what became of letters. What is settled by that is resolved; the others stay for somebody to look at.
 struct SettleLetters: PostgresStatement {
     let fates: [LetterFate]

@@ -24,7 +24,8 @@ struct UnpublishedReviews: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession { try ReviewRow.read(row) }
 }
 
-/// Notes that the bus has decisions. In the order of their ids, as `LockReviews` locks them.
+/// Notes that the bus has decisions; answers those that nobody had noted. In the order of their ids, as `LockReviews`
+/// locks them.
 struct MarkReviewsPublished: PostgresStatement {
     let ids: [ReviewID]
 
@@ -35,9 +36,12 @@ struct MarkReviewsPublished: PostgresStatement {
             WHERE id = ANY($1::uuid[]) AND decided_at IS NOT NULL AND decision_published_at IS NULL
             ORDER BY id FOR NO KEY UPDATE
         )
+        RETURNING id
         """
 
     func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewID { ReviewID(try row.uuid(0)) }
 }
 
 struct FindReview: PostgresStatement {

@@ -103,9 +103,10 @@ package final class ReviewStore: Sendable {
         try await pool.execute(UnpublishedReviews(olderThanSeconds: Self.announceGraceSeconds, limit: limit))
     }
 
-    package func markPublished(_ ids: [ReviewID]) async throws {
-        guard !ids.isEmpty else { return }
-        try await pool.execute(MarkReviewsPublished(ids: ids))
+    /// Answers those that were not noted before: of all who announce a decision, one is told so.
+    package func markPublished(_ ids: [ReviewID]) async throws -> Set<ReviewID> {
+        guard !ids.isEmpty else { return [] }
+        return Set(try await pool.execute(MarkReviewsPublished(ids: ids)))
     }
 
     // MARK: Reading

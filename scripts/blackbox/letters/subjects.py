@@ -135,6 +135,7 @@ ROWS: dict[str, Row] = {
     "sandboxControl": Row("control.sandbox", False),
     # Whatever is buried is filed as it is; nothing is undecodable there.
     "deadLetter": Row("dlq.nobody.listens", False, is_stored=True),
+    "renamedDeadLetter": Row("dlq.renamed", False, is_stored=True),
 }
 
 

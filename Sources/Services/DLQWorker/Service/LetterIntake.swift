@@ -51,7 +51,7 @@ final class LetterIntake: Service {
 
     static func letter(_ received: Received<RawPayload>) -> FiledLetter {
         let headers = received.headers
-        let subject = Subject.original(ofDeadLetter: received.subject) ?? received.subject
+        let subject = Self.subject(of: received)
         let error = headers[MessageHeader.error]
         // Whoever published without an id is told apart by the stream's number and time.
         let number = "dlq:DLQ:\(received.sequence):\(Timestamp.text(received.storedAt))"
@@ -68,6 +68,16 @@ final class LetterIntake: Service {
             firstSeen: headers[MessageHeader.firstSeen].flatMap(Timestamp.date) ?? received.storedAt,
             lastSeen: headers[MessageHeader.lastSeen].flatMap(Timestamp.date) ?? received.storedAt
         )
+    }
+
+    /// Where the message was meant to go.
+    private static func subject(of received: Received<RawPayload>) -> String {
+        if received.subject == Subject.renamedDeadLetter.text,
+            let original = received.headers[MessageHeader.originalSubject]
+        {
+            return String(decoding: Storable.text(original).utf8.prefix(Subject.originalBytesMax), as: UTF8.self)
+        }
+        return Subject.original(ofDeadLetter: received.subject) ?? received.subject
     }
 }
 

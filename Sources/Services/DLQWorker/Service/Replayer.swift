@@ -5,11 +5,13 @@ internal import Logging
 internal import ServiceLifecycle
 internal import Storage
 
-/// Carries out replays, one at a time: a batch of letters, then a note of how far it came, until it is done, stopped,
-/// or another worker has it. Whoever dies in between is succeeded when the lease ends; what was sent and not noted is
-/// sent again under the same ids, which the bus knows.
+/// Carries out replays, several at a time, so that a slow one keeps nobody else's waiting: of each a batch of letters,
+/// then a note of how far it came, until it is done, stopped, or another worker has it. Whoever dies in between is
+/// succeeded when the lease ends; what was sent and not noted is sent again under the same ids, which the bus knows.
 final class Replayer: Service {
     static let batchMax = 1000
+    /// Replays in hand at once.
+    static let replaysMax = 8
     static let pollInterval: Duration = .milliseconds(250)
     static let retryInterval: Duration = .seconds(2)
 
@@ -27,19 +29,45 @@ final class Replayer: Service {
 
     func run() async throws {
         try await runUntilShutdown {
-            while true {
-                do {
-                    guard let claim = try await self.store.claim() else {
-                        try await Task.sleep(for: Self.pollInterval, tolerance: .milliseconds(50))
-                        continue
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                var inHand = 0
+                while true {
+                    if inHand == Self.replaysMax {
+                        try await group.next()
+                        inHand -= 1
                     }
-                    try await self.carryOut(claim)
-                } catch {
-                    try Task.checkCancellation()
-                    self.logger.warning("a replay halted; it is taken up again", metadata: ["error": "\(error)"])
-                    try await Task.sleep(for: Self.retryInterval)
+                    let claim = try await self.nextClaim()
+                    inHand += 1
+                    group.addTask { try await self.takeOn(claim) }
                 }
             }
+        }
+    }
+
+    /// Waits until there is a replay to carry out.
+    private func nextClaim() async throws -> ClaimedReplay {
+        while true {
+            do {
+                if let claim = try await store.claim() { return claim }
+                try await Task.sleep(for: Self.pollInterval, tolerance: .milliseconds(50))
+            } catch {
+                try Task.checkCancellation()
+                logger.warning("replays could not be looked for; it is tried again", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: Self.retryInterval)
+            }
+        }
+    }
+
+    /// Throws only when it is cancelled.
+    private func takeOn(_ claim: ClaimedReplay) async throws {
+        do {
+            try await carryOut(claim)
+        } catch {
+            try Task.checkCancellation()
+            logger.warning(
+                "a replay halted; it is taken up again",
+                metadata: ["replay_id": "\(claim.replay.id)", "error": "\(error)"])
+            try await Task.sleep(for: Self.retryInterval)
         }
     }
 

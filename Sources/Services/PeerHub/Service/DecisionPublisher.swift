@@ -44,12 +44,8 @@ final class DecisionPublisher: Service {
         (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Announces a decision that this replica has just made.
+    /// Announces a decision, soon.
     func announce(_ session: ReviewSession) {
-        if enqueue(session) { instruments.decided(session) }
-    }
-
-    private func enqueue(_ session: ReviewSession) -> Bool {
         let isNew = state.withLock { state in
             guard state.waiting.count < Self.waitingMax, state.underWay.insert(session.id).inserted else {
                 return false
@@ -58,7 +54,6 @@ final class DecisionPublisher: Service {
             return true
         }
         if isNew { signal.yield() }
-        return isNew
     }
 
     func run() async throws {
@@ -112,7 +107,7 @@ final class DecisionPublisher: Service {
 
     private func sweep() async throws {
         for session in try await store.decideDue(limit: Self.sweepMax) { announce(session) }
-        for session in try await store.unpublished(limit: Self.sweepMax) { _ = enqueue(session) }
+        for session in try await store.unpublished(limit: Self.sweepMax) { announce(session) }
     }
 
     private func publish(_ batch: [ReviewSession]) async {
@@ -125,7 +120,9 @@ final class DecisionPublisher: Service {
                 }
                 return await group.reduce(into: [ReviewID]()) { if let id = $1 { $0.append(id) } }
             }
-            try await store.markPublished(published)
+            let noted = try await store.markPublished(published)
+            // Whoever decided it, at the API, over NATS or at the deadline: it counts once, with whoever notes it.
+            for session in batch where noted.contains(session.id) { instruments.decided(session) }
         } catch {
             logger.warning(
                 "decisions could not be announced; they are announced again",

@@ -17,6 +17,8 @@ extension DeadLetterAPI {
     /// How long the replay of one letter is waited for.
     static let oneTimeout: Duration = .seconds(3)
     static let pollInterval: Duration = .milliseconds(100)
+    /// Nobody's name: whoever makes a new task of a letter does it under the same key.
+    private static let keyOwner = ""
 
     // MARK: One letter
 
@@ -24,17 +26,17 @@ extension DeadLetterAPI {
         let principal = try context.requirePrincipal()
         let letter = try await find(context).letter
         guard letter.resolution == nil else { throw Self.resolvedBefore }
-        var payload: String?
+        var payload: JSON?
         var note: String?
         if let json = try await request.readOptionalJSON(limit: Self.replayBytesMax) {
             var body = try JSONReader(json)
-            payload = try Self.payload(&body)
+            payload = try Self.payload(&body, of: letter.tenant ?? principal.tenant)
             note = try Self.note(&body)
             try body.refuseUnknown()
         }
-        if let response = try await submitAnew(letter, principal, context) { return response }
+        if let response = try await submitAnew(letter, edited: payload, principal, context) { return response }
         let replay = try await begin(
-            DeadLetterFilter(ids: [letter.id]), payload: payload, rate: 1, note: note, principal)
+            DeadLetterFilter(ids: [letter.id]), payload: payload?.text, rate: 1, note: note, principal)
         // A worker looks four times a second; who does not want to wait follows the replay.
         let ended = try await follow(replay, tenant: principal.tenant, until: .now + Self.oneTimeout)
         return .json(
@@ -43,12 +45,28 @@ extension DeadLetterAPI {
         )
     }
 
-    /// What was edited must be a message of this build's form; whether its consumer takes it, the consumer says.
-    private static func payload(_ body: inout JSONReader) throws(JSONError) -> String? {
+    /// What was edited must be a message of this build's form, and nobody else's: its consumer believes what it says of
+    /// its tenant. Whether its consumer takes it, the consumer says.
+    private static func payload(_ body: inout JSONReader, of tenant: TenantID) throws(JSONError) -> JSON? {
         guard let payload = body.optional("payload") else { return nil }
         var message = try JSONReader(payload, path: "payload")
         try message.requireVersion()
-        return payload.text
+        if let named = try message.optionalString("tenant"), named != tenant.text {
+            throw message.error("tenant", "must be \(tenant.text), whose letter it is")
+        }
+        return payload
+    }
+
+    /// What an edited work item tells agents to do.
+    private static func input(of item: JSON) throws(JSONError) -> JSON {
+        var item = try JSONReader(item, path: "payload")
+        guard let input = item.raw("input") else {
+            throw item.error("input", "is required: the task has ended, and the new one takes it over")
+        }
+        guard input.bytes.count <= Request.bodyBytesDefault else {
+            throw item.error("input", "must not be longer than \(Request.bodyBytesDefault) bytes")
+        }
+        return input
     }
 
     private static func note(_ body: inout JSONReader) throws(JSONError) -> String? {
@@ -59,35 +77,57 @@ extension DeadLetterAPI {
         return note
     }
 
-    /// A task that has ended is not revived: its work becomes a new task, once, that names the old one. Nil when the
-    /// letter is no work, or its task goes on.
+    /// A task that has ended is not revived: its work becomes a new task, once whoever asks, that names the old one.
+    /// Nil when the letter is no work, or its task goes on.
+    ///
+    /// - Parameter item: the edited work item, whose input is the new task's; the old task's when nil.
     private func submitAnew(
-        _ letter: DeadLetter, _ principal: Principal, _ context: EdgeRequestContext
+        _ letter: DeadLetter, edited item: JSON?, _ principal: Principal, _ context: EdgeRequestContext
     ) async throws -> Response? {
         guard let id = letter.task, Subject.isWork(letter.originalSubject),
             let old = try await tasks.find(id, tenant: principal.tenant), old.task.state.isTerminal
         else { return nil }
         try context.require(.taskCreate)
+        let edited = try item.map(Self.input(of:))
         var labels = old.task.labels
         if labels.count < TaskSubmission.labelsMax { labels["replay_of"] = id.description }
         let submission = TaskSubmission(
             name: old.task.name, workflow: old.task.workflow, project: old.task.project, role: old.task.role,
             priority: old.task.priority, labels: labels, budgetTokens: old.task.budgetTokens,
-            callback: old.task.callback, input: old.input
+            callback: old.task.callback, input: edited ?? old.input
         )
-        let result = try await submitter.submit(
-            submission, body: JSONWriter.object { $0.field("replay_of", letter.id.description) },
-            key: "replay:\(letter.id)", principal: principal, traceparent: context.trace.traceparent,
-            // The edge writes down this call as a whole.
-            audit: nil
-        )
+        let body = JSONWriter.object {
+            $0.field("replay_of", letter.id.description)
+            $0.field(ifPresent: "input", edited)
+        }
+        let charge = tokens.charge(of: submission)
+        // As a request it is counted already.
+        if charge > 0 { try await context.countAgainstLimits(cost: 0, tokens: charge) }
+        let result: TaskSubmitter.Result
+        do {
+            result = try await submitter.submit(
+                submission, body: body, key: "replay:\(letter.id)", keyOwner: Self.keyOwner, principal: principal,
+                traceparent: context.trace.traceparent,
+                // The edge writes down this call as a whole.
+                audit: nil
+            )
+        } catch {
+            tokens.giveBack(charge, tenant: principal.tenant)
+            throw error
+        }
+        if case .accepted = result {} else { tokens.giveBack(charge, tenant: principal.tenant) }
         switch result {
-        case .accepted(let stored), .replayed(let stored):
+        case .accepted(let stored, _), .replayed(let stored):
             _ = try await store.resolve(
                 letter.id, tenant: principal.tenant, by: principal.subject, notes: "submitted anew: \(stored.location)")
             return .json(
                 stored.body, status: HTTPResponse.Status(code: stored.status), headers: [.location: stored.location])
-        case .keyReused: throw Self.resolvedBefore
+        case .keyReused:
+            throw Problem(
+                .conflict,
+                "The letter's work became a new task already, with another input. Nothing was submitted; see the task "
+                    + "whose label replay_of is \(id)."
+            )
         }
     }
 

@@ -136,12 +136,14 @@ extension DeadLetterAPI {
 
     private static let replayOneOperation = Operation(
         id: "replayDeadLetter",
-        summary: "Sends a dead letter again, edited if a payload is given. Work of a task that has ended becomes a new "
-            + "task that names the old one in its label replay_of.",
+        summary: "Sends a dead letter again, edited if a payload is given. Work of a task that has ended becomes one "
+            + "new task, with the payload's input if one is given, that names the old one in its label replay_of.",
         tag: "dead letters", parameters: [id],
         body: Body(
             .object([
-                .optional("payload", .object([.required("v", .integer(1...1))], isOpen: true), "Sent instead."), note,
+                .optional(
+                    "payload", .object([.required("v", .integer(1...1))], isOpen: true),
+                    "Sent instead; its tenant, if it names one, is the letter's."), note,
             ]), isRequired: false),
         answers: [
             Answer(.ok, "It is done.", .json(.named("Replay"))),

@@ -19,6 +19,7 @@ struct DeadLetterAPI: Sendable {
     let store: DeadLetterStore
     let tasks: TaskStore
     let submitter: TaskSubmitter
+    let tokens: TokenSettler
 
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let tenant = try context.requirePrincipal().tenant

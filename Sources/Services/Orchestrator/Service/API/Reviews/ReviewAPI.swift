@@ -131,7 +131,7 @@ struct ReviewAPI: Sendable {
         return agent?.owner ?? principal.subject
     }
 
-    /// What cannot be announced now is announced by a peer hub, a moment later.
+    /// At once, for whoever waits. A peer hub announces it a moment later, too, and is the one to note and count it.
     private func announce(_ session: ReviewSession, _ context: EdgeRequestContext) async {
         do {
             guard let decision = ReviewDecision(session, votes: try await votes(in: session)) else { return }
@@ -139,7 +139,6 @@ struct ReviewAPI: Sendable {
                 decision, on: .reviewDecision(session.id), id: decision.messageID, traceparent: session.traceparent,
                 tenant: session.tenant
             )
-            try await store.markPublished([session.id])
         } catch {
             context.logger.info(
                 "a peer hub will announce this decision",
