@@ -66,6 +66,21 @@ import Testing
         }
     }
 
+    @Test func `a text that was refused before waits for a human, and is said to`() async throws {
+        try await OrchestratorUnderTest.run(environment: Self.limits) { stack in
+            let token = try await stack.token(role: "admin", subject: "ada")
+            _ = try await stack.post("/governance/prompts", Self.body("developer", "One.", base: 0), token: token)
+            let proposal = Self.body("developer", "Two.", base: 1)
+            #expect(try await stack.post("/governance/prompts", proposal, token: token)["verdict"] == "blocked")
+            #expect(try await stack.post("/governance/prompts/2/reject", nil, token: token).status == 200)
+            let again = try await stack.post("/governance/prompts", proposal, token: token)
+            #expect(again.status == 201 && again["verdict"] == "pending_review", "\(again.body)")
+            #expect(again["verdict_reason"] == "refused_before" && again["next_auto_at"] == nil, "\(again.body)")
+            let said = "It waits for a human: this text was rejected, or rolled back from"
+            #expect(again["explanation"]?.hasPrefix(said) == true, "\(again.body)")
+        }
+    }
+
     @Test func `nobody approves with one of their names what they proposed with another`() async throws {
         try await OrchestratorUnderTest.run(environment: Self.limits) { stack in
             let ada = try await stack.token(role: "admin", subject: "ada")

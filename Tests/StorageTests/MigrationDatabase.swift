@@ -17,7 +17,7 @@ struct MigrationDatabase: Sendable {
         "008_prompt_versions.sql", "009_review_decisions.sql", "010_workflow_stages.sql",
         "011_review_stages.sql", "012_supervisor.sql", "013_limits_and_revocations.sql", "014_dead_letters.sql",
         "015_sandbox.sql", "016_review_offers.sql", "017_release_lineage.sql",
-        "018_settled_letters.sql",
+        "018_settled_letters.sql", "019_refused_prompts.sql",
     ]
 
     /// 1, 2, 3, …

@@ -134,6 +134,19 @@ import Testing
         #expect(try await database.sql(kept) == "approved|admin|Fine.\nrejected|supervisor|Withdrawn.")
     }
 
+    @Test func `a text that was rejected waits for a human, and another is approved by itself`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        _ = try await propose(database, "developer", "One.")
+        #expect(try await propose(database, "developer", "Two.", base: 1) == "2|2|blocked|cooldown")
+        try await database.sql("SELECT reject_prompt_update(2, 'admin', 'Not this.')")
+        let within = try await propose(database, "developer", "Two.", base: 1)
+        #expect(within == "3|3|pending_review|refused_before", "No time makes it pass: it is not said to be blocked.")
+        try await age(database, "developer", "2 hours 1 second")
+        #expect(try await propose(database, "developer", "Two.", base: 1) == "4|4|pending_review|refused_before")
+        #expect(try await propose(database, "developer", "Two!", base: 1) == "5|5|auto_approved|within_limits")
+        #expect(try await database.sql("SELECT approval_status FROM agent_prompts WHERE id = 3") == "pending_review")
+    }
+
     @Test func `what does not exist or is not named is refused`() async throws {
         let database = try await MigrationDatabase.migrated()
         _ = try await propose(database, "security")
@@ -163,6 +176,9 @@ import Testing
 }
 
 /// Proposes a version; answers prompt id, version, verdict and reason.
-func propose(_ database: MigrationDatabase, _ role: String, base: Int = 0) async throws -> String {
-    try await database.sql("SELECT * FROM propose_prompt_update('\(role)', 'Be good.', 'supervisor', \(base), 'test')")
+func propose(
+    _ database: MigrationDatabase, _ role: String, _ content: String = "Be good.", base: Int = 0
+) async throws -> String {
+    try await database.sql(
+        "SELECT * FROM propose_prompt_update('\(role)', '\(content)', 'supervisor', \(base), 'test')")
 }

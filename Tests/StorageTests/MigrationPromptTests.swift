@@ -74,7 +74,36 @@ import Testing
         #expect(
             try await database.sql(moves) == "update|1||supervisor\nupdate|2|1|supervisor\nrollback|1|2|admin"
         )
-        #expect(try await propose(database, "developer", base: 1) == "3|3|blocked|cooldown")
+        #expect(try await propose(database, "developer", "Be better.", base: 1) == "3|3|blocked|cooldown")
+    }
+
+    @Test func `a text that was rolled back from waits for a human, and another is approved by itself`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        try await database.sql("UPDATE learning_governance SET cooldown_hours = 0 WHERE agent_role = 'developer'")
+        _ = try await propose(database, "developer", "One.")
+        _ = try await propose(database, "developer", "Two.", base: 1)
+        try await database.sql("SELECT activate_prompt_version(1, 'admin', 'Version 2 failed.')")
+        #expect(try await propose(database, "developer", "Two.", base: 1) == "3|3|pending_review|refused_before")
+        let active = "SELECT active_version FROM governance_status WHERE agent_role = 'developer'"
+        #expect(try await database.sql(active) == "1")
+        #expect(try await propose(database, "tester", "Two.") == "4|1|auto_approved|within_limits", "Of another role.")
+        #expect(try await propose(database, "developer", "Two!", base: 1) == "5|4|auto_approved|within_limits")
+        try await database.sql("SELECT activate_prompt_version(1, 'admin', 'Version 4 failed.')")
+        #expect(try await database.sql("SELECT approve_prompt_update(3, 'admin', 'It was not version 2.')") == "t")
+        #expect(try await database.sql(active) == "3")
+    }
+
+    @Test func `a rollback refuses what it goes past, but not what was never active`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        _ = try await propose(database, "developer", "One.")
+        #expect(try await propose(database, "developer", "Blocked.", base: 1) == "2|2|blocked|cooldown")
+        try await database.sql("UPDATE learning_governance SET cooldown_hours = 0 WHERE agent_role = 'developer'")
+        _ = try await propose(database, "developer", "Two.", base: 1)
+        _ = try await propose(database, "developer", "Three.", base: 3)
+        try await database.sql("SELECT activate_prompt_version(1, 'admin', 'All of it failed.')")
+        #expect(try await propose(database, "developer", "Two.", base: 1) == "5|5|pending_review|refused_before")
+        #expect(try await propose(database, "developer", "Three.", base: 1) == "6|6|pending_review|refused_before")
+        #expect(try await propose(database, "developer", "Blocked.", base: 1) == "7|7|auto_approved|within_limits")
     }
 
     @Test func `only what was approved can be rolled back to`() async throws {

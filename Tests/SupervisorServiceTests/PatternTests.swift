@@ -109,4 +109,29 @@ import Testing
             #expect(open.body.contains(#""occurrences":4"#) && !open.body.contains("prompt_id"), "\(open.body)")
         }
     }
+
+    @Test func `a lesson that a human rolled back from comes back only through a human`() async throws {
+        try await SupervisorUnderTest.run(environment: Self.watching) { test in
+            let cooled = "UPDATE learning_governance SET last_update_at = NULL WHERE agent_role = 'tester'"
+            _ = try await test.sql(
+                "SELECT propose_prompt_update('tester', 'Test first.', 'ada', 0, 'The first one.'); \(cooled)")
+            for _ in 0..<2 {
+                try await Self.fail(3, "tester", "has_tests", test)
+                try await Self.untilLearned(test)
+            }
+            let patterns = "SELECT status, occurrences FROM learning_patterns ORDER BY id"
+            #expect(try await test.sql(patterns) == "proposed|3\nopen|3")
+            _ = try await test.sql(
+                "SELECT activate_prompt_version(1, 'ada', 'Version 2 made reviews fail.'); \(cooled)")
+            try await Self.fail(1, "tester", "has_tests", test)
+            try await Self.untilLearned(test)
+            #expect(try await test.sql(patterns) == "proposed|3\nproposed|4")
+            let verdicts = "SELECT approval_status, decision_reason FROM agent_prompts WHERE version > 1 ORDER BY id"
+            #expect(try await test.sql(verdicts) == "auto_approved|within_limits\npending_review|refused_before")
+            let texts = "SELECT count(DISTINCT content) FROM agent_prompts WHERE version > 1"
+            #expect(try await test.sql(texts) == "1", "It is the very text.")
+            let active = "SELECT active_version FROM governance_status WHERE agent_role = 'tester'"
+            #expect(try await test.sql(active) == "1")
+        }
+    }
 }

@@ -2,7 +2,8 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-// The rules are the SQL functions of migration 003, which runbooks call too. These statements only call them.
+// The rules are the SQL functions of migrations 003, 012 and 019, which runbooks call too. These statements only call
+// them.
 
 /// Files a proposal; answers its id, and for a blocked one until when.
 ///

@@ -11,7 +11,7 @@ package struct Prompt: Sendable, Equatable {
     package let baseVersion: Int
     package let status: PromptStatus
     /// What governance said when it was proposed: `within_limits`, `unknown_role`, `human_approval_required`,
-    /// `cooldown` or `daily_limit`.
+    /// `cooldown`, `daily_limit` or `refused_before`.
     package let verdictReason: String
     package let reason: String?
     package let proposedBy: String

@@ -12,7 +12,7 @@ extension GovernanceAPI {
     static let words = Schema.text(min: 1, max: PromptProposal.reasonMax)
     private static let statuses = Schema.choice(PromptStatus.allCases.map(\.rawValue))
     private static let verdictReasons = Schema.choice([
-        "within_limits", "unknown_role", "human_approval_required", "cooldown", "daily_limit",
+        "within_limits", "unknown_role", "human_approval_required", "cooldown", "daily_limit", "refused_before",
     ])
 
     private static let role = Schema.object([

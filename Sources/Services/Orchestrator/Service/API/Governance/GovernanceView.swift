@@ -116,6 +116,8 @@ enum GovernanceView {
         case "unknown_role": "It waits for a human: the role \(role) has no rules yet."
         case "cooldown": "\(until): the prompt of the role \(role) was updated too recently. \(human)"
         case "daily_limit": "\(until): the role \(role) has had its updates of 24 hours. \(human)"
+        case "refused_before":
+            "It waits for a human: this text was rejected, or rolled back from, for the role \(role) before."
         default: verdictReason
         }
     }
