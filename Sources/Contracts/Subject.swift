@@ -87,6 +87,14 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
     /// Where a message goes that `subject`'s consumer gave up on.
     package static func deadLetter(_ subject: String) -> Subject { Subject("dlq.\(subject)") }
 
+    /// Where a message goes that cannot be sent on as it is, for what stands in its subject or its headers.
+    /// `MessageHeader.originalSubject` says where it was meant to go.
+    package static let renamedDeadLetter = Subject("dlq.renamed")
+
+    /// How much of it that header keeps: more than can be sent, so that what was cut is never taken for a subject, and
+    /// less than an index takes.
+    package static let originalBytesMax = 2048
+
     /// What a dead letter's subject says about where the message was meant to go; nil for every other subject.
     package static func original(ofDeadLetter text: String) -> String? {
         text.hasPrefix("dlq.") ? String(text.dropFirst(4)) : nil
@@ -107,6 +115,9 @@ package struct Subject: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether messages on this subject are work for agents.
     package static func isWork(_ text: String) -> Bool { text.hasPrefix("work.") }
+
+    /// Whose agents a subject `work.<role>` is for; nil for every other subject.
+    package static func role(ofWork text: String) -> AgentRole? { isWork(text) ? AgentRole(text.dropFirst(5)) : nil }
 
     /// Subjects, with `*` for ids and roles, whose consumers stand any message twice.
     package static let fencedFamilies = [

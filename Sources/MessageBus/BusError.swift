@@ -46,6 +46,9 @@ package struct BusError: Error, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The message itself is what cannot be stored, on any bus of this configuration: it need not be kept for later.
+    package var isOfTheMessage: Bool { code == .messageTooLarge || code == .invalid }
+
     package var description: String {
         underlying.map { "\(code.rawValue): \(message) (\($0))" } ?? "\(code.rawValue): \(message)"
     }
@@ -57,6 +60,7 @@ extension BusError {
         static let consumerNotFound = 10014
         static let messageNotFound = 10037
         static let insufficientResources = 10023
+        static let sequenceNotFound = 10043
         static let storageExceeded = 10047
         static let messageTooLarge = 10054
         static let streamNotFound = 10059

@@ -13,6 +13,9 @@ package enum BusTopology {
     package static let ackWait: Duration = .seconds(30)
     /// A consumer of ours gives a message up after this many deliveries. Work is not counted here but in Postgres.
     package static let deliveriesMax = 5
+    /// Nobody may do work whose deadline has passed, and the longest attempt's is a day away. The rest is for what was
+    /// late to be stored.
+    package static let workAgeMax = Duration.seconds(TaskSubmission.timeoutRange.upperBound) + .hours(1)
 
     package enum StreamName: String, Sendable, CaseIterable {
         case work = "WORK"
@@ -56,7 +59,7 @@ package enum BusTopology {
     }
 
     package static let streams: [Stream] = [
-        stream(.work, Subject.Pattern.allWork, .workQueue, .new, maxAge: nil, share: 11),
+        stream(.work, Subject.Pattern.allWork, .workQueue, .new, maxAge: workAgeMax, share: 11),
         stream(.results, Subject.Pattern.allResults, .limits, .old, maxAge: .hours(24), share: 11),
         stream(.reviews, Subject.Pattern.allReviews, .limits, .old, maxAge: .hours(24), share: 2),
         stream(.escalations, Subject.Pattern.allSupervisor, .limits, .old, maxAge: .hours(7 * 24), share: 2),

@@ -39,10 +39,19 @@ struct JetStreamAdmin: Sendable {
         return try await call("CONSUMER.DURABLE.CREATE.\(consumer.stream.rawValue).\(consumer.name)", body)
     }
 
-    /// The answer to `STREAM.MSG.GET` for the oldest message of a subject; nil when the stream holds none.
-    func oldest(of subject: String, in stream: BusTopology.StreamName) async throws(BusError) -> JSON? {
+    /// The answer to `STREAM.INFO` with the number of messages of each subject, of which the server lists the first
+    /// 100,000; nil when there is no such stream.
+    func subjects(of stream: BusTopology.StreamName) async throws(BusError) -> JSON? {
+        try await call("STREAM.INFO.\(stream.rawValue)", JSONWriter.object { $0.field("subjects_filter", ">") })
+    }
+
+    /// The answer to `STREAM.MSG.GET` for the oldest message of a subject, from a number on; nil when the stream holds
+    /// none.
+    func oldest(
+        of subject: String, in stream: BusTopology.StreamName, from sequence: UInt64 = 1
+    ) async throws(BusError) -> JSON? {
         let body = JSONWriter.object {
-            $0.field("seq", 1)
+            $0.field("seq", Int(clamping: sequence))
             $0.field("next_by_subj", subject)
         }
         return try await call("STREAM.MSG.GET.\(stream.rawValue)", body)
@@ -51,6 +60,15 @@ struct JetStreamAdmin: Sendable {
     /// The answer to `STREAM.MSG.GET`; nil when the stream or the message does not exist.
     func message(_ stream: String, sequence: UInt64) async throws(BusError) -> JSON? {
         try await call("STREAM.MSG.GET.\(stream)", JSONWriter.object { $0.field("seq", Int(clamping: sequence)) })
+    }
+
+    /// Removes one message, from consumers' hands too; nothing happens when it is gone already.
+    func delete(_ sequence: UInt64, from stream: BusTopology.StreamName) async throws(BusError) {
+        let body = JSONWriter.object {
+            $0.field("seq", Int(clamping: sequence))
+            $0.field("no_erase", true)
+        }
+        _ = try await call("STREAM.MSG.DELETE.\(stream.rawValue)", body)
     }
 
     /// Forgets everything before the number.
@@ -85,7 +103,7 @@ struct JetStreamAdmin: Sendable {
             let text = try failure.optionalString("description") ?? "no description"
             switch number {
             case BusError.ServerCode.streamNotFound, BusError.ServerCode.consumerNotFound,
-                BusError.ServerCode.messageNotFound:
+                BusError.ServerCode.messageNotFound, BusError.ServerCode.sequenceNotFound:
                 return nil
             default:
                 throw BusError(BusError.code(forServer: number), "JetStream refused \(verb): \(text) [\(number ?? 0)].")

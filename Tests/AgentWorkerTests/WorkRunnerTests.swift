@@ -1,4 +1,3 @@
-import AgentWorkerService
 import Contracts
 import Foundation
 import MessageBus
@@ -6,6 +5,8 @@ import NATS
 import ServiceLifecycle
 import TestSupport
 import Testing
+
+@testable import AgentWorkerService
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
 struct WorkRunnerTests {
@@ -301,5 +302,81 @@ struct WorkRunnerTests {
                 try await bench.untilWorkIsDone()
             }
         }
+    }
+
+    @Test(arguments: TestNATS.binaries, [false, true])
+    func `an agent that fails inside hands its work back`(_ binary: String, _ hasReport: Bool) async throws {
+        try await Bench.run(binary) { bench in
+            let reports = try bench.reports()
+            let item = try await bench.submit()
+            let nats = Bench.configuration(bench.server, "agent-1")
+            let connection = try await NATSConnection.connect(nats, logger: quietLogger)
+            let configuration = AgentWorkerConfiguration(
+                agent: AgentID(literal: "agent-1"), roles: [developer], slots: 1, owner: "tests", backend: .echo,
+                nats: nats
+            )
+            let (begun, begins) = AsyncStream<Void>.makeStream()
+            let (breaks, breaking) = AsyncStream<Void>.makeStream()
+            let runner = WorkRunner(
+                configuration,
+                bus: MessageBus(
+                    connection: connection, configuration: BusConfiguration(ownsStreams: false), logger: quietLogger),
+                backend: BreakingBackend(
+                    end: hasReport ? .reported(.completed(output: .emptyObject, usage: nil)) : .stopped(nil),
+                    begins: begins, breaks: breaks
+                ),
+                health: AgentHealth(configuration), logger: quietLogger
+            )
+            let running = Task { try await runner.run() }
+            for await _ in begun { break }
+            // A paused server stores nothing, so that the report cannot win against the end of the agent.
+            try await blocking { [server = bench.server] in server.pause() }
+            breaking.yield()
+            let error = await #expect(throws: AgentWorkerError.self) { try await running.value }
+            #expect(error?.code == .watchdogLost)
+            bench.server.resume()
+            await connection.shutdown(within: .seconds(5))
+            #expect(try await bench.bus.incarnation(of: .work).messageCount == 1)
+            let start = ContinuousClock.now
+            try await bench.withWorker(id: AgentID(literal: "agent-2")) { _ in
+                let report = await reports.collect { $0.agent.text == "agent-2" && $0.isOutcome }.last
+                #expect(report?.task == item.task)
+                // Well below the 30 seconds that the server waits for an agent that says nothing.
+                #expect(start.duration(to: .now) < .seconds(20))
+                try await bench.untilWorkIsDone()
+            }
+        }
+    }
+
+    @Test func `an echo that is cut short is no result`() async throws {
+        let item = WorkItem(
+            task: newTask(), tenant: TenantID(literal: "acme"), workflow: WorkflowName(literal: "single"),
+            stage: "work", kind: "work", role: developer, attempt: 1, leaseToken: "lease",
+            deadline: Date().addingTimeInterval(60),
+            input: try JSON(parsing: Array("{\"echo\": {\"sleep_ms\": 60000}}".utf8))
+        )
+        let assignment = Assignment(item: item, bytes: Array(item.json.bytes), stop: StopSignal()) { _ in }
+        let working = Task { await EchoBackend().work(on: assignment) }
+        working.cancel()
+        #expect(await working.value.isStopped)
+    }
+}
+
+/// Works until its agent ends, whose failure it is.
+private struct BreakingBackend: Backend {
+    /// What becomes of the work then.
+    let end: WorkEnd
+    let begins: AsyncStream<Void>.Continuation
+    let breaks: AsyncStream<Void>
+
+    func work(on assignment: Assignment) async -> WorkEnd {
+        begins.yield()
+        await assignment.stop.wait()
+        return end
+    }
+
+    func run() async throws {
+        for await _ in breaks { break }
+        throw AgentWorkerError(.watchdogLost, "The watchdog shell ended.")
     }
 }

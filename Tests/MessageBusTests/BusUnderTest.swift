@@ -63,10 +63,12 @@ func newTask() -> TaskID {
     TaskID(at: Date(), random: (UInt64.random(in: 0...UInt64.max), UInt64.random(in: 0...UInt64.max)))
 }
 
-func workItem(_ role: AgentRole = developer, input: String = "{}") throws -> WorkItem {
+func workItem(
+    _ role: AgentRole = developer, input: String = "{}", dueIn seconds: TimeInterval = 60
+) throws -> WorkItem {
     WorkItem(
         task: newTask(), tenant: tenant, workflow: WorkflowName(literal: "single"), stage: "work", kind: "work",
-        role: role, attempt: 1, leaseToken: "token", deadline: Date().addingTimeInterval(60),
+        role: role, attempt: 1, leaseToken: "token", deadline: Date().addingTimeInterval(seconds),
         input: try JSON(parsing: Array(input.utf8))
     )
 }

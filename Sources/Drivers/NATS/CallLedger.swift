@@ -31,6 +31,8 @@ struct CallLedger {
     struct Step {
         var resume: [(Waiter, Answer)] = []
         var send: [Outgoing] = []
+        /// A call ended before its message was written: the writer need not keep it.
+        var leavesMessages = false
         /// The deadline thread must look again by then.
         var wakeBy: ContinuousClock.Instant?
     }
@@ -135,6 +137,11 @@ struct CallLedger {
         calls[id]?.sentIn = nil
     }
 
+    /// Which of these calls have ended. They never come back.
+    func ended(among ids: [UInt64]) -> Set<UInt64> {
+        Set(ids.filter { calls.index(forKey: $0) == nil })
+    }
+
     mutating func answer(_ id: UInt64, _ answer: Answer) -> Step {
         var step = Step()
         end(id, &step) { _ in answer }
@@ -203,6 +210,7 @@ struct CallLedger {
     private mutating func end(_ id: UInt64, _ step: inout Step, _ answer: (Call) -> Answer) {
         guard let call = calls.removeValue(forKey: id) else { return }
         step.resume.append((call.waiter, answer(call)))
+        if call.sentIn == nil, !call.isWaiting { step.leavesMessages = true }
         guard call.kind == .publish, !call.isWaiting else { return }
         publishCount -= 1
         publishBytes -= call.sizeBytes

@@ -167,8 +167,17 @@ package final class NATSConnection: Sendable {
     /// Does what the ledger decided. Never called under a lock.
     func carryOut(_ step: CallLedger.Step) {
         writer.enqueue(calls: step.send)
+        if step.leavesMessages { removeEnded() }
         for (waiter, answer) in step.resume { waiter.resume(returning: answer) }
         if let wakeBy = step.wakeBy { deadlines.wake(by: wakeBy) }
+    }
+
+    /// Without a session nobody else takes the messages of ended calls out of the queue, and callers who try again
+    /// would fill it without bound. All that is queued is looked at: what was missed before, because its call ended
+    /// while it was being queued or was with the writer, is found now.
+    private func removeEnded() {
+        let queued = writer.queuedCalls
+        writer.remove(calls: calls.withLock { $0.ended(among: queued) })
     }
 
     private static func answer(_ message: NATSMessage) -> CallLedger.Answer {

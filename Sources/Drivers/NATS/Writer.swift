@@ -36,6 +36,14 @@ final class Writer: Sendable {
             case .job: 0
             }
         }
+
+        /// The call that waits for an answer to it.
+        var call: UInt64? {
+            switch self {
+            case .message(let message): message.call
+            case .job: nil
+            }
+        }
     }
 
     private struct State {
@@ -82,7 +90,7 @@ final class Writer: Sendable {
         wakeUp.raise()
     }
 
-    /// Queues the messages of calls; `CallLedger` bounds them.
+    /// Queues the messages of calls; `CallLedger` bounds them, and `remove` takes out those that it no longer counts.
     func enqueue(calls: [Outgoing]) {
         guard !calls.isEmpty else { return }
         state.withLock { state in
@@ -92,6 +100,21 @@ final class Writer: Sendable {
             }
         }
         wakeUp.raise()
+    }
+
+    /// The calls whose messages are queued.
+    var queuedCalls: [UInt64] { state.withLock { $0.queue.compactMap(\.call) } }
+
+    /// Takes the messages of these calls out of the queue.
+    func remove(calls: Set<UInt64>) {
+        guard !calls.isEmpty else { return }
+        state.withLock { state in
+            state.queue.removeAll { command in
+                guard let call = command.call else { return false }
+                return calls.contains(call)
+            }
+            state.queuedBytes = state.queue.reduce(0) { $0 + $1.sizeBytes }
+        }
     }
 
     /// Queues work that needs the library. Its callers bound it: at most one of a kind per consumer.

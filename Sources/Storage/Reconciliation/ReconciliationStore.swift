@@ -35,16 +35,24 @@ package final class ReconciliationStore: Sendable {
     }
 
     /// Tasks whose lease has passed its deadline, oldest first.
-    package func overdue(limit: Int) async throws -> [TaskID] {
+    package func overdue(limit: Int) async throws -> [OverdueTask] {
         try await pool.execute(OverdueTasks(limit: limit))
     }
 
-    /// Attempts of `role` dispatched longer ago than `age`, after the given id, for deriving their messages again.
+    /// How many attempts of each role were dispatched longer ago than `age`.
+    package func runningCounts(age: Duration) async throws -> [AgentRole: Int] {
+        let counts = try await pool.execute(CountRunning(ageSeconds: Double(age.components.seconds)))
+        return Dictionary(counts.map { ($0.role, $0.count) }) { $0 + $1 }
+    }
+
+    /// Attempts of `role` dispatched longer ago than `age`, after the given id, for deriving their messages again: at
+    /// most `limit`, and none after those whose inputs and drafts have reached `bytesMax`.
     package func running(
-        role: AgentRole?, age: Duration, after: TaskID?, limit: Int
+        role: AgentRole?, age: Duration, after: TaskID?, limit: Int, bytesMax: Int
     ) async throws -> [QueuedTask] {
         let ageSeconds = Double(age.components.seconds)
-        return try await pool.execute(RunningTasks(role: role, ageSeconds: ageSeconds, after: after, limit: limit))
+        return try await pool.execute(
+            RunningTasks(role: role, ageSeconds: ageSeconds, after: after, limit: limit, bytesMax: bytesMax))
     }
 
     /// How each stream of the bus looked when it was last compared.
@@ -145,6 +153,11 @@ struct CountHeld: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> RoleCount { try RoleCount(row) }
 }
 
+package struct OverdueTask: Sendable {
+    package let task: TaskID
+    package let tenant: TenantID
+}
+
 /// Each half reads an index of its own.
 struct OverdueTasks: PostgresStatement {
     let limit: Int
@@ -152,19 +165,40 @@ struct OverdueTasks: PostgresStatement {
     static let isReadOnly = true
     static let sql = """
         (
-            SELECT id FROM tasks
+            SELECT id, tenant_id FROM tasks
             WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
                 AND deadline < clock_timestamp()
             ORDER BY deadline LIMIT $1
         ) UNION ALL (
-            SELECT id FROM tasks WHERE state IN ('awaiting_approval', 'escalated') AND deadline < clock_timestamp()
+            SELECT id, tenant_id FROM tasks
+            WHERE state IN ('awaiting_approval', 'escalated') AND deadline < clock_timestamp()
             ORDER BY deadline LIMIT $1
         ) LIMIT $1
         """
 
     func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> OverdueTask {
+        OverdueTask(task: TaskID(try row.uuid(0)), tenant: try row.name(1))
+    }
+}
+
+struct CountRunning: PostgresStatement {
+    let ageSeconds: Double
+
+    static let isReadOnly = true
+    static let sql = """
+        SELECT role, count(*) FROM tasks
+        WHERE state IN ('developing', 'deploying')
+            AND dispatched_at < clock_timestamp() - make_interval(secs => $1)
+        GROUP BY role
+        """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.double(ageSeconds) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> (role: AgentRole, count: Int) {
+        (try row.name(0), try row.int(1))
+    }
 }
 
 struct RunningTasks: PostgresStatement {
@@ -172,15 +206,24 @@ struct RunningTasks: PostgresStatement {
     let ageSeconds: Double
     let after: TaskID?
     let limit: Int
+    let bytesMax: Int
 
     static let isReadOnly = true
     static let sql =
         "SELECT " + TaskRow.columns + """
-            , t.input, t.draft FROM tasks t
-            WHERE t.state IN ('developing', 'deploying') AND ($1::text IS NULL OR t.role = $1)
-                AND t.dispatched_at < clock_timestamp() - make_interval(secs => $2)
-                AND ($3::uuid IS NULL OR t.id > $3)
-            ORDER BY t.id LIMIT $4
+            , t.input, t.draft FROM (
+                SELECT *, sum(octet_length(input::text) + coalesce(octet_length(draft::text), 0)) OVER earlier
+                    AS bytes_before
+                FROM (
+                    SELECT * FROM tasks
+                    WHERE state IN ('developing', 'deploying') AND ($1::text IS NULL OR role = $1)
+                        AND dispatched_at < clock_timestamp() - make_interval(secs => $2)
+                        AND ($3::uuid IS NULL OR id > $3)
+                    ORDER BY id LIMIT $4
+                ) page
+                WINDOW earlier AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+            ) t
+            WHERE coalesce(t.bytes_before, 0) < $5 ORDER BY t.id
             """
 
     func bind(to bindings: inout PostgresBindings) {
@@ -188,6 +231,7 @@ struct RunningTasks: PostgresStatement {
         bindings.double(ageSeconds)
         bindings.uuid(after?.uuid)
         bindings.int(limit)
+        bindings.int(bytesMax)
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> QueuedTask {

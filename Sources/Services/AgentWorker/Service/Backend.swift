@@ -78,7 +78,7 @@ struct EchoBackend: Backend {
         }
         if let milliseconds = orders["sleep_ms"]?.int, milliseconds > 0 {
             await sleep(min(milliseconds, Self.sleepMillisecondsMax), unless: assignment.stop)
-            if assignment.stop.reason != nil { return .stopped(nil) }
+            if assignment.stop.reason != nil || Task.isCancelled { return .stopped(nil) }
         }
         if let code = orders["fail"]?.string {
             let failure = AgentReport.Failure(code: code, message: "As the input asked.", isRetryable: false)

@@ -21,6 +21,8 @@ struct Reporter: Sendable {
         case tooLate
         /// This agent may not or cannot report; another might.
         case impossible
+        /// This agent ends before it could say it: the work is for another.
+        case interrupted
     }
 
     /// The outcome of an attempt.
@@ -66,8 +68,7 @@ struct Reporter: Sendable {
                         body: CommandOutcome.outputTooLarge(body.usage)
                     )
                     continue
-                // Nobody waits for it any more, or this agent ends.
-                case .cancelled: return .tooLate
+                case .cancelled: return Self.cancelled(stop)
                 case _ where error.isTransient: break
                 default:
                     logger.error(
@@ -84,7 +85,7 @@ struct Reporter: Sendable {
                         "id": "\(id)", "error": "\(error)", "trace_id": "\(TraceContext.id(of: lease.traceparent))",
                     ])
             }
-            guard await pause(attempt, until: item.deadline, stop: stop) else { return .tooLate }
+            if let outcome = await pause(attempt, until: item.deadline, stop: stop) { return outcome }
             attempt += 1
         }
     }
@@ -96,18 +97,23 @@ struct Reporter: Sendable {
         }
     }
 
-    /// False when there is no point in trying again.
-    private func pause(_ attempt: Int, until deadline: Date, stop: StopSignal) async -> Bool {
+    /// This agent ends. Work that was stopped before is still for nobody.
+    private static func cancelled(_ stop: StopSignal) -> Outcome {
+        stop.reason == nil ? .interrupted : .tooLate
+    }
+
+    /// Not nil when there is no point in trying again.
+    private func pause(_ attempt: Int, until deadline: Date, stop: StopSignal) async -> Outcome? {
         var ceiling = Self.retryBase
         for _ in 0..<attempt where ceiling < Self.retryCap { ceiling *= 2 }
         do {
             try await Task.sleep(for: min(ceiling, Self.retryCap) * Double.random(in: 0.5...1))
         } catch {
-            return false
+            return Self.cancelled(stop)
         }
         switch stop.reason {
-        case .canceled, .superseded, .shutdown: return false
-        case .deadline, nil: return Date() < deadline
+        case .canceled, .superseded, .shutdown: return .tooLate
+        case .deadline, nil: return Date() < deadline ? nil : .tooLate
         }
     }
 }

@@ -248,6 +248,7 @@ final class WorkRunner: Service {
         case .stored: settle(key, isReported: true, .zero, leases)
         case .tooLate: settle(key, isReported: false, .zero, leases)
         case .impossible: settle(key, isReported: false, Self.handOverDelay, leases)
+        case .interrupted: settle(key, isReported: false, Self.handBackMin, leases)
         }
     }
 
@@ -277,11 +278,13 @@ final class WorkRunner: Service {
                 code: "canceled", message: "The work was stopped on request.", isRetryable: false, usage: end.usage
             )
             return await reporter.report(.failed(failure), on: lease, stop: stop)
-        case (.superseded, _), (.shutdown, _), (nil, .stopped), (nil, .handedBack): return .tooLate
+        case (.superseded, _), (.shutdown, _): return .tooLate
+        // Nobody asked for a stop: something of this agent failed, and takes all of it along.
+        case (nil, .stopped), (nil, .handedBack): return .interrupted
         }
     }
 
-    /// - Parameter delay: not zero when the outcome can only be reported by another agent.
+    /// - Parameter delay: not zero when the outcome can only come from another agent.
     private func settle(_ key: LeaseBook.Key, isReported: Bool, _ delay: Duration, _ leases: WorkLeases) {
         let (actions, lease) = state.withLock { state in
             (state.book.apply(.finished(key, isReported: isReported)), state.running.removeValue(forKey: key)?.lease)

@@ -105,19 +105,28 @@ final class EffectPublisher: Service {
     }
 
     private func publishAndForget(_ messages: [OutboxMessage]) async {
-        let published = await publishTogether(messages)
+        let published = await publishTogether(messages).published
         acknowledged.withLock { $0 += published }
         nudge.yield()
     }
 
-    /// Publishes them in one call; answers the ids of those that the bus has.
-    func publishTogether(_ messages: [OutboxMessage]) async -> [String] {
+    /// What became of messages that were published together; all others stay in the outbox.
+    struct Published: Sendable {
+        /// The ids of those that the bus has.
         var published: [String] = []
-        published.reserveCapacity(messages.count)
+        /// Those that it will never take.
+        var refused: [(message: OutboxMessage, error: BusError)] = []
+    }
+
+    /// Publishes them in one call.
+    func publishTogether(_ messages: [OutboxMessage]) async -> Published {
+        var outcome = Published()
+        outcome.published.reserveCapacity(messages.count)
         for (message, result) in zip(messages, await bus.publishRaw(messages.map(\.onTheBus))) {
             switch result {
-            case .success: published.append(message.messageID)
+            case .success: outcome.published.append(message.messageID)
             case .failure(let error):
+                if error.isOfTheMessage { outcome.refused.append((message, error)) }
                 logger.debug(
                     "left in the outbox",
                     metadata: [
@@ -126,8 +135,11 @@ final class EffectPublisher: Service {
                     ])
             }
         }
-        return published
+        return outcome
     }
+
+    /// Whether publishing makes sense at this moment, as far as is known.
+    var isConnected: Bool { bus.isConnected }
 }
 
 extension OutboxMessage {

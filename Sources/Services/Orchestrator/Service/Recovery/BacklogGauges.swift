@@ -8,6 +8,8 @@ internal import Storage
 /// Every replica reads both, so that alerts do not depend on who leads.
 struct BacklogGauges: Sendable {
     static let interval: Duration = .seconds(5)
+    /// Roles without a consumer that are shown: whoever submits tasks makes their names up.
+    static let consumerlessMax = 64
 
     private let outbox: OutboxStore
     private let bus: MessageBus
@@ -51,10 +53,25 @@ struct BacklogGauges: Sendable {
                 shown.insert([stream, consumer])
             }
         }
+        shown.formUnion(try await showWorkWithoutConsumer(besides: shown))
         for gone in before.subtracting(shown) {
             for family in [pending, ackPending, delivered] { family.remove(gone[0], gone[1]) }
         }
         return shown
+    }
+
+    /// Work of roles that never had an agent has no consumer, which agents make: it is shown as if it had, undelivered.
+    private func showWorkWithoutConsumer(besides shown: Set<[String]>) async throws -> [[String]] {
+        let waiting = try await bus.workHeld().map { (BusTopology.work($0.key), $0.value) }
+            .filter { !shown.contains([$0.0.stream.rawValue, $0.0.name]) }
+            .sorted { $0.0.name < $1.0.name }
+        return waiting.prefix(Self.consumerlessMax).map { consumer, count in
+            let stream = consumer.stream.rawValue
+            pending[stream, consumer.name].set(count)
+            ackPending[stream, consumer.name].set(0)
+            delivered[stream, consumer.name].set(0)
+            return [stream, consumer.name]
+        }
     }
 
     private func attempt(_ what: String, _ read: () async throws -> Void) async {

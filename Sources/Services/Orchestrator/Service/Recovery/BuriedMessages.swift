@@ -1,6 +1,7 @@
 internal import Contracts
 internal import FoundationEssentials
 internal import Logging
+internal import MessageBus
 internal import OrchestratorCore
 internal import Storage
 
@@ -49,10 +50,31 @@ struct BuriedMessages: Sendable {
     private func escalate(_ letters: [BuriedLetter]) async throws {
         var buried: [TaskID: [TaskMachine.BuriedMessage]] = [:]
         for letter in letters {
-            if let message = Self.read(letter) { buried[letter.task, default: []].append(message) }
+            let message = Self.read(
+                letter.payload, id: "\(letter.id)", subject: letter.subject, reason: letter.reason)
+            if let message { buried[letter.task, default: []].append(message) }
         }
-        guard !buried.isEmpty else { return }
-        let now = Date()
+        try await escalate(buried)
+    }
+
+    /// Escalates tasks of which the work was never published, since no bus of this configuration takes it.
+    ///
+    /// - Returns: those that have to be tried again, because this replica had not met their workflows.
+    func escalate(unpublished: [(message: OutboxMessage, error: BusError)]) async throws -> Set<TaskID> {
+        var buried: [TaskID: [TaskMachine.BuriedMessage]] = [:]
+        for (message, error) in unpublished {
+            let found = Self.read(
+                Array(message.payload.bytes), id: message.messageID, subject: message.subject,
+                reason: "it was never published, because the bus takes no such message (\(error.code.rawValue))")
+            if let found { buried[message.task, default: []].append(found) }
+        }
+        return try await escalate(buried)
+    }
+
+    @discardableResult
+    private func escalate(_ buried: [TaskID: [TaskMachine.BuriedMessage]]) async throws -> Set<TaskID> {
+        if buried.isEmpty { return [] }
+        let now = decider.clock.now
         let outcome = try await tasks.change(Array(buried.keys)) { [decider, buried] locked in
             var outcome = Outcome()
             for task in locked {
@@ -67,15 +89,18 @@ struct BuriedMessages: Sendable {
         if !outcome.changes.isEmpty {
             logger.warning("escalated tasks for dead letters", metadata: ["count": "\(outcome.changes.count)"])
         }
+        return Set(outcome.unread.map(\.id))
     }
 
-    /// Nil when the letter proves nothing of an attempt.
-    private static func read(_ letter: BuriedLetter) -> TaskMachine.BuriedMessage? {
+    /// Nil when the message proves nothing of an attempt.
+    private static func read(
+        _ payload: [UInt8], id: String, subject: String, reason: String
+    ) -> TaskMachine.BuriedMessage? {
         do throws(JSONError) {
-            var body = try JSONReader(try JSON(parsing: letter.payload))
+            var body = try JSONReader(try JSON(parsing: payload))
             return TaskMachine.BuriedMessage(
-                id: "\(letter.id)", subject: letter.subject, reason: letter.reason,
-                attempt: try body.int("attempt"), leaseToken: try body.string("lease_token")
+                id: id, subject: subject, reason: reason, attempt: try body.int("attempt"),
+                leaseToken: try body.string("lease_token")
             )
         } catch {
             return nil

@@ -8,6 +8,8 @@ internal import Storage
 /// What `golden budget verify` does when asked. Runs on the leading replica; reads only.
 struct LedgerCheck: Sendable {
     static let interval: Duration = .seconds(86_400)
+    /// After one that failed.
+    static let retryInterval: Duration = .seconds(300)
     /// Differences named in the log; the metric counts all.
     static let namedMax = 10
 
@@ -24,8 +26,12 @@ struct LedgerCheck: Sendable {
                 "budget_ledger_differences", "Sums of accounts that differ from their ledger, as last added up.")[]
         checkedAt =
             registry.gauge(
-                "budget_ledger_checked_timestamp_seconds", "When the ledger was last added up, in Unix time.")[]
+                "budget_ledger_checked_timestamp_seconds",
+                "When this instance last added up the ledger, in Unix time; 0 when it never did.")[]
     }
+
+    /// What was found is shown no longer by who leads no longer: the next to lead looks for itself.
+    func endTerm() { differences.set(0) }
 
     func check() async throws {
         let found = try await budgets.verify(tenant: nil)

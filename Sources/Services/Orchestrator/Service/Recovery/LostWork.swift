@@ -11,19 +11,25 @@ internal import Storage
 /// wiped while nobody looked); a role's queue holds less work than Postgres has handed out. A result that was lost is
 /// made up for by its work: the attempt is done again, and the fence lets one result count. A vote that was lost is
 /// made up for by its session: it is asked for again, and the peer hub hands the missing seats' work out anew.
+///
+/// Work that nobody took before its deadline is removed, or it would fill the stream.
 struct LostWork: Sendable {
     static let interval: Duration = .seconds(5)
     /// Work handed out more recently than this may still be on its way to JetStream.
     static let settlingTime: Duration = .seconds(45)
-    static let batchMax = 500
+    /// Tasks in memory at once, with what they were given and what was made of it, and how large all that may be.
+    static let pageMax = 100
+    static let pageBytesMax = 16 << 20
     static let watched: [BusTopology.StreamName] = [.work, .results, .reviews]
+    static let droppingInterval: Duration = .seconds(30)
+    /// Messages removed in one look.
+    static let droppedMax = 5000
 
     let bus: MessageBus
     let outbox: OutboxStore
     let records: ReconciliationStore
     let agents: AgentDirectory
     let decider: Decider
-    let publisher: EffectPublisher
     let reviews: ReviewRequester
     let logger: Logger
 
@@ -37,10 +43,17 @@ struct LostWork: Sendable {
                 }
             }
             group.addTask {
+                var waits = DerivationWaits()
                 while true {
                     await attempt("compare streams") { try await compareStreams() }
-                    await attempt("compare queues") { try await compareQueues() }
+                    await attempt("compare queues") { try await compareQueues(&waits) }
                     try await Task.sleep(for: Self.interval)
+                }
+            }
+            group.addTask {
+                while true {
+                    await attempt("remove overdue work") { try await dropOverdueWork() }
+                    try await Task.sleep(for: Self.droppingInterval)
                 }
             }
             try await group.waitForAll()
@@ -76,25 +89,56 @@ struct LostWork: Sendable {
     }
 
     /// Derives work again that Postgres has handed out and no queue, agent or result accounts for.
-    private func compareQueues() async throws {
+    private func compareQueues(_ waits: inout DerivationWaits) async throws {
         guard let results = try await bus.backlog(of: BusTopology.orchestratorResults),
             results.pending + results.ackPending == 0
         else { return }
-        let roles = Set(try await records.inFlight().keys.map(\.role))
-        for role in roles {
-            let held = try await bus.consumerState(role).map { $0.pending + $0.ackPending } ?? 0
-            let running = try await records.running(
-                role: role, age: Self.settlingTime, after: nil, limit: Self.batchMax
-            )
-            guard running.count > held else { continue }
-            let leases = agents.leases()
-            let missing = running.filter { !leases.contains($0.task.id) }
-            if missing.isEmpty { continue }
+        let stored = try await bus.workHeld()
+        var missing: Set<TaskID> = []
+        for (role, count) in try await records.runningCounts(age: Self.settlingTime).sorted(by: { $0.key < $1.key }) {
+            // A role that never had an agent has no consumer: its work lies in the stream all the same.
+            let held = try await bus.consumerState(role).map { $0.pending + $0.ackPending } ?? stored[role] ?? 0
+            if count <= held { continue }
+            let derived = try await deriveMissing(of: role, &waits, missing: &missing)
+            guard derived > 0 else { continue }
             logger.warning(
                 "derived lost work again",
-                metadata: ["role": "\(role)", "count": "\(missing.count)", "held": "\(held)"]
+                metadata: ["role": "\(role)", "count": "\(derived)", "held": "\(held)"]
             )
-            try await republish(missing)
+        }
+        waits.keep(missing)
+    }
+
+    /// Answers how many of the missing it was time for.
+    private func deriveMissing(
+        of role: AgentRole, _ waits: inout DerivationWaits, missing: inout Set<TaskID>
+    ) async throws -> Int {
+        let leases = agents.leases()
+        var derived = 0
+        var last: TaskID?
+        while true {
+            let page = try await page(of: role, age: Self.settlingTime, after: last)
+            guard let end = page.last else { return derived }
+            last = end.task.id
+            let lost = page.filter { !leases.contains($0.task.id) }
+            missing.formUnion(lost.map(\.task.id))
+            let now = ContinuousClock.now
+            let due = lost.filter { waits.isDue($0.task.id, at: now) }
+            try await republish(due)
+            for queued in due { waits.derived(queued.task.id, at: now) }
+            derived += due.count
+        }
+    }
+
+    private func page(of role: AgentRole?, age: Duration, after last: TaskID?) async throws -> [QueuedTask] {
+        try await records.running(
+            role: role, age: age, after: last, limit: Self.pageMax, bytesMax: Self.pageBytesMax)
+    }
+
+    private func dropOverdueWork() async throws {
+        let count = try await bus.dropOverdueWork(now: decider.clock.now, limit: Self.droppedMax)
+        if count > 0 {
+            logger.info("removed work that nobody took before its deadline", metadata: ["count": "\(count)"])
         }
     }
 
@@ -108,11 +152,11 @@ struct LostWork: Sendable {
         var count = 0
         var last: TaskID?
         while true {
-            let running = try await records.running(role: nil, age: .zero, after: last, limit: Self.batchMax)
+            let running = try await page(of: nil, age: .zero, after: last)
+            guard let end = running.last else { break }
+            last = end.task.id
             try await republish(running)
             count += running.count
-            last = running.last?.task.id
-            if running.count < Self.batchMax { break }
         }
         logger.warning(
             "derived the work of all running attempts again", metadata: ["reason": "\(reason)", "count": "\(count)"]
@@ -126,8 +170,10 @@ struct LostWork: Sendable {
             "asked for all undecided reviews again", metadata: ["reason": "\(reason)", "count": "\(count)"])
     }
 
-    /// Under new message ids, since the duplicate window may still know the lost ones.
+    /// Under new message ids, since the duplicate window may still know the lost ones. The relay publishes them, as
+    /// much at a time as it may hold.
     private func republish(_ running: [QueuedTask]) async throws {
+        if running.isEmpty { return }
         let now = decider.clock.now
         let derivation = Int(now.timeIntervalSince1970)
         _ = try await decider.workflows.find(running.map(\.task))
@@ -142,8 +188,6 @@ struct LostWork: Sendable {
             else { return nil }
             return OutboxMessage(item, traceparent: queued.task.trace, derivation: derivation)
         }
-        guard !messages.isEmpty else { return }
-        try await outbox.refill(from: messages)
-        publisher.publish(messages)
+        if !messages.isEmpty { try await outbox.refill(from: messages) }
     }
 }

@@ -11,81 +11,69 @@ internal import Storage
 /// changes nothing twice.
 struct Reconciler: Sendable {
     static let interval: Duration = .seconds(1)
-    /// Tasks corrected in one transaction.
-    static let batchMax = 500
     static let purgeInterval: Duration = .seconds(60)
     /// Rows dropped in one statement; a full one is followed by the next at once.
     static let purgeMax = 5000
     static let agentsInterval: Duration = .seconds(15)
 
-    let tasks: TaskStore
+    let deadlines: DeadlineEnforcer
     let records: ReconciliationStore
     let budgets: BudgetStore
     let ledger: LedgerCheck
     let agentStore: AgentStore
     let agents: AgentDirectory
-    let decider: Decider
-    let dispatcher: Dispatcher
-    let instruments: Instruments
     let logger: Logger
 
     init(
         stores: Stores, ledger: LedgerCheck, agents: AgentDirectory, decider: Decider, dispatcher: Dispatcher,
         instruments: Instruments, logger: Logger
     ) {
-        tasks = stores.tasks
+        deadlines = DeadlineEnforcer(
+            tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
+            instruments: instruments, logger: logger)
         records = stores.records
         budgets = stores.budgets
         agentStore = stores.agents
         self.ledger = ledger
         self.agents = agents
-        self.decider = decider
-        self.dispatcher = dispatcher
-        self.instruments = instruments
         self.logger = logger
     }
 
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await repeated("deadlines", every: Self.interval) { try await enforceDeadlines() } }
+            group.addTask {
+                var resting = DeadlineEnforcer.Resting()
+                try await repeated("deadlines", every: Self.interval) {
+                    resting = try await deadlines.enforce(past: resting)
+                }
+            }
             group.addTask { try await repeated("expired keys", every: Self.purgeInterval) { try await purge() } }
-            group.addTask { try await repeated("ledger", every: LedgerCheck.interval) { try await ledger.check() } }
+            group.addTask {
+                defer { ledger.endTerm() }
+                try await repeated("ledger", every: LedgerCheck.interval, afterFailure: LedgerCheck.retryInterval) {
+                    try await ledger.check()
+                }
+            }
             group.addTask { try await repeated("agents", every: Self.agentsInterval) { try await saveAgents() } }
             try await group.waitForAll()
         }
     }
 
+    /// - Parameter afterFailure: when to try again what failed; after `interval` when nil.
     private func repeated(
-        _ what: String, every interval: Duration, _ body: @Sendable () async throws -> Void
+        _ what: String, every interval: Duration, afterFailure: Duration? = nil, _ body: () async throws -> Void
     ) async throws {
         while true {
+            var rest = interval
             do {
                 try await body()
             } catch let error as CancellationError {
                 throw error
             } catch {
                 logger.warning("a reconciliation failed", metadata: ["of": "\(what)", "error": "\(error)"])
+                rest = afterFailure ?? interval
             }
-            try await Task.sleep(for: interval)
-        }
-    }
-
-    /// Ends or retries every attempt whose lease has passed its deadline.
-    func enforceDeadlines() async throws {
-        while true {
-            let overdue = try await records.overdue(limit: Self.batchMax)
-            if overdue.isEmpty { return }
-            let now = decider.clock.now
-            let outcome = try await tasks.change(overdue) { [decider] locked in
-                var outcome = Outcome()
-                for task in locked { decider.apply(.deadlinePassed, to: task, now: now, into: &outcome) }
-                return (outcome.changes, outcome)
-            }
-            dispatcher.carryOut(outcome)
-            instruments.count(outcome.events, of: outcome.changes)
-            try await decider.workflows.meet(outcome.unread.map(\.id))
-            // Nothing changed means that the clock is a little behind the database's: the next second will do.
-            if outcome.changes.isEmpty || overdue.count < Self.batchMax { return }
+            try await Task.sleep(for: rest)
         }
     }
 
