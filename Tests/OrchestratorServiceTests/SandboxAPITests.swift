@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import SandboxExecutorService
 import ServiceLifecycle
+import Storage
 import TestSupport
 import Testing
 
@@ -99,6 +100,38 @@ import Testing
                     "GET", place, token: token, headers: stream.merging(["last-event-id": "2"]) { $1 }, body: nil)
                 #expect(Self.events(rest.body) == Array(Self.events(live.body).dropFirst(2)))
             }
+        }
+    }
+
+    @Test func `events of a run that has ended come page by page`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let token = try await stack.token()
+            let accepted = try await stack.post(
+                Self.path, #"{"code":"x"}"#, token: token, headers: Self.asynchronous)
+            let id = try #require(accepted["id"].flatMap { ExecutionID($0) })
+            let place = try #require(accepted.headers["location"]) + "/events"
+            // The test takes the executor's place, for a program that wrote byte by byte.
+            let count = 2500
+            var outcome = SandboxOutcome(status: .ok)
+            outcome.stdout = .init(head: [UInt8](repeating: 0x61, count: count), bytesTotal: count)
+            let (ended, pieces) = (outcome, [String](repeating: "o1", count: count).joined(separator: " "))
+            try await stack.withStore { pool, _ in
+                let store = SandboxStore(pool: pool)
+                let claimed = try #require(try await store.claim(id, by: "test"))
+                let isKept = try await store.end(claimed.execution, by: "test", outcome: ended, pieces: pieces)
+                #expect(isKept)
+            }
+            var (sizes, after): ([Int], Int?) = ([], 0)
+            while let last = after {
+                let page = try await stack.get("\(place)?after=\(last)", token: token).json.fields ?? []
+                sizes.append(page.first { $0.name == "events" }?.value.array?.count ?? 0)
+                after = page.first { $0.name == "next_after" }?.value.int
+            }
+            #expect(sizes == [1000, 1000, 502], "start, output and exit")
+            let stream = try await stack.send(
+                "GET", place, token: token, headers: ["accept": "text/event-stream"], body: nil)
+            let names = stream.body.split(separator: "\n").filter { $0.hasPrefix("event: ") }
+            #expect(names.count == count + 2 && names.last == "event: exit")
         }
     }
 

@@ -119,4 +119,9 @@ import Testing
         #expect(spec.arguments.joined(separator: " ").contains("--cgroup-v1 /g/memory --cgroup-v1 /g/pids"))
         #expect(!spec.arguments.contains("--no-cgroup") && spec.arguments.contains("--feed-fd"))
     }
+
+    @Test func `a folder that was left is emptied as its uid, and nothing is run`() {
+        let line = LaunchSpec.emptying("/tmp/r", slotUID: 61_000).joined(separator: " ")
+        #expect(line == "--status-fd 3 --slot-uid 61000 --empty /tmp/r --")
+    }
 }

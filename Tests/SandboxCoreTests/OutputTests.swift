@@ -81,6 +81,50 @@ import Testing
         }
     }
 
+    @Test func `of very many pieces so many are told, and the rest at the end`() throws {
+        var transcript = Transcript(execution: Self.id, attempt: 1, keeping: 1 << 20)
+        var told = [transcript.start]
+        for turn in 0..<(Transcript.piecesMax + 5000) {
+            transcript.append(turn % 2 == 0 ? .stdout : .stderr, [0x61])
+            if turn % 500 == 0 { told += transcript.tell() }
+        }
+        told += transcript.tell()
+        transcript.append(.stdout, Array(String(repeating: "€", count: 40_000).utf8)[...])
+        #expect(!transcript.hasUntold && transcript.tell().isEmpty)
+        #expect(told.count == 1 + Transcript.piecesMax && transcript.pieces.count == Transcript.piecesMax)
+        var outcome = SandboxOutcome(status: .ok)
+        outcome.stdout = transcript.output(of: .stdout)
+        outcome.stderr = transcript.output(of: .stderr)
+        let events = Transcript.events(of: Self.id, attempt: 1, outcome: outcome, pieces: transcript.pieces)
+        #expect(Array(events.prefix(told.count)) == told && events.map(\.number) == Array(1...events.count))
+        var shown: [SandboxEvent.Stream: [UInt8]] = [:]
+        for event in events {
+            guard case .output(let stream, let offset, let bytes) = event.kind else { continue }
+            #expect(offset == shown[stream, default: []].count && bytes.count <= Transcript.pieceBytesMax)
+            #expect(OutputText.text(bytes) != nil, "It is cut between characters.")
+            shown[stream, default: []] += bytes
+        }
+        #expect(shown == [.stdout: outcome.stdout.head, .stderr: outcome.stderr.head])
+    }
+
+    @Test(arguments: [1, 2, 3, 100])
+    func `pages of events are all of them`(size: Int) throws {
+        var outcome = SandboxOutcome(status: .error)
+        outcome.stdout = .init(head: Array("some output".utf8), tail: Array("the end".utf8), bytesTotal: 100)
+        let pieces = try #require(Pieces(text: "o1 o2 o3"))
+        let all = Transcript.events(of: Self.id, attempt: 3, outcome: outcome, pieces: pieces)
+        var paged: [SandboxEvent] = []
+        while true {
+            let page = Transcript.events(
+                of: Self.id, attempt: 3, outcome: outcome, pieces: pieces, after: paged.last?.number ?? 0,
+                countMax: size)
+            #expect(page.count <= size)
+            if page.isEmpty { break }
+            paged += page
+        }
+        #expect(paged == all)
+    }
+
     @Test(arguments: ["", "o1", "o1 e20 o3"])
     func `pieces keep their text`(text: String) throws { #expect(try #require(Pieces(text: text)).text == text) }
 

@@ -128,9 +128,97 @@ import Testing
         (#"{"code":"x","artifacts":["out"]}"#, false),
         (#"{"code":"x","limits":{"wall_ms":20000}}"#, false),
         (#"{"code":"x","limits":{"memory_bytes":10000000}}"#, false),
+        (#"{"code":"x","limits":{"memory_bytes":268435456}}"#, true),
+        (#"{"code":"x","limits":{"cpu_seconds":1}}"#, false),
+        (#"{"code":"x","env":{"TZ":"Asia/Tokyo"}}"#, false), (#"{"code":"x","env":{"LANG":"C"}}"#, false),
+        (#"{"code":"x","env":{"APP_X":"1","LC_ALL":"C"}}"#, false),
+        (#"{"files":[{"path":"main.py","content":""},{"path":"prelude.py","content":""}]}"#, false),
+        (#"{"files":[{"path":"main.py","content":""},{"path":"prelude.py/a","content":""}]}"#, false),
+        (#"{"files":[{"path":"main.py","content":""},{"path":"a/prelude.py","content":""}]}"#, true),
+        (#"{"code":"x","inputs":[{"path":"prelude.py","content":""}]}"#, true),
     ])
     func `what has to be known at a sandbox's start needs a cold one`(text: String, warm: Bool) throws {
         #expect(try Self.rules().plan(Self.program(text), tenant: Self.tenant).canBeWarm == warm)
+    }
+
+    @Test func `a warm interpreter has no more than the tenant's ceilings allow`() throws {
+        for field in SandboxLimits.fields {
+            var low = SandboxLimits()
+            low[keyPath: field.path] = field.range.lowerBound
+            let plan = try Self.rules([Self.tenant: low]).plan(Self.program(#"{"code":"x"}"#), tenant: Self.tenant)
+            #expect(plan.limits[keyPath: field.path] == field.range.lowerBound, "\(field.name)")
+            // These two the executor itself watches.
+            #expect(plan.canBeWarm == ["wall_ms", "output_bytes"].contains(field.name), "\(field.name)")
+        }
+    }
+
+    @Test func `warm interpreters are started with what holds for everybody`() throws {
+        var low = SandboxLimits()
+        low.memoryBytes = 64 << 20
+        let rules = try Self.rules([TenantID(literal: "nobody"): low])
+        let warm = try #require(try rules.warmPlan(Self.language(), prelude: [1]))
+        #expect(warm.limits.memoryBytes == 256 << 20 && warm.limits.cpuSeconds == 11)
+        #expect(warm.files == [SandboxProgram.File(path: "/code/prelude.py", content: [1])])
+    }
+
+    // MARK: Room for files
+
+    /// So many files, each that many folders deep.
+    static func files(_ count: Int, depth: Int = 0, bytes: Int = 0) -> [SandboxProgram.File] {
+        (0..<count).map { number in
+            let folders = depth == 0 ? "" : "d\(number)/" + String(repeating: "d/", count: depth - 1)
+            return SandboxProgram.File(path: "\(folders)f\(number)", content: [UInt8](repeating: 7, count: bytes))
+        }
+    }
+
+    static func plan(inputs: [SandboxProgram.File], sources: [SandboxProgram.File]) throws -> RunPlan {
+        let main = SandboxProgram.File(path: "main.py", content: [])
+        var program = SandboxProgram(source: .files([main] + sources), inputs: inputs)
+        program.limits.diskBytes = 1 << 20
+        program.limits.inodes = 64
+        return try rules().plan(program, tenant: tenant)
+    }
+
+    @Test(
+        arguments: [
+            (files(1, bytes: 2 << 20), [], "limits.disk_bytes"), (files(32, bytes: 32_769), [], "limits.disk_bytes"),
+            (files(1, depth: 70), [], "limits.inodes"), (files(1, depth: 63), [], "limits.inodes"),
+            ([], files(10, depth: 60), "files"), ([], files(1, depth: 398), "files"),
+        ] as [([SandboxProgram.File], [SandboxProgram.File], String)])
+    func `files that find no room are the caller's to mend`(
+        inputs: [SandboxProgram.File], sources: [SandboxProgram.File], word: String
+    ) throws {
+        let refusal = #expect(throws: ProgramRules.Refusal.self) { try Self.plan(inputs: inputs, sources: sources) }
+        #expect(refusal?.message.contains(word) == true, "\(refusal?.message ?? "")")
+    }
+
+    @Test(
+        arguments: [
+            (files(1, bytes: 1 << 20), []), (files(32, bytes: 32_768), []), (files(1, depth: 62), []),
+            ([], files(1, depth: 397)), ([], files(5, depth: 60)),
+        ] as [([SandboxProgram.File], [SandboxProgram.File])])
+    func `files that just find room are run`(
+        inputs: [SandboxProgram.File], sources: [SandboxProgram.File]
+    ) throws {
+        #expect(try Self.plan(inputs: inputs, sources: sources).files.count == inputs.count + sources.count + 1)
+    }
+
+    @Test func `a folder is counted once, and contents in pages`() {
+        let space = FileSpace([
+            SandboxProgram.File(path: "a/b/c", content: [UInt8](repeating: 0, count: 4097)),
+            SandboxProgram.File(path: "a/b/d", content: [1]), SandboxProgram.File(path: "e", content: []),
+        ])
+        #expect(space.bytes == 3 * 4096 && space.inodes == 6)
+    }
+
+    @Test func `what a warm interpreter's own folder has no room for needs a cold one`() throws {
+        let main = SandboxProgram.File(path: "main.py", content: [])
+        func isWarm(_ depth: Int) throws -> Bool {
+            let program = SandboxProgram(source: .files([main] + Self.files(5, depth: depth)))
+            return try Self.rules().plan(program, tenant: Self.tenant).canBeWarm
+        }
+        #expect(try isWarm(40))
+        #expect(try !isWarm(60))
     }
 
     @Test func `a warm interpreter is fed as its prelude reads it`() throws {

@@ -15,6 +15,7 @@ import Testing
         var failedToCompile = false
     }
 
+    static let built = "version protocol=1\ninit pid=7\n"
     static let start =
         "version protocol=1\ninit pid=7\nlayers tier=namespaces cgroup=v1+v2 landlock=7 seccomp=1 uid=61000 "
         + "groups=none network=slot\n"
@@ -52,6 +53,19 @@ import Testing
         Row(
             testDescription: "exec failed for another reason", lines: start + "error stage=exec errno=12 at=/x\n",
             status: .sandboxError, isEngineFailure: true),
+        Row(
+            testDescription: "inputs that find no room", lines: built + "error stage=data errno=28 at=box/d/f\n",
+            status: .sandboxError),
+        Row(
+            testDescription: "an input's name that is too long", lines: built + "error stage=data errno=36 at=box/d\n",
+            status: .sandboxError),
+        Row(
+            testDescription: "inputs that cannot be written", lines: built + "error stage=data errno=5 at=box/d\n",
+            status: .sandboxError, isEngineFailure: true),
+        Row(
+            testDescription: "no room on the host's own disk",
+            lines: "version protocol=1\nerror stage=data errno=28 at=box/d\n", status: .sandboxError,
+            isEngineFailure: true),
         Row(testDescription: "not a word", lines: "", status: .sandboxError, isEngineFailure: true),
         Row(testDescription: "the launcher was killed", lines: ran, status: .sandboxError, isEngineFailure: true),
         Row(testDescription: "given up", lines: ran, stop: .abandoned, status: .sandboxError),
@@ -82,6 +96,14 @@ import Testing
         #expect(verdict.isEngineFailure == row.isEngineFailure)
         #expect(verdict.failedToCompile == row.failedToCompile)
         #expect((verdict.failure != nil) == (row.status == .sandboxError))
+    }
+
+    @Test func `files that find no room are the caller's to mend`() {
+        var report = LauncherReport()
+        report.feed(Array((Self.built + "error stage=data errno=28 at=box/d/f\n").utf8)[...])
+        let failure = Verdict(RunFacts(report: report, cpuSecondsMax: 11)).failure
+        #expect(failure?.code == SandboxOutcome.Failure.invalidRequest)
+        #expect(failure?.message.contains("box/d/f") == true && failure?.message.contains("disk_bytes") == true)
     }
 
     @Test func `records are read in any pieces, and strangers passed over`() {

@@ -135,6 +135,68 @@ import Testing
         }
     }
 
+    @Test func `environment and ceilings hold for whatever is warm`() async throws {
+        try await ExecutorUnderTest.run { test in
+            let ceilings = #"{"acme": {"open_files": 20}}"#
+            try await test.withExecutor(["GOLDEN_SANDBOX_CEILINGS": ceilings]) {
+                try await Task.sleep(for: .seconds(1))
+                let code = "import resource, time; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], time.tzname[0])"
+                let outcome = try await test.outcome(
+                    ExecutorUnderTest.python(code) { $0.environment = ["TZ": "XYZ-3"] })
+                #expect(outcome.stdout.text == "20 XYZ\n", "\(outcome)")
+            }
+        }
+    }
+
+    @Test func `a library called like the prelude is the program's own`() async throws {
+        try await ExecutorUnderTest.run { test in
+            try await test.withExecutor {
+                try await Task.sleep(for: .seconds(1))
+                let files = [("main.py", "import prelude; print(prelude.x)"), ("prelude.py", "x = 7")]
+                let outcome = try await test.outcome(
+                    SandboxProgram(
+                        language: "python",
+                        source: .files(files.map { .init(path: $0.0, content: Array($0.1.utf8)) })))
+                #expect(outcome.status == .ok && outcome.stdout.text == "7\n", "\(outcome)")
+            }
+        }
+    }
+
+    @Test func `the result of a run that ended without an executor is published by the next`() async throws {
+        try await ExecutorUnderTest.run { test in
+            let id = try await test.keep(ExecutorUnderTest.shell("echo never"))
+            _ = try await test.store.cancel(id, tenant: ExecutorUnderTest.tenant)
+            let results = try test.bus.subscribe(.sandboxResult(id))
+            try await test.withExecutor {
+                try await test.eventually {
+                    let count = "SELECT count(*) FROM sandbox_executions WHERE published_at IS NOT NULL"
+                    return try await test.postgres.sql(count, database: test.database) == "1"
+                }
+                var published = results.makeAsyncIterator()
+                let told = await published.next()
+                #expect(told?.outcome.status == .canceled)
+            }
+        }
+    }
+
+    @Test func `what is older than it is kept for goes, however much there is`() async throws {
+        try await ExecutorUnderTest.run { test in
+            _ = try await test.postgres.sql(
+                """
+                INSERT INTO sandbox_executions (id, tenant_id, caller, language, request_sha256, state, status, result,
+                    ended_at, published_at)
+                SELECT gen_random_uuid(), 'acme', 'tester', 'python', decode(repeat('00', 32), 'hex'), 'ended', 'ok',
+                    '{}', now() - interval '2 hours', now() FROM generate_series(1, 3500)
+                """, database: test.database)
+            try await test.withExecutor(["GOLDEN_SANDBOX_RETENTION_HOURS": "1"]) {
+                try await test.eventually(seconds: 30) {
+                    let count = "SELECT count(*) FROM sandbox_executions"
+                    return try await test.postgres.sql(count, database: test.database) == "0"
+                }
+            }
+        }
+    }
+
     @Test func `an executor that is told to stop gives its run back, and another does it`() async throws {
         try await ExecutorUnderTest.run { test in
             let first = try await test.executor()

@@ -105,6 +105,13 @@ extension `Sandboxes` {
                 let outcome = try await test.outcome(program)
                 #expect(outcome.status == .sandboxError)
                 #expect(outcome.failure?.code == SandboxOutcome.Failure.invalidRequest)
+                let large = ExecutorUnderTest.shell("echo never") { program in
+                    program.inputs = [.init(path: "a", content: [UInt8](repeating: 0x61, count: 2 << 20))]
+                    program.limits.diskBytes = 1 << 20
+                }
+                let refused = try await test.untilEnded(try await test.keep(large)).outcome
+                #expect(refused.failure?.code == SandboxOutcome.Failure.invalidRequest, "\(refused)")
+                #expect(refused.failure?.message.contains("limits.disk_bytes") == true)
             }
         }
     }

@@ -67,6 +67,7 @@ struct options {
     int artifact_count;
     uint64_t artifacts_count_max, artifacts_bytes_max;
     const char *restricted;  // the working folder of the restricted tier, or NULL
+    const char *empty;       // such a folder that was left, to be emptied instead of running anything, or NULL
     char **command;
     int command_count;
 };
@@ -131,7 +132,8 @@ void enter_root(const struct sandbox *sandbox);  // in its groups: its data coun
 
 // restricted.c
 void prepare_restricted(struct sandbox *sandbox);
-void empty_restricted(const struct options *options);
+void empty_restricted(const char *path);
+void empty_left_folder(const struct options *options);
 
 // init.c
 noreturn void run_init(struct sandbox *sandbox);

@@ -138,7 +138,7 @@ static void end_restricted(void) {
     if (group > 1 && kill(-group, SIGKILL) != 0 && errno != ESRCH) fail("wait", "kill");
     while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) continue;
     if (errno != ECHILD) fail("wait", "waitpid");
-    empty_restricted(&sandbox.options);
+    empty_restricted(sandbox.options.restricted);
 }
 
 // In the child: waits until the launcher has mapped it, and once more until it has grouped it: joining v1 groups can
@@ -187,6 +187,11 @@ int main(int argc, char **argv) {
     parse_options(argc, argv, &sandbox.options);
     keep_only_named_descriptors(&sandbox.options);
     umask(022);
+    if (sandbox.options.empty != NULL) {
+        drop_groups();
+        empty_left_folder(&sandbox.options);
+        return 0;
+    }
     int signals = take_over_signals();
     load_filter(&sandbox);
     sandbox.landlock_abi = landlock_abi();

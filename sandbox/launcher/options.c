@@ -105,6 +105,7 @@ static bool take_word(struct options *o, const char *name, char *text) {
         if (text[0] == '/' || text[0] == '\0' || strlen(text) > 255) refuse(name);
         o->artifacts[room(o->artifact_count++, ARTIFACTS_MAX, name)] = text;
     } else if (strcmp(name, "--restricted") == 0) o->restricted = absolute(text, name);
+    else if (strcmp(name, "--empty") == 0) o->empty = absolute(text, name);
     else return false;
     return true;
 }
@@ -132,6 +133,10 @@ static bool take_pair(struct options *o, const char *name, const char *first, co
 // What only makes sense, or is only safe, together.
 static void check(const struct options *o) {
     if (o->slot_uid == 0) refuse("--slot-uid");
+    if (o->empty != NULL) {
+        if (o->command_count > 0) refuse("PROGRAM");
+        return;
+    }
     if (o->seccomp_path == NULL) refuse("--seccomp");
     bool grouped = o->cgroup_v2 != NULL || o->cgroup_v1_count > 0;
     if (grouped == o->no_cgroup) refuse("--no-cgroup");

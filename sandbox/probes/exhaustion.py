@@ -250,6 +250,16 @@ def terminals(canary):
 
 
 @probe()
+def watchers(canary):
+    """Instances of inotify, of which a uid has 128: a sandbox's count for whoever made its namespace as well."""
+    for _ in range(100):
+        instance = LIBC.inotify_init1(0)
+        if instance < 0:
+            return None
+    return 100
+
+
+@probe()
 def pipes(canary):
     """Kernel memory in pipes: with the program's own, more than its limit. The kernel gives a uid 64 MiB of them."""
     memory = mmap.mmap(-1, 220 * MiB)

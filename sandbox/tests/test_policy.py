@@ -146,6 +146,8 @@ class Filters(unittest.TestCase):
                     "open_by_handle_at",
                     "kexec_load",
                     "memfd_secret",
+                    "inotify_init",
+                    "inotify_init1",
                 )
             ],
         ]

@@ -230,19 +230,20 @@ struct UnpublishedExecutions: PostgresStatement {
     let limit: Int
 
     static let isReadOnly = true
-    static let sql =
-        "SELECT " + ExecutionRow.columns + """
-             FROM sandbox_executions x
-            WHERE x.state = 'ended' AND x.published_at IS NULL AND x.ended_at < clock_timestamp() - $1::interval
-            ORDER BY x.ended_at LIMIT $2
-            """
+    static let sql = """
+        SELECT id, tenant_id FROM sandbox_executions
+        WHERE state = 'ended' AND published_at IS NULL AND ended_at < clock_timestamp() - $1::interval
+        ORDER BY ended_at LIMIT $2
+        """
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.interval(seconds: olderThanSeconds)
         bindings.int(limit)
     }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Execution { try ExecutionRow.read(row) }
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> (id: ExecutionID, tenant: TenantID) {
+        (ExecutionID(try row.uuid(0)), try row.name(1))
+    }
 }
 
 struct MarkExecutionsPublished: PostgresStatement {

@@ -78,7 +78,8 @@ package struct SandboxStore: Sendable {
     /// Lets runs of executors that are gone wait again, or ends them; answers how many.
     package func takeBack() async throws -> Int {
         let lost = SandboxOutcome.failed(
-            "executor_lost", "The executor was lost \(Self.triesMax) times while it ran this program.")
+            "executor_lost",
+            "The run was begun \(Self.triesMax) times and its last executor was lost; nothing was kept. Run it anew.")
         let statement = TakeBackExecutions(
             triesMax: Self.triesMax, lost: JSONWriter.object(lost.write),
             canceled: JSONWriter.object(SandboxOutcome(status: .canceled).write)
@@ -88,7 +89,8 @@ package struct SandboxStore: Sendable {
 
     // MARK: Results
 
-    package func unpublished(limit: Int) async throws -> [Execution] {
+    /// Those whose results are to be published, the oldest first.
+    package func unpublished(limit: Int) async throws -> [(id: ExecutionID, tenant: TenantID)] {
         try await pool.execute(UnpublishedExecutions(olderThanSeconds: Self.publishGraceSeconds, limit: limit))
     }
 

@@ -9,6 +9,9 @@ package struct Language: Sendable, Equatable {
         /// The file of `sandbox/prelude/` that they begin with.
         package let prelude: String
         package let size: Int
+
+        /// What it is called below `/code`.
+        package var preludeFile: String { prelude.split(separator: ".").last.map { "prelude.\($0)" } ?? "prelude" }
     }
 
     package static let sizeMax = 32

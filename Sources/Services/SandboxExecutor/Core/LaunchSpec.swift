@@ -85,6 +85,11 @@ package struct LaunchSpec: Sendable, Equatable {
         return words + ["--"] + filled(compile) + filled(run)
     }
 
+    /// To have a folder of that tier emptied which a run left, as its uid, instead of running anything.
+    package static func emptying(_ folder: String, slotUID: Int) -> [String] {
+        ["--status-fd", "\(Descriptor.status)", "--slot-uid", "\(slotUID)", "--empty", folder, "--"]
+    }
+
     /// Words of the command with the places that stand for themselves where there are namespaces.
     private func filled(_ words: [String]) -> [String] {
         let root = restricted ?? ""

@@ -2,12 +2,14 @@ package import Contracts
 
 /// What a run wrote, as it is kept and as it is told while it runs.
 ///
-/// Events show each stream's beginning as it comes, in pieces cut between characters; what remains (the end, when
-/// something was cut before it) is told at the end. The sizes of the pieces are kept with the result, so that the very
-/// same events can be made from it later.
+/// Events show each stream's beginning as it comes, in pieces cut between characters, until there are `piecesMax`; what
+/// remains (and the end, when something was cut before it) is told at the end. The sizes of the pieces are kept with
+/// the result, so that the very same events can be made from it later.
 package struct Transcript: Sendable {
     /// Of one event.
     package static let pieceBytesMax = 32 << 10
+    /// Told of one try while it runs, however small they are.
+    package static let piecesMax = 10_000
 
     private let execution: ExecutionID
     private let base: Int
@@ -44,7 +46,7 @@ package struct Transcript: Sendable {
         let before = captures[stream]?.head.count ?? 0
         captures[stream]?.append(bytes)
         let new = (captures[stream]?.head.count ?? 0) - before
-        guard new > 0 else { return }
+        guard new > 0, pieces.count < Self.piecesMax else { return }
         if untold.last?.stream == stream { untold[untold.count - 1].count += new } else { untold.append((stream, new)) }
     }
 
@@ -55,7 +57,7 @@ package struct Transcript: Sendable {
         for (stream, count) in untold {
             let carried = waiting.firstIndex { $0.stream == stream }
             var left = count + (carried.map { waiting.remove(at: $0).count } ?? 0)
-            while left > 0 {
+            while left > 0, pieces.count < Self.piecesMax {
                 let start = told[stream] ?? 0
                 let head = captures[stream]?.head ?? []
                 let piece = head[start..<(start + min(left, Self.pieceBytesMax))]
@@ -71,39 +73,51 @@ package struct Transcript: Sendable {
             }
             if left > 0 { waiting.append((stream, left)) }
         }
-        untold = waiting
+        untold = pieces.count < Self.piecesMax ? waiting : []
         return events
     }
 
     // MARK: Afterwards
 
-    /// All events of a run that has ended, made from what was stored.
+    /// The events of a run that has ended, made from what was stored: those after number `last`, at most `countMax`.
     package static func events(
-        of execution: ExecutionID, attempt: Int, outcome: SandboxOutcome, pieces: Pieces
+        of execution: ExecutionID, attempt: Int, outcome: SandboxOutcome, pieces: Pieces, after last: Int = 0,
+        countMax: Int = .max
     ) -> [SandboxEvent] {
-        let base = base(attempt)
-        var events = [SandboxEvent(execution: execution, number: base + 1, kind: .start)]
-        var offsets: [SandboxEvent.Stream: Int] = [:]
-        func add(_ stream: SandboxEvent.Stream, _ offset: Int, _ bytes: ArraySlice<UInt8>) {
-            events.append(
-                SandboxEvent(
-                    execution: execution, number: base + events.count + 1,
-                    kind: .output(stream, offset: offset, bytes: Array(bytes))))
+        var events: [SandboxEvent] = []
+        var number = base(attempt)
+        // Those that are not wanted are only counted: there may be very many.
+        func addEvent(_ kind: @autoclosure () -> SandboxEvent.Kind) {
+            number += 1
+            guard number > last, events.count < countMax else { return }
+            events.append(SandboxEvent(execution: execution, number: number, kind: kind()))
         }
+        func addOutput(_ stream: SandboxEvent.Stream, _ offset: Int, _ bytes: ArraySlice<UInt8>) {
+            var rest = bytes
+            while !rest.isEmpty {
+                let piece = rest.prefix(pieceBytesMax)
+                let isEnd = piece.count == rest.count
+                let whole = isEnd ? piece : piece.dropLast(OutputText.partialScalar(atEndOf: piece))
+                let start = offset + bytes.count - rest.count
+                addEvent(.output(stream, offset: start, bytes: Array(whole)))
+                rest = rest.dropFirst(whole.count)
+            }
+        }
+        addEvent(.start)
+        var offsets: [SandboxEvent.Stream: Int] = [:]
         for (stream, count) in pieces.list {
             let offset = offsets[stream] ?? 0
             let head = (stream == .stdout ? outcome.stdout : outcome.stderr).head
             guard offset + count <= head.count else { break }
-            add(stream, offset, head[offset..<(offset + count)])
+            addOutput(stream, offset, head[offset..<(offset + count)])
             offsets[stream] = offset + count
         }
         for stream in SandboxEvent.Stream.allCases {
             let output = stream == .stdout ? outcome.stdout : outcome.stderr
-            let offset = offsets[stream] ?? 0
-            if offset < output.head.count { add(stream, offset, output.head[offset...]) }
-            if !output.tail.isEmpty { add(stream, output.bytesTotal - output.tail.count, output.tail[...]) }
+            addOutput(stream, offsets[stream] ?? 0, output.head[(offsets[stream] ?? 0)...])
+            addOutput(stream, output.bytesTotal - output.tail.count, output.tail[...])
         }
-        events.append(SandboxEvent(execution: execution, number: base + events.count + 1, kind: .exit(outcome.status)))
+        addEvent(.exit(outcome.status))
         return events
     }
 }

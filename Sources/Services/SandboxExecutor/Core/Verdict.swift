@@ -40,6 +40,8 @@ package struct Verdict: Sendable, Equatable {
     private static let killSignal = 9
     /// Errors of exec that say that the command does not exist on this host.
     private static let missing: Set<Int> = [2, 8, 13, 20]
+    private static let noSpace = 28
+    private static let nameTooLong = 36
 
     package init(_ facts: RunFacts) {
         let report = facts.report
@@ -52,7 +54,7 @@ package struct Verdict: Sendable, Equatable {
         }
         if let fault = report.fault {
             status = .sandboxError
-            failure = Self.failure(fault)
+            failure = Self.failure(fault, report)
             return
         }
         switch facts.stop {
@@ -85,7 +87,13 @@ package struct Verdict: Sendable, Equatable {
         }
     }
 
-    private static func failure(_ fault: LauncherReport.Fault) -> SandboxOutcome.Failure {
+    private static func failure(_ fault: LauncherReport.Fault, _ report: LauncherReport) -> SandboxOutcome.Failure {
+        if fault.stage == "data", doNotFit(fault, report) {
+            return SandboxOutcome.Failure(
+                code: SandboxOutcome.Failure.invalidRequest,
+                message: "The files do not fit into the sandbox (at \(fault.place)); nothing was run. Send less, or "
+                    + "raise limits.disk_bytes or limits.inodes.")
+        }
         if fault.stage == "exec", missing.contains(fault.errno) {
             return SandboxOutcome.Failure(
                 code: "language_unavailable", message: "The language's command cannot be run here (\(fault.place)).")
@@ -97,8 +105,16 @@ package struct Verdict: Sendable, Equatable {
         )
     }
 
-    /// Whether the engine is at fault, for its circuit breaker: not the program, nor who stopped it.
+    /// Whether the request's own files are too large or too many. File systems of the sandbox's own have the size of
+    /// its limits. Without an init the launcher put the files on the host's disk: that one being full is the executor's
+    /// trouble.
+    private static func doNotFit(_ fault: LauncherReport.Fault, _ report: LauncherReport) -> Bool {
+        fault.errno == nameTooLong || (fault.errno == noSpace && report.initPID != nil)
+    }
+
+    /// Whether the engine is at fault, for its circuit breaker: not the program, nor who sent or stopped it.
     package var isEngineFailure: Bool {
-        status == .sandboxError && failure?.code != "language_unavailable" && failure?.code != "abandoned"
+        let others = ["language_unavailable", "abandoned", SandboxOutcome.Failure.invalidRequest]
+        return status == .sandboxError && !others.contains(failure?.code ?? "")
     }
 }

@@ -123,8 +123,8 @@ final class Executor: Service {
 
     private func sweepRegularly() async throws {
         while true {
-            try await Task.sleep(for: Self.sweepInterval, tolerance: .seconds(1))
             await engine.sweep()
+            try await Task.sleep(for: Self.sweepInterval, tolerance: .seconds(1))
         }
     }
 
@@ -200,7 +200,9 @@ final class Executor: Service {
                     ("execution_id", "\(execution)"), ("language", claimed.execution.language),
                     ("status", done.outcome.status.rawValue),
                 ], isFailed: done.isEngineFailure)
-            if !done.wasAbandoned { outcome = done.isEngineFailure ? .failure : .success }
+            // A request that was refused says nothing of the engine.
+            let isRefused = done.outcome.failure?.code == SandboxOutcome.Failure.invalidRequest
+            if !done.wasAbandoned, !isRefused { outcome = done.isEngineFailure ? .failure : .success }
             try await keep(done, of: claimed.execution)
         } catch {
             logger.warning(

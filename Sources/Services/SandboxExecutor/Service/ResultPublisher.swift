@@ -10,7 +10,9 @@ internal import Storage
 final class ResultPublisher: Service {
     static let sweepInterval: Duration = .seconds(1)
     static let sweepMax = 100
+    /// Sweeps between looks for what is to be forgotten.
     static let purgeEvery = 60
+    /// Forgotten in one sweep; while there is more, it goes on with the next one.
     static let purgeMax = 1000
 
     private let bus: MessageBus
@@ -28,14 +30,14 @@ final class ResultPublisher: Service {
     func run() async throws {
         try await runUntilShutdown {
             var turn = 0
+            var hasMore = false
             while true {
                 do {
-                    for execution in try await self.store.unpublished(limit: Self.sweepMax) {
-                        await self.publish(execution)
-                    }
-                    if turn % Self.purgeEvery == 0 {
-                        _ = try await self.store.purge(
-                            olderThanSeconds: self.retentionSeconds, limit: Self.purgeMax)
+                    try await self.sweep()
+                    if turn % Self.purgeEvery == 0 || hasMore {
+                        hasMore =
+                            try await self.store.purge(
+                                olderThanSeconds: self.retentionSeconds, limit: Self.purgeMax) == Self.purgeMax
                     }
                 } catch {
                     try Task.checkCancellation()
@@ -45,6 +47,13 @@ final class ResultPublisher: Service {
                 turn += 1
                 try await Task.sleep(for: Self.sweepInterval, tolerance: .milliseconds(100))
             }
+        }
+    }
+
+    /// One result after the other: each may be many megabytes.
+    private func sweep() async throws {
+        for (id, tenant) in try await store.unpublished(limit: Self.sweepMax) {
+            if let execution = try await store.find(id, tenant: tenant) { await publish(execution) }
         }
     }
 

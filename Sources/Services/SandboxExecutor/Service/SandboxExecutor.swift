@@ -105,10 +105,7 @@ package struct SandboxExecutor: Sendable {
         registry: MetricsRegistry, logger: Logger, onListening: @escaping @Sendable (_ port: Int) -> Void
     ) -> EdgeServer {
         let http = HTTPServerMetrics(registry)
-        let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
-            checked: http.checked
-        )
+        let metrics = EdgeMetrics(record: http.record, render: registry.text, checked: http.checked)
         let drain = Drain()
         let sandbox = Readiness.Check("sandbox") {
             guard setup.isServing else {

@@ -3,10 +3,7 @@ internal import Processes
 internal import SandboxExecutorCore
 
 /// This process's part of the host's control groups: one folder that holds a fresh group for every run.
-///
-/// Its name tells whose it is, so that what a killed executor left is recognised and removed by the next one.
 struct CgroupHost: Sendable {
-    private static let prefix = "golden-sandbox."
     /// Where the process itself goes where a group with processes may have no groups below it.
     private static let ownGroup = "golden-executor"
 
@@ -24,9 +21,7 @@ struct CgroupHost: Sendable {
         }
         self.version = version
         do throws(ProcessError) {
-            // One process may hold several, as tests do.
-            let number = String(UInt32.random(in: 0...UInt32.max), radix: 36)
-            let name = Self.prefix + (try Self.identity(KernelFiles.processID)) + ".\(number)"
+            let name = try OwnerMark.new()
             if version == .v2, let root = layout.v2 { try Self.delegate(root) }
             var v1: [String: String] = [:]
             if version == .v1 {
@@ -75,14 +70,6 @@ struct CgroupHost: Sendable {
         try KernelFiles.write("+memory +pids +cpu", to: "\(root)/cgroup.subtree_control")
     }
 
-    /// A process as nobody after it can be: its number and when it began.
-    private static func identity(_ pid: Int32) throws(ProcessError) -> String {
-        let stat = try KernelFiles.read("/proc/\(pid)/stat")
-        // The name in parentheses may hold anything; the fields count from behind it.
-        let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
-        return "\(pid).\(fields.count > 20 ? fields[20] : "0")"
-    }
-
     // MARK: Runs
 
     func makeRun(_ name: String, limits: SandboxLimits) throws(ProcessError) -> CgroupRun {
@@ -104,10 +91,7 @@ struct CgroupHost: Sendable {
     func sweep() {
         for folder in v1.values + [v2].compactMap(\.self) {
             let root = HostFiles.parent(folder)
-            for name in KernelFiles.list(root) where name.hasPrefix(Self.prefix) {
-                guard "\(root)/\(name)" != folder, !Self.isAlive(String(name.dropFirst(Self.prefix.count))) else {
-                    continue
-                }
+            for name in KernelFiles.list(root) where OwnerMark.isLeft(name) {
                 for run in KernelFiles.list("\(root)/\(name)") {
                     let place = "\(root)/\(name)/\(run)"
                     if KernelFiles.exists("\(place)/cgroup.procs") { CgroupRun.empty(place) }
@@ -115,12 +99,6 @@ struct CgroupHost: Sendable {
                 CgroupRun.empty("\(root)/\(name)")
             }
         }
-    }
-
-    private static func isAlive(_ name: String) -> Bool {
-        let parts = name.split(separator: ".")
-        guard parts.count == 3, let pid = Int32(parts[0]) else { return false }
-        do { return try identity(pid) == parts[0...1].joined(separator: ".") } catch { return false }
     }
 
     /// At the end of this process, when no run is left.

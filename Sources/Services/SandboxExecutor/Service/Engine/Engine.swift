@@ -39,6 +39,7 @@ final class Engine: Sendable {
     private let configuration: EngineConfiguration
     private let cgroups: CgroupHost?
     private let slots: UIDSlots
+    private let folders: RunFolders
     private let networks = SlotNetworks()
     private let numbers = Mutex(0)
     private let logger: Logger
@@ -59,7 +60,10 @@ final class Engine: Sendable {
         )
         // Twice the warm ones, since each is replaced while it runs.
         let warmCount = files.languages.languages.reduce(0) { $0 + 2 * ($1.warm?.size ?? 0) }
-        slots = UIDSlots(base: configuration.uidBase, count: configuration.concurrency + warmCount + 2)
+        let slotCount = configuration.concurrency + warmCount + 2
+        slots = UIDSlots(base: configuration.uidBase, count: slotCount)
+        let uids = configuration.uidBase..<configuration.uidBase + slotCount
+        folders = RunFolders(configuration, uids: uids, logger: logger)
         warm = WarmPool(isOn: configuration.isWarm && inner == .namespaces, logger: logger)
     }
 
@@ -113,7 +117,7 @@ final class Engine: Sendable {
         var folder: String?
         do {
             group = try cgroups?.makeRun("run-\(number)", limits: plan.limits)
-            if inner == .restricted { folder = try makeFolder(number, uid: uid) }
+            if inner == .restricted { folder = try folders.make(uid: uid) }
             var spec = spec(plan, uid: uid, group: group, folder: folder, isWarm: assignment == nil)
             let network = inner == .namespaces ? networks.enter(uid) : nil
             spec.entersNetwork = network != nil
@@ -121,35 +125,22 @@ final class Engine: Sendable {
                 launcher: configuration.launcher, spec: spec, files: plan.files.map(\.content), group: group,
                 network: network)
             return try Sandbox(recipe, assignment: assignment, onReady: onReady) {
-                [slots, networks, logger, folder] ended in
-                if let folder { Self.removeFolder(folder, logger) }
-                networks.leave(uid, ended.isLeaky ? nil : ended.facts.report.layers?.network)
-                // Beside something that would not die, nobody else gets its uid.
-                if ended.isLeaky {
-                    return logger.error("a sandbox left something behind", metadata: ["uid": "\(uid)"])
-                }
-                slots.giveBack(uid)
+                [self, folder] ended in clear(&ended, uid: uid, folder: folder)
             }
         } catch {
             group?.removeQuietly()
-            if let folder { Self.removeFolder(folder, logger) }
-            slots.giveBack(uid)
+            if folder.map({ folders.remove($0, uid: uid) }) ?? true { slots.giveBack(uid) }
             throw error
         }
     }
 
-    private func makeFolder(_ number: Int, uid: Int) throws -> String {
-        let path = "\(configuration.state)/golden-sandbox.\(KernelFiles.processID).\(number)"
-        try KernelFiles.makeFolder(path, mode: 0o700)
-        if KernelFiles.effectiveUser == 0 { try KernelFiles.setOwner(path, uid: UInt32(uid)) }
-        return path
-    }
-
-    /// The launcher has emptied it.
-    private static func removeFolder(_ path: String, _ logger: Logger) {
-        do { try KernelFiles.removeFolder(path) } catch {
-            logger.error("a sandbox's folder is left", metadata: ["error": "\(error)"])
-        }
+    /// Removes what is left of a sandbox, and gives back its slot.
+    private func clear(_ ended: inout Sandbox.Ended, uid: Int, folder: String?) {
+        networks.leave(uid, ended.isLeaky ? nil : ended.facts.report.layers?.network)
+        if let folder, !folders.remove(folder, uid: uid) { ended.isLeaky = true }
+        // Beside something that would not go, nobody else gets its uid.
+        if ended.isLeaky { return logger.error("a sandbox left something behind", metadata: ["uid": "\(uid)"]) }
+        slots.giveBack(uid)
     }
 
     private func spec(_ plan: RunPlan, uid: Int, group: CgroupRun?, folder: String?, isWarm: Bool) -> LaunchSpec {
@@ -227,12 +218,12 @@ final class Engine: Sendable {
 
     private static func hash(_ bytes: [UInt8]) -> String { Hexadecimal.text(bytes: SHA256.hash(data: bytes)) }
 
-    /// Removes what executors left that are no more, on a thread of its own: it waits for the kernel.
+    /// Removes what executors left, this one or such as are no more, on a thread of its own: it waits for the kernel.
     func sweep() async {
-        guard let cgroups else { return }
         await withCheckedContinuation { continuation in
-            startThread(name: "sandbox-sweep") {
-                cgroups.sweep()
+            startThread(name: "sandbox-sweep") { [cgroups, folders, slots] in
+                cgroups?.sweep()
+                for uid in folders.sweep() { slots.giveBack(uid) }
                 continuation.resume()
             }
         }

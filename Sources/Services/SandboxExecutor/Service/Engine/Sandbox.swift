@@ -63,10 +63,10 @@ final class Sandbox: Sendable {
     /// - Parameters:
     ///   - assignment: nil for a warm one.
     ///   - onReady: a warm interpreter waits for its program now.
-    ///   - onEnd: nothing is left of it, unless it is leaky.
+    ///   - onEnd: nothing is left of its processes, unless it is leaky; blocks while it removes what else there is.
     init(
         _ recipe: Recipe, assignment: Assignment?, onReady: @escaping @Sendable () -> Void,
-        onEnd: @escaping @Sendable (Ended) -> Void
+        onEnd: @escaping @Sendable (inout Ended) -> Void
     ) throws(ProcessError) {
         wake = try Descriptor.wakeUp()
         state = Mutex(State())
@@ -78,8 +78,8 @@ final class Sandbox: Sendable {
         }
         startThread(name: "sandbox") {
             var loop = loop
-            let ended = loop.run { self.takeOrders() }
-            onEnd(ended)
+            var ended = loop.run { self.takeOrders() }
+            onEnd(&ended)
             self.finish(ended)
         }
     }

@@ -144,11 +144,14 @@ extension SandboxAPI {
         ],
         answers: [
             Answer(
-                .ok, "The events as they happen; as JSON, those of a run that has ended.",
+                .ok,
+                "The events as they happen; as JSON, those of a run that has ended, "
+                    + "\(SandboxEventFeed.pageMax) on a page.",
                 .jsonOrText(
                     .object([
                         .required("state", .choice(["queued", "running", "ended"])),
                         .required("events", .array(of: .anything)),
+                        .optional("next_after", .integer(), "Absent on the last page."),
                     ]), "text/event-stream"))
         ],
         problems: [.notFound, .unavailable]

@@ -77,16 +77,12 @@ struct SandboxAPI: Sendable {
         let execution = try await find(context)
         guard request.prefersEventStream else {
             // What was written so far is told to those who listen; all of it is known at the end.
+            let (events, isLast) = SandboxEventFeed.page(of: execution, after: after)
             return .json(
                 JSONWriter.object { writer in
                     writer.field("state", execution.state.rawValue)
-                    writer.field(
-                        "events",
-                        array: { writer in
-                            for event in SandboxEventFeed.events(of: execution, after: after) {
-                                writer.element(event.json)
-                            }
-                        })
+                    writer.field("events", array: { writer in for event in events { writer.element(event.json) } })
+                    if !isLast { writer.field(ifPresent: "next_after", events.last?.number) }
                 })
         }
         let feed = try SandboxEventFeed(store: store, hub: hub, bus: bus, execution: execution.id, tenant: tenant)

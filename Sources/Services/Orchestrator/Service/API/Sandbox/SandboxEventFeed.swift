@@ -10,6 +10,9 @@ internal import Synchronization
 /// While it runs they come from its executor, which repeats them when some are missing; once it has ended, the very
 /// same events are made from the stored result.
 final class SandboxEventFeed: Sendable {
+    /// On one page of those of a run that has ended.
+    static let pageMax = 1000
+
     private let store: SandboxStore
     private let bus: MessageBus
     private let execution: ExecutionID
@@ -56,20 +59,25 @@ final class SandboxEventFeed: Sendable {
         event.number == last + 1 || event.number % SandboxEvent.numbersPerTry == 1
     }
 
-    /// All that is left, once it has ended.
+    /// A page of what is left, once it has ended.
     private func stored(after last: Int) async throws -> EventPage? {
         guard let found = try await store.find(execution, tenant: tenant), found.state == .ended else { return nil }
-        return EventPage(events: Self.events(of: found, after: last).map(Self.event), isLast: true)
+        // What comes after this page is stored as well.
+        mustLook.withLock { $0 = true }
+        let (events, isLast) = Self.page(of: found, after: last)
+        return EventPage(events: events.map(Self.event), isLast: isLast)
     }
 
-    /// Those of a run that has ended; none before.
-    static func events(of execution: Execution, after last: Int) -> [SandboxEvent] {
-        guard let ending = execution.ending, let outcome = ending.outcome else { return [] }
-        return Transcript.events(
+    /// Those of a run that has ended, at most `pageMax`; none before.
+    static func page(of execution: Execution, after last: Int) -> (events: [SandboxEvent], isLast: Bool) {
+        guard let ending = execution.ending, let outcome = ending.outcome else { return ([], true) }
+        let events = Transcript.events(
             of: execution.id, attempt: max(1, execution.tries), outcome: outcome,
-            pieces: Pieces(text: ending.pieces) ?? Pieces()
+            pieces: Pieces(text: ending.pieces) ?? Pieces(), after: last, countMax: pageMax
         )
-        .filter { $0.number > last }
+        // The exit is the very last.
+        if case .output = events.last?.kind { return (events, false) }
+        return (events, true)
     }
 
     private func askAgain() throws { try bus.send(SandboxControl(.replay, execution), on: .sandboxControl) }
