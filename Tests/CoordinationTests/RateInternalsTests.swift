@@ -75,7 +75,7 @@ import Testing
 @Suite struct RecentKeysTests {
     @Test func `it forgets what was used longest ago, as a plain list would`() {
         var random = SeededGenerator(7)
-        var keys = RecentKeys(capacity: 8)
+        var keys = RecentKeys<Int64>(capacity: 8)
         var model: [(key: String, value: Int64)] = []
         var differences = 0
         for step in 0..<3000 {
@@ -97,6 +97,12 @@ import Testing
 @Suite struct ShadowLimiterTests {
     private func cell(_ cost: Int64, burst: Int64 = 12) -> CellRate.Cell {
         CellRate.Cell(interval: 100, burst: burst, cost: cost, arrival: nil)
+    }
+
+    /// - Parameter at: by Redis' clock.
+    private func decided(_ arrival: Int64, at: Int64) -> CellRate.Outcome {
+        let verdict = CellRate.Verdict(retry: 0, remaining: 0, reset: arrival, arrival: arrival)
+        return CellRate.Outcome(allowed: true, verdicts: [verdict], at: at)
     }
 
     @Test func `its keys are bounded`() {
@@ -144,12 +150,8 @@ import Testing
 
     @Test func `all that is known and not over is told when Redis is back, once`() {
         var shadow = ShadowLimiter(capacity: 10)
-        func verdict(_ arrival: Int64) -> CellRate.Outcome {
-            let verdict = CellRate.Verdict(retry: 0, remaining: 0, reset: arrival, arrival: arrival)
-            return CellRate.Outcome(allowed: true, verdicts: [verdict])
-        }
-        shadow.learn(["over"], verdict(900))
-        shadow.learn(["used"], verdict(1400))
+        shadow.learn(["over"], decided(900, at: 1), now: 0)
+        shadow.learn(["used"], decided(1400, at: 2), now: 0)
         shadow.lost(now: 1000)
         _ = shadow.decide([cell(1)], keys: ["granted"], replicas: 1, now: 1000)
         let told = Dictionary(uniqueKeysWithValues: shadow.takeUntold(now: 1000).map { ($0.key, $0.floor) })
@@ -164,13 +166,37 @@ import Testing
 
     @Test func `what the fleet decided is never unlearned by a reply that was overtaken`() {
         var shadow = ShadowLimiter(capacity: 10)
-        func verdict(_ arrival: Int64) -> CellRate.Outcome {
-            let verdict = CellRate.Verdict(retry: 0, remaining: 0, reset: arrival, arrival: arrival)
-            return CellRate.Outcome(allowed: true, verdicts: [verdict])
-        }
-        shadow.learn(["k"], verdict(1200))
-        shadow.learn(["k"], verdict(300))
+        shadow.learn(["k"], decided(1200, at: 2), now: 0)
+        shadow.learn(["k"], decided(300, at: 1), now: 0)
         #expect(!shadow.decide([cell(1)], keys: ["k"], replicas: 1, now: 0).allowed)
         #expect(shadow.decide([cell(1)], keys: ["k"], replicas: 1, now: 100).allowed)
+    }
+
+    @Test func `a later decision of the fleet moves a count back, an overtaken one no more forward`() {
+        var shadow = ShadowLimiter(capacity: 10)
+        var known: Int64? { shadow.all.first?.arrival }
+        shadow.learn(["k"], decided(1200, at: 5), now: 0)
+        shadow.learn(["k"], decided(300, at: 7), now: 10)
+        #expect(known == 300)
+        shadow.learn(["k"], decided(1300, at: 6), now: 20)
+        #expect(known == 300, "what was given back stays given back")
+        // A run's requests are of one instant, whoever of them comes last.
+        shadow.learn(["k"], decided(500, at: 8), now: 30)
+        shadow.learn(["k"], decided(400, at: 8), now: 40)
+        #expect(known == 500)
+        // Another server's clock may be behind; a while later that is no overtaken reply.
+        shadow.learn(["k"], decided(450, at: 1), now: 40 + ShadowLimiter.overtaking)
+        #expect(known == 450)
+    }
+
+    @Test func `what Redis has not been told is not unlearned by what it decided meanwhile`() {
+        var shadow = ShadowLimiter(capacity: 10)
+        shadow.learn(["k"], decided(600, at: 1), now: 0)
+        shadow.lost(now: 0)
+        _ = shadow.decide([cell(4)], keys: ["k"], replicas: 1, now: 0)
+        shadow.learn(["k"], decided(700, at: 2), now: 10)
+        #expect(shadow.takeUntold(now: 10).map(\.floor) == [990])
+        shadow.learn(["k"], decided(700, at: 3), now: 20)
+        #expect(shadow.all.map(\.arrival) == [700], "told, Redis counts it, and knows better")
     }
 }

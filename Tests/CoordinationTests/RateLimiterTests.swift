@@ -243,6 +243,26 @@ import Testing
         }
     }
 
+    @Test func `what was given back stays so when Redis is away for a moment`() async throws {
+        try await withRedis { server, redis in
+            let clock = ManualClock()
+            let limiter = limiter(redis, clock: clock)
+            let policy = try RatePolicy.slow("tokens", burst: 1000)
+            func charge(_ cost: Int) -> [RateCharge] { [RateCharge(policy: policy, key: "k", cost: cost)] }
+            await #expect(limiter.decide(charge(900), scope: "t").allowed)
+            await limiter.settle(charge(-600), scope: "t")
+            #expect(limiter.mostUsed(limit: 1) { _, _ in policy }.map(\.remaining) == [700])
+            try await server.kill()
+            await redis.waitUntilDisconnected()
+            await #expect(limiter.decide(charge(0), scope: "t").mode == .degraded)
+            try await server.start()
+            try await redis.waitUntilConnected(within: patience)
+            clock.advance(.milliseconds(501))
+            let back = await limiter.decide(charge(0), scope: "t")
+            #expect(back.mode == .fleet && back.standings[0].remaining == 700, "\(back)")
+        }
+    }
+
     @Test func `a replica whom nobody asks notices an outage and its end`() async throws {
         try await withRedis { server, redis in
             let (tells, tell) = AsyncStream<Bool>.makeStream()

@@ -164,6 +164,35 @@ import Testing
         }
     }
 
+    @Test func `a task and its parts are charged together with what they used`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let rule = #"{"limit":30000,"period_seconds":86400}"#
+            let limits = #"{"roles":{\#(Self.plenty)},"tokens":{"acme":\#(rule)}}"#
+            #expect(try await Self.set(stack, limits, version: 0).status == 200)
+            let token = try await stack.token()
+            func submit(_ body: String) async throws -> Int {
+                try await stack.post("/tasks", body, token: token).status
+            }
+            let whole = try await stack.submit(#"{"budget_tokens":20000}"#)
+            // The whole was charged for its parts, so that there is room for the next one.
+            let parts = [#","budget_tokens":9000"#, #","budget_tokens":9000"#, ""]
+            for part in parts {
+                try await eventually { try await submit(#"{"parent_id":"\#(whole)"\#(part)}"#) == 202 }
+            }
+            #expect(try await stack.sql("SELECT budget_tokens FROM tasks ORDER BY id") == "1\n9000\n9000\n1999")
+            try await stack.withAgent(work: { item in
+                let tokens = item.task.description == whole ? 0 : 100
+                return .completed(output: .emptyObject, usage: AgentReport.Usage(tokens: tokens))
+            }) {
+                let unfinished = "SELECT count(*) FROM tasks WHERE state <> 'completed'"
+                try await eventually { try await stack.sql(unfinished) == "0" }
+            }
+            // 300 of 30,000 were used, no more and no less.
+            try await eventually { try await submit(#"{"budget_tokens":29700}"#) == 202 }
+            #expect(try await submit(#"{"budget_tokens":250}"#) == 429)
+        }
+    }
+
     @Test func `the start-up configuration may be a document, and an unknown name stops the start`() async throws {
         let document = #"{"roles":{"developer":{"limit":11},"observer":null},"routes":{"submitTask":{"limit":9}}}"#
         try await OrchestratorUnderTest.run(environment: ["GOLDEN_RATE_LIMITS": document]) { stack in

@@ -164,6 +164,35 @@ import Testing
         }
     }
 
+    @Test func `a ledger longer than a page is added up from its end to the account's last opening`() async throws {
+        try await BudgetHarness.with { budget, database in
+            func book(_ project: String, _ usage: Int, hoursAgo: Int) async throws {
+                try await database.sql(
+                    """
+                    INSERT INTO budget_transactions (tenant_id, project_id, kind, usage_change, principal, timestamp)
+                    SELECT 'acme', '\(project)', 'adjust', \(usage), 'p', date_trunc('hour', now()) - interval '1 hour'
+                        * \(hoursAgo)
+                    """)
+            }
+            // Belongs to an account that was removed before this one was opened.
+            try await book("alpha", 1000, hoursAgo: 3)
+            try await budget.setLimit(1000)
+            try await budget.setLimit(1000, project: "beta")
+            for hours in [1, 1, 1, 2, 4, 7] { try await book("alpha", hours, hoursAgo: hours) }
+            try await book("beta", 5, hoursAgo: 9)
+            _ = try await budget.reserve("r", 10)
+            try await database.sql(
+                "UPDATE budget_limits SET current_usage = CASE project_id WHEN 'alpha' THEN 16 ELSE 5 END")
+            for rows in [1, 2, 3, 100] {
+                #expect(try await budget.store.verify(tenant: nil, rows: rows).isEmpty, "\(rows) rows a page")
+            }
+            try await database.sql("UPDATE budget_limits SET current_usage = 6 WHERE project_id = 'beta'")
+            let found = try await budget.store.verify(tenant: BudgetHarness.tenant, rows: 2)
+            #expect(found.map(\.account.project.text) == ["beta"] && found.map(\.sum) == [.used])
+            #expect(found.map(\.found) == [6] && found.map(\.expected) == [5])
+        }
+    }
+
     @Test func `what was settled a month ago is forgotten, and the ledger is not`() async throws {
         try await BudgetHarness.with { budget, database in
             try await budget.setLimit(100)

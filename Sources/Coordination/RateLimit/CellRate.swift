@@ -33,6 +33,8 @@ enum CellRate {
     struct Outcome: Sendable, Hashable {
         var allowed: Bool
         var verdicts: [Verdict]
+        /// When it was decided, in microseconds of the clock of whoever decided: Redis' own, or the caller's.
+        var at: Int64
     }
 
     /// Decides all cells together at time `now` (microseconds).
@@ -64,6 +66,6 @@ enum CellRate {
             let remaining = max(0, (cell.burst * cell.interval - (arrival - now)) / cell.interval)
             return Verdict(retry: step.retry, remaining: remaining, reset: arrival - now, arrival: arrival)
         }
-        return Outcome(allowed: allowed, verdicts: verdicts)
+        return Outcome(allowed: allowed, verdicts: verdicts, at: now)
     }
 }

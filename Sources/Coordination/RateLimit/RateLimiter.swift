@@ -137,7 +137,7 @@ package final class RateLimiter: Sendable {
     private func outcome(
         _ batch: RateBatch, force: Bool, failure: Failure
     ) async -> (CellRate.Outcome?, RateDecision.Mode) {
-        guard !batch.cells.isEmpty else { return (CellRate.Outcome(allowed: true, verdicts: []), .fleet) }
+        guard !batch.cells.isEmpty else { return (CellRate.Outcome(allowed: true, verdicts: [], at: 0), .fleet) }
         let (now, peersAlone, share) = (settings.now(), settings.peersAlone(), share)
         var batch = batch
         let (pass, own, floors) = local.withLock { local -> (FleetGate.Pass, CellRate.Outcome?, [Int64]?) in
@@ -212,9 +212,10 @@ package final class RateLimiter: Sendable {
             failed(pass, error)
             return nil
         }
+        let now = settings.now()
         let change = local.withLock { local in
             // Beside the own share the fleet's count would be taken for use of the share.
-            if pass == .ask { local.shadow.learn(batch.keys, outcome) }
+            if pass == .ask { local.shadow.learn(batch.keys, outcome, now: now) }
             return local.gate.succeeded(pass)
         }
         if change == .returning { await handOver() }

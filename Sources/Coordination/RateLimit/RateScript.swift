@@ -7,8 +7,8 @@ internal import Redis
 /// since those behind it would meet the same state.
 enum RateScript {
     /// KEYS: one per cell. ARGV: now in microseconds (0: the server's clock), force (0 or 1), the number of requests,
-    /// then interval, burst, cost and floor of each cell. Answers how many requests were allowed, then, as the last
-    /// decided request met them, retry, remaining and reset of each cell.
+    /// then interval, burst, cost and floor of each cell. Answers how many requests were allowed and at which time,
+    /// then, as the last decided request met them, retry, remaining and reset of each cell.
     static let script = RedisScript(
         """
         local now, force, count = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
@@ -45,7 +45,7 @@ enum RateScript {
             for _, cell in ipairs(cells) do cell.arrival = cell.after end
           end
         end
-        local out = {allowed}
+        local out = {allowed, now}
         for i, cell in ipairs(cells) do
           local reset = cell.arrival - now
           if allowed > 0 or cell.floor > 0 then
@@ -90,18 +90,18 @@ enum RateScript {
     }
 
     /// How each request of a run came out, in their order; nil when the script's answer is none. `now` turns its
-    /// distances into times.
+    /// distances into times of the caller's clock.
     static func outcomes(
         _ reply: RedisReply, cells: [CellRate.Cell], requests: Int, now: Int64
     ) -> [CellRate.Outcome]? {
-        guard let numbers = reply.array?.compactMap(\.integer), numbers.count == 1 + 3 * cells.count,
+        guard let numbers = reply.array?.compactMap(\.integer), numbers.count == 2 + 3 * cells.count,
             (0...Int64(requests)).contains(numbers[0])
         else { return nil }
         let allowed = Int(numbers[0])
         return (0..<requests).map { request in
             let isAllowed = request < allowed
             let verdicts = cells.enumerated().map { place, cell in
-                let (retry, remaining, reset) = (numbers[1 + 3 * place], numbers[2 + 3 * place], numbers[3 + 3 * place])
+                let (retry, remaining, reset) = (numbers[2 + 3 * place], numbers[3 + 3 * place], numbers[4 + 3 * place])
                 if !isAllowed || request == allowed - 1 {
                     return CellRate.Verdict(
                         retry: isAllowed ? 0 : retry, remaining: remaining, reset: reset, arrival: now + reset)
@@ -111,7 +111,7 @@ enum RateScript {
                 let left = max(0, (cell.burst * cell.interval - own) / cell.interval)
                 return CellRate.Verdict(retry: 0, remaining: left, reset: own, arrival: now + own)
             }
-            return CellRate.Outcome(allowed: isAllowed, verdicts: verdicts)
+            return CellRate.Outcome(allowed: isAllowed, verdicts: verdicts, at: numbers[1])
         }
     }
 }

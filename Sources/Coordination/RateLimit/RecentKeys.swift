@@ -1,22 +1,22 @@
-/// A number for each of the most recently used keys; the one used longest ago makes room for a new one.
+/// A value for each of the most recently used keys; the one used longest ago makes room for a new one.
 ///
 /// A doubly linked list over arrays: every operation is of constant time and allocates nothing once full.
-struct RecentKeys {
+struct RecentKeys<Value> {
     private struct Node {
         var key: String
-        var value: Int64
+        var value: Value
         var older: Int
         var newer: Int
     }
 
     /// No node.
-    private static let none = -1
+    private static var none: Int { -1 }
 
     let capacity: Int
     private var places: [String: Int] = [:]
     private var nodes: [Node] = []
-    private var newest = none
-    private var oldest = none
+    private var newest = Self.none
+    private var oldest = Self.none
 
     init(capacity: Int) {
         precondition(capacity > 0, "There must be room for one key.")
@@ -25,14 +25,14 @@ struct RecentKeys {
 
     var count: Int { nodes.count }
 
-    /// Every key with its number, in no particular order; holds a copy of what is remembered.
-    var all: [(key: String, value: Int64)] { nodes.map { ($0.key, $0.value) } }
+    /// Every key with its value, in no particular order; holds a copy of what is remembered.
+    var all: [(key: String, value: Value)] { nodes.map { ($0.key, $0.value) } }
 
-    /// The key's number, without counting as a use.
-    func value(_ key: String) -> Int64? { places[key].map { nodes[$0].value } }
+    /// The key's value, without counting as a use.
+    func value(_ key: String) -> Value? { places[key].map { nodes[$0].value } }
 
-    /// Stores the number and makes the key the most recently used.
-    mutating func set(_ key: String, _ value: Int64) {
+    /// Stores the value and makes the key the most recently used.
+    mutating func set(_ key: String, _ value: Value) {
         if let place = places[key] {
             nodes[place].value = value
             guard place != newest else { return }

@@ -112,60 +112,6 @@ struct SetLimit: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> BudgetAccount { try AccountRow.read(row) }
 }
 
-/// Adds up ledger and holds of each account and answers the sums that differ from its row.
-///
-/// An account's ledger begins at its last opening: what stands before belongs to one that was removed.
-struct VerifyAccounts: PostgresStatement {
-    let tenant: TenantID?
-    let limit: Int
-
-    static let isReadOnly = true
-    static let sql = """
-        WITH opened AS MATERIALIZED (
-            SELECT tenant_id, project_id, max(id) AS id FROM budget_transactions
-            WHERE kind = 'open' AND ($1::text IS NULL OR tenant_id = $1) GROUP BY tenant_id, project_id
-        ), booked AS MATERIALIZED (
-            SELECT t.tenant_id, t.project_id, sum(t.limit_change)::int8 AS total_limit,
-                sum(t.usage_change)::int8 AS used, sum(t.reserved_change)::int8 AS reserved
-            FROM budget_transactions t LEFT JOIN opened o USING (tenant_id, project_id)
-            WHERE ($1::text IS NULL OR t.tenant_id = $1) AND t.id >= coalesce(o.id, 0)
-            GROUP BY t.tenant_id, t.project_id
-        ), held AS MATERIALIZED (
-            SELECT l.tenant_id, l.project_id, sum(r.amount)::int8 AS amount
-            FROM budget_reservations r JOIN budget_limits l
-                ON l.tenant_id = r.tenant_id AND l.project_id IN (r.project_id, 'all-projects')
-            WHERE r.state = 'pending' AND ($1::text IS NULL OR r.tenant_id = $1)
-                AND l.created_at <= r.created_at AND (r.response -> 'accounts')::jsonb ? l.project_id
-            GROUP BY l.tenant_id, l.project_id
-        )
-        SELECT l.tenant_id, l.project_id, s.sum, s.found, s.expected
-        FROM budget_limits l LEFT JOIN booked b USING (tenant_id, project_id)
-        LEFT JOIN held h USING (tenant_id, project_id)
-        CROSS JOIN LATERAL (VALUES
-            ('total_limit', l.total_limit, coalesce(b.total_limit, 0)),
-            ('current_usage', l.current_usage, coalesce(b.used, 0)),
-            ('reserved', l.reserved, coalesce(b.reserved, 0)),
-            ('holds', l.reserved, coalesce(h.amount, 0))
-        ) AS s(sum, found, expected)
-        WHERE ($1::text IS NULL OR l.tenant_id = $1) AND s.found <> s.expected
-        ORDER BY l.tenant_id, l.project_id, s.sum LIMIT $2
-        """
-
-    func bind(to bindings: inout PostgresBindings) {
-        bindings.text(tenant?.text)
-        bindings.int(limit)
-    }
-
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> BudgetDifference {
-        let sum = try row.text(2)
-        guard let sum = BudgetDifference.Sum(rawValue: sum) else { throw TaskRow.unreadable("A sum is named \(sum)") }
-        return BudgetDifference(
-            account: BudgetAccount.Key(tenant: try row.name(0), project: try row.name(1)), sum: sum,
-            found: try row.int(3), expected: try row.int(4)
-        )
-    }
-}
-
 extension PostgresBindings {
     /// Two texts: tenant_id, project_id.
     fileprivate mutating func accountKey(_ key: BudgetAccount.Key) {

@@ -36,6 +36,8 @@ package final class BudgetStore: Sendable {
     static let attemptsMax = 6
     /// Accounts that `verify` names at most.
     package static let differencesMax = 1000
+    /// Rows of the ledger that `verify` adds up in one statement.
+    package static let verifiedRows = 100_000
 
     private let pool: PostgresPool
     private let writers: [CoalescingWriter<Audited, BudgetAnswer>]
@@ -195,8 +197,19 @@ package final class BudgetStore: Sendable {
     }
 
     /// Adds up the ledger and the holds of one tenant, or of all, and names what differs, at most `differencesMax`.
-    package func verify(tenant: TenantID?) async throws -> [BudgetDifference] {
-        try await pool.execute(VerifyAccounts(tenant: tenant, limit: Self.differencesMax))
+    ///
+    /// - Parameter rows: how many of the ledger's are added up in one statement.
+    package func verify(tenant: TenantID?, rows: Int = verifiedRows) async throws -> [BudgetDifference] {
+        var tenants = tenant.map { [$0] } ?? []
+        if tenant == nil { tenants = try await pool.execute(ListAccountTenants()) }
+        var differences: [BudgetDifference] = []
+        for tenant in tenants where differences.count < Self.differencesMax {
+            let accounts = try await pool.execute(BeginVerification(tenant: tenant))
+            var verification = BudgetVerification(accounts, of: tenant, pageRows: rows)
+            while let page = verification.next { verification.add(try await pool.execute(page)) }
+            differences += verification.differences
+        }
+        return Array(differences.prefix(Self.differencesMax))
     }
 
     package func shutdown() async {
@@ -217,5 +230,20 @@ extension PostgresError {
     }
 
     /// A lock was not to be had within the half second that `PrepareBatch` allows; nothing was kept.
-    var isLockTimeout: Bool { sqlState == "55P03" }
+    package var isLockTimeout: Bool { sqlState == "55P03" }
+}
+
+extension Error {
+    /// A batch may have failed for the sake of one of its rows: without it the others may well be written.
+    package var isFaultOfSomeRow: Bool {
+        if self is StoreError { return true }
+        guard let error = self as? PostgresError else { return false }
+        switch error.code {
+        case .constraintViolation, .invalidData, .decoding: return true
+        case .timeout, .sql: return error.isLockTimeout
+        case .connectFailed, .authenticationFailed, .cancelled, .connectionLost, .outcomeUnknown, .poolExhausted,
+            .overloaded, .serializationFailure, .deadlock, .closed:
+            return false
+        }
+    }
 }

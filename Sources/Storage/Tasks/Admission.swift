@@ -15,6 +15,9 @@ package struct Admission: Sendable {
     /// What the audit log is told when the task is accepted.
     package let audit: AuditEntry?
 
+    /// Whose idempotency key it is.
+    var keyOwner: String { key?.owner ?? task.principal }
+
     package init(
         task: TaskRecord, input: JSON, events: [TaskEvent], outbox: [OutboxMessage], key: IdempotencyKey?,
         hold: ReservationRequest?, response: JSON, location: String, audit: AuditEntry?
@@ -35,10 +38,13 @@ package struct Admission: Sendable {
 package struct IdempotencyKey: Sendable, Equatable {
     package let text: String
     package let fingerprint: [UInt8]
+    /// Under whose name it is kept: the task's principal's when nil. The same key of two owners is two keys.
+    package let owner: String?
 
-    package init(text: String, fingerprint: [UInt8]) {
+    package init(text: String, fingerprint: [UInt8], owner: String? = nil) {
         self.text = text
         self.fingerprint = fingerprint
+        self.owner = owner
     }
 }
 

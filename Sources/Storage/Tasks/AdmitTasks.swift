@@ -25,13 +25,13 @@ struct AdmitTasks: PostgresStatement {
                 $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[],
                 $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::int8[], $20::json[], $21::json[],
                 $22::text[], $23::text[], $24::bytea[], $25::json[], $26::text[], $27::uuid[], $28::int8[], $29::bool[],
-                $43::text[], $44::int8[]
+                $43::text[], $44::int8[], $45::text[]
             ) AS u(
                 id, tenant_id, project_id, principal, name, workflow, workflow_version, role,
                 state, priority, attempt, stage_attempt, attempt_max, timeout_seconds, lease_token,
                 created_at, deadline, dispatched_at, event_seq, labels, input,
                 traceparent, key, fingerprint, response, location, parent_id, budget_tokens, is_held,
-                callback_url, prompt_version
+                callback_url, prompt_version, key_owner
             )
             WHERE is_held OR NOT EXISTS (
                 SELECT FROM budget_limits l
@@ -41,9 +41,9 @@ struct AdmitTasks: PostgresStatement {
             INSERT INTO idempotency_keys (
                 tenant_id, principal, route, key, fingerprint, status, location, response, created_at, expires_at
             )
-            SELECT tenant_id, principal, 'POST /tasks', key, fingerprint, 202, location, response, created_at,
+            SELECT tenant_id, key_owner, 'POST /tasks', key, fingerprint, 202, location, response, created_at,
                 created_at + interval '24 hours'
-            FROM input WHERE key IS NOT NULL ORDER BY tenant_id, principal, key
+            FROM input WHERE key IS NOT NULL ORDER BY tenant_id, key_owner, key
             ON CONFLICT DO NOTHING
             RETURNING location
         ), admitted AS (
@@ -113,6 +113,7 @@ struct AdmitTasks: PostgresStatement {
         bindings.outbox(admissions.flatMap(\.outbox))
         bindings.texts(admissions.count) { admissions[$0].task.callback?.description }
         bindings.ints(admissions.count) { admissions[$0].task.promptVersion }
+        bindings.texts(admissions.count) { admissions[$0].keyOwner }
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
@@ -137,7 +138,7 @@ struct FindTakenKeys: PostgresStatement {
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.texts(admissions.map { $0.task.tenant.text })
-        bindings.texts(admissions.map { $0.task.principal })
+        bindings.texts(admissions.map(\.keyOwner))
         bindings.texts(admissions.map { $0.key?.text })
     }
 

@@ -60,8 +60,8 @@ struct BudgetedAdmissions {
         var twins: [(place: Int, first: Int)] = []
         for place in open {
             guard let key = admissions[place].key else { continue }
-            let task = admissions[place].task
-            let name = [task.tenant.text, task.principal, key.text]
+            let admission = admissions[place]
+            let name = [admission.task.tenant.text, admission.keyOwner, key.text]
             if let first = firsts[name] {
                 twins.append((place, first))
                 verdicts[place] = .notInserted

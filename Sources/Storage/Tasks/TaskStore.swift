@@ -87,7 +87,7 @@ package final class TaskStore: Sendable {
         let task = admission.task
         if let key = admission.key {
             let statement = FindIdempotencyKey(
-                route: "POST /tasks", tenant: task.tenant, principal: task.principal, key: key.text)
+                route: "POST /tasks", tenant: task.tenant, principal: admission.keyOwner, key: key.text)
             if let found = try await pool.execute(statement).first {
                 return found.fingerprint == key.fingerprint ? .replayed(found.response) : .keyReused
             }
@@ -153,7 +153,8 @@ package final class TaskStore: Sendable {
         }
     }
 
-    /// As `take`, for tenants that limit how many tasks with one label are at work: never takes one too many.
+    /// As `take`, for tenants that limit how many tasks with one label are at work: never takes one too many. A stage
+    /// that needs no agent begins without being taken, and counts.
     package func take<Result: Sendable>(
         _ grants: [(key: DispatchHint.Count, count: Int)], within limits: LabelLimits, now: Date,
         decide: @escaping @Sendable ([QueuedTask]) -> (changes: [TaskChange], result: Result)

@@ -33,7 +33,8 @@ package struct Orchestrator: Sendable {
         let work = try Work(configuration, stores: stores, bus: bus, redis: redis, registry: registry, logger: logger)
         let breakers = try Breakers(redis: redis, bus: bus, census: work.census, metrics: registry, logger: logger)
         let webhooks = Webhooks(
-            configuration, pool: stores.pool, breakers: breakers.registry, registry: registry, logger: logger
+            configuration, pool: stores.pool, breakers: breakers.registry, registry: registry, tracer: bus.tracer,
+            logger: logger
         )
         let sandbox = SandboxHub(bus: bus, logger: logger)
         let edge = try await Self.edge(
@@ -74,11 +75,10 @@ package struct Orchestrator: Sendable {
             configuration.tokens, issued: accounts.keyring, revocations: accounts.revocations, logger: logger)
         let http = HTTPServerMetrics(registry, tellsCallersApart: true)
         let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text,
-            checked: http.checked, failed: http.failed
-        )
+            record: http.record, render: registry.text, checked: http.checked, failed: http.failed)
         let drain = Drain()
         var edge = EdgeConfiguration(verifier: verifier, metrics: metrics, drain: drain)
+        edge.trustedProxies = configuration.trustedProxies
         edge.rateLimiter = work.limits.limiter
         edge.problem = ServiceProblems.problem
         edge.audit = accounts.recorder.record
@@ -226,12 +226,12 @@ struct Work: Sendable {
         let submitter = TaskSubmitter(
             tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments,
             budgetDefault: configuration.taskBudgetTokens)
-        deadLetters = DeadLetterAPI(store: stores.deadLetters, tasks: stores.tasks, submitter: submitter)
+        deadLetters = DeadLetterAPI(
+            store: stores.deadLetters, tasks: stores.tasks, submitter: submitter, tokens: tokens)
         api = TaskAPI(
             store: stores.tasks, submitter: submitter, judge: judge, tokens: tokens, hub: hub, agents: agents,
             agentStore: stores.agents, bus: bus, reviews: stores.reviews, workflows: decider.workflows,
-            limits: rateLimits
-        )
+            limits: rateLimits)
         services =
             [publisher, agents, census, hub, Running("hints", run: dispatcher.listen), reports, requester, decisions]
             + [
@@ -247,22 +247,24 @@ struct Work: Sendable {
         _ instruments: Instruments, _ requester: ReviewRequester, _ decisions: DecisionApplier,
         _ results: ExecutionApplier, logger: Logger
     ) -> Leadership {
-        Leadership(
+        let buried = BuriedMessages(
+            tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
+            instruments: instruments, logger: logger)
+        return Leadership(
             election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
-            dispatcher: dispatcher, relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, logger: logger),
+            dispatcher: dispatcher,
+            relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, buried: buried, logger: logger),
             reconciler: Reconciler(
                 stores: stores, ledger: LedgerCheck(budgets: stores.budgets, registry: registry, logger: logger),
                 agents: agents, decider: decider, dispatcher: dispatcher, instruments: instruments, logger: logger
             ),
             lostWork: LostWork(
                 bus: bus, outbox: stores.outbox, records: stores.records, agents: agents, decider: decider,
-                publisher: publisher, reviews: requester, logger: logger
+                reviews: requester, logger: logger
             ),
             reviews: ReviewRecovery(
                 bus: bus, reviews: stores.taskReviews, requester: requester, applier: decisions, logger: logger),
-            buried: BuriedMessages(
-                tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
-                instruments: instruments, logger: logger),
+            buried: buried,
             executions: ExecutionRecovery(
                 bus: bus, executions: stores.taskExecutions, applier: results, logger: logger),
             logger: logger

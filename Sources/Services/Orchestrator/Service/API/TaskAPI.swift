@@ -43,7 +43,9 @@ struct TaskAPI: Sendable {
             throw error
         }
         switch result {
-        case .accepted(let response):
+        case .accepted(let response, let isFromParent):
+            // The parent was charged for it; its budget, and so what it gives back at its end, is the smaller now.
+            if isFromParent { tokens.giveBack(charge, tenant: principal.tenant) }
             context.auditIsCommitted()
             return Self.response(response)
         case .replayed(let response):

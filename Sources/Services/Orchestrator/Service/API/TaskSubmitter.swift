@@ -17,7 +17,8 @@ struct TaskSubmitter: Sendable {
     private let budgeted = BudgetedProjects()
 
     enum Result: Sendable {
-        case accepted(StoredResponse)
+        /// - Parameter isFromParent: its tokens come out of the budget of the task that it is a part of.
+        case accepted(StoredResponse, isFromParent: Bool)
         case replayed(StoredResponse)
         case keyReused
     }
@@ -36,20 +37,23 @@ struct TaskSubmitter: Sendable {
         let principal: Principal
         let traceparent: String
         let audit: AuditEntry?
+        let isFromParent: Bool
     }
 
     /// - Parameters:
     ///   - key: the caller's idempotency key; the body it was sent with becomes its fingerprint.
+    ///   - keyOwner: whose key it is, when it is the same whoever calls; the principal's own when nil.
     ///   - audit: committed with the task when the result is `accepted`, and only then.
     func submit(
-        _ submission: TaskSubmission, body: JSON, key: String?, principal: Principal, traceparent: String,
-        audit: AuditEntry?
+        _ submission: TaskSubmission, body: JSON, key: String?, keyOwner: String? = nil, principal: Principal,
+        traceparent: String, audit: AuditEntry?
     ) async throws -> Result {
         var submission = submission
-        if let parent = submission.parent { try await adopt(&submission, parent, principal) }
+        var isFromParent = false
+        if let parent = submission.parent { isFromParent = try await adopt(&submission, parent, principal) }
         let attempt = Attempt(
-            submission: submission, key: key.map { fingerprinted($0, body) }, principal: principal,
-            traceparent: traceparent, audit: audit
+            submission: submission, key: key.map { fingerprinted($0, body, keyOwner) },
+            principal: principal, traceparent: traceparent, audit: audit, isFromParent: isFromParent
         )
         let account = BudgetAccount.Key(tenant: principal.tenant, project: submission.project)
         if !budgeted.contains(account) {
@@ -62,13 +66,17 @@ struct TaskSubmitter: Sendable {
         return result
     }
 
-    /// A part of another task belongs to its project, and takes what it may use out of that one's budget.
-    private func adopt(_ submission: inout TaskSubmission, _ parent: TaskID, _ principal: Principal) async throws {
+    /// A part of another task belongs to its project, and takes what it may use out of that one's budget; answers
+    /// whether there is one, which a task has from its beginning or never.
+    private func adopt(
+        _ submission: inout TaskSubmission, _ parent: TaskID, _ principal: Principal
+    ) async throws -> Bool {
         guard let parent = try await tasks.find(parent, tenant: principal.tenant)?.task else {
             throw Self.refusal(.unknown)
         }
-        guard let left = parent.budgetLeft else { return }
+        guard let left = parent.budgetLeft else { return false }
         submission.budgetTokens = submission.budgetTokens ?? max(1, min(budgetDefault, left - 1))
+        return true
     }
 
     /// Nil when a budget stands over the task, and nothing was to be held: then nothing was accepted.
@@ -91,7 +99,9 @@ struct TaskSubmitter: Sendable {
         if case .admitted = result {
             dispatcher.carryOut(outcome, counted: true)
             instruments.count(outcome.events, of: outcome.changes)
-            return .accepted(StoredResponse(status: 202, location: admission.location, body: admission.response))
+            return .accepted(
+                StoredResponse(status: 202, location: admission.location, body: admission.response),
+                isFromParent: attempt.isFromParent)
         }
         if startsAtOnce { dispatcher.withdraw(queue) }
         switch result {
@@ -162,10 +172,10 @@ struct TaskSubmitter: Sendable {
     }
 
     /// SHA-256 over method, path and the canonical body (RFC 8785), so that formatting does not matter.
-    private func fingerprinted(_ key: String, _ body: JSON) -> IdempotencyKey {
+    private func fingerprinted(_ key: String, _ body: JSON, _ owner: String?) -> IdempotencyKey {
         var hash = SHA256()
         hash.update(data: Array("POST /tasks\n".utf8))
         hash.update(data: body.canonical)
-        return IdempotencyKey(text: key, fingerprint: Array(hash.finalize()))
+        return IdempotencyKey(text: key, fingerprint: Array(hash.finalize()), owner: owner)
     }
 }

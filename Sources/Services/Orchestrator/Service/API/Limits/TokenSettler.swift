@@ -33,12 +33,14 @@ final class TokenSettler: Service {
         limits.table.countsTokens ? submission.budgetTokens ?? estimate : 0
     }
 
-    /// A submission that was charged and not accepted.
+    /// A submission that was charged and is not to be: it was not accepted, or its parent was charged for it.
     func giveBack(_ tokens: Int, tenant: TenantID) {
         if tokens > 0 { enqueue.yield([tenant: -tokens]) }
     }
 
     /// Looks for tasks that ended among committed changes; never waits.
+    ///
+    /// A part of a task with a budget is charged nothing: what it gives back here, its parent's lowered budget keeps.
     func settle(_ changes: [TaskChange]) {
         guard limits.table.countsTokens else { return }
         var differences: [TenantID: Int] = [:]
