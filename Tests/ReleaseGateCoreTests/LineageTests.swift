@@ -36,6 +36,7 @@ import Testing
     @Test(arguments: [
         ([LineageEntry.Kind.promote], false), ([.promote, .seal], true), ([.promote, .seal, .revocation], false),
         ([.promote, .seal, .rollback], false), ([.seal, .revocation, .seal], true),
+        ([.promote, .rollback, .seal], false),
     ])
     func `knows whether a seal still stands`(kinds: [LineageEntry.Kind], stands: Bool) throws {
         let entries = try Self.chain(kinds)

@@ -121,6 +121,11 @@ import Testing
             environment: .staging, version: request.train.version,
             artifacts: [try Self.digest("chart", "d"), try Self.digest("orchestrator")])
         #expect(Self.codes(request) == [.seal])
+        var vouched = try Self.request()
+        vouched.sealedArtifacts = vouched.train.artifacts
+        #expect(Self.codes(vouched) == [])
+        vouched.sealedArtifacts = [try Self.digest("chart"), try Self.digest("orchestrator", "d")]
+        #expect(Self.codes(vouched) == [.seal], "the lineage sealed something else than the certificate says")
     }
 
     @Test func `needs its soak`() throws {

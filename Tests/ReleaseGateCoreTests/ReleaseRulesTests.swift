@@ -37,6 +37,17 @@ import Testing
         #expect(lines.contains("1.2.0 is burned: it was rolled back for: errors tripled"))
     }
 
+    @Test(arguments: [
+        ("1.2.2", VersionRules.Bump?.some(.patch)), ("1.4.0", .minor), ("1.4.1-rc.1", .minor), ("3.0.1", .major),
+        ("1.2.0", nil), ("1.1.9", nil),
+    ])
+    func `is as large as the number that changed, however far it lies from what runs`(
+        text: String, size: VersionRules.Bump?
+    ) throws {
+        let running = try #require(Version("1.2.0"))
+        #expect(VersionRules.size(of: try #require(Version(text)), over: running) == size)
+    }
+
     @Test func `as a pre-release is higher than those before it`() throws {
         let minted = try ["1.0.0", "1.1.0-rc.2"].map { MintedVersion(try #require(Version($0))) }
         func judge(_ text: String) throws -> VersionRules.Ruling {

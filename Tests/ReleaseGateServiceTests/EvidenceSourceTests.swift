@@ -82,6 +82,21 @@ import Testing
         #expect(try await count(kind, #"b_total{job="orders"}"#, from: 5) == .counted(32))
     }
 
+    /// A look reads hours, with the step that it stands in: what was away in them shows as in minutes.
+    @Test(arguments: Kind.allCases)
+    func `hours are read sample by sample`(kind: Kind) async throws {
+        let end = EvidenceFixture.end
+        let reading = try await Self.source(kind).read(
+            [try SeriesSelector(parsing: #"b_total{job="orders"}"#)], from: end.addingTimeInterval(-7 * 3600), to: end)
+        #expect(reading[0].series.map(\.samples.count) == [EvidenceFixture.count - 1])
+        let around = CounterReading(reading[0], from: EvidenceFixture.time(4), to: EvidenceFixture.time(6))
+        guard case .partial(let gap) = around else {
+            Issue.record("\(around)")
+            return
+        }
+        #expect(gap.answered == 1 && gap.targets == 2)
+    }
+
     @Test func `a server that is away is unreachable, and one that is no Prometheus answers badly`() async throws {
         let nowhere = PrometheusSource(url: "http://127.0.0.1:\(freePort())")
         let selector = try SeriesSelector(parsing: "up")

@@ -44,6 +44,12 @@ import Testing
         Scenario(
             service: "silent", silentSeconds: 600, outcome: .extend, row: .evidenceLacking, says: "stale for"),
         Scenario(
+            service: "deaf",
+            more: {
+                ["up{track=\"canary\",instance=\"a\"} 1", "up{track=\"canary\",instance=\"b\"} \($0 > 0 ? 1 : 0)"]
+            },
+            outcome: .extend, row: .evidenceLacking, says: "1 of 2 targets answered"),
+        Scenario(
             service: "quiet", canary: Traffic(good: 1, bad: 0), outcome: .extend, row: .evidenceLacking,
             says: "299 are needed"),
         Scenario(
@@ -119,8 +125,9 @@ import Testing
         #expect(decision.pages == (scenario.row == .schemaPastContract))
     }
 
-    /// Long windows are read every few minutes: so much may lack at the end of thirty days, or be too much before. What failed twenty days
-    /// ago is there to the single event, and so are all windows of the burn rules, which reach back for three days.
+    /// Long windows are read every few minutes: so much may lack at the end of thirty days, or be too much before. What
+    /// failed twenty days ago is there to the single event, and so are all windows of the burn rules, which reach back
+    /// for three days.
     @Test(arguments: all.indices)
     func `thirty days are counted`(index: Int) async throws {
         let scenario = Self.all[index]

@@ -30,26 +30,37 @@ import Testing
         }
     }
 
+    /// The fields of an answer.
+    private func said(_ answer: Answer) throws -> [String: JSON] {
+        let fields = try JSON(parsing: answer.body.utf8).fields ?? []
+        return Dictionary(fields.map { ($0.name, $0.value) }) { $1 }
+    }
+
+    /// The server of a folder's release in dev, once it listens.
+    private func start(_ folder: ReleaseFolder, _ port: Int, flaggerPort: Int? = nil) async throws -> ServerProcess {
+        var settings = ["GOLDEN_GATE_TOKEN": Self.token, "GOLDEN_HTTP_PORT": "\(port)"]
+        if let flaggerPort { settings["GOLDEN_GATE_FLAGGER_PORT"] = "\(flaggerPort)" }
+        let server = ServerProcess(
+            try LineProcess.built("release-gate"),
+            [
+                "serve", "--config", folder.path + "/gate.yaml", "--release", folder.path + "/release.yaml", "--env",
+                "dev",
+            ], environment: settings, logFile: URL(filePath: folder.path + "/log"))
+        try await blocking {
+            try server.start(within: .seconds(60)) {
+                accepts(port: port) && flaggerPort.map { accepts(port: $0) } ?? true
+            }
+        }
+        return server
+    }
+
     @Test func `controllers are told what was decided, and nobody else`() async throws {
         let folder = try ReleaseFolder()
         try folder.writeRelease("1.2.0-rc.1")
         let now = Date()
         try folder.writeLiveEvidence(endingAt: now, badCanary: nil)
         let (port, flaggerPort) = (freePort(), freePort())
-        let server = ServerProcess(
-            try LineProcess.built("release-gate"),
-            [
-                "serve", "--config", folder.path + "/gate.yaml", "--release", folder.path + "/release.yaml", "--env",
-                "dev",
-            ],
-            environment: [
-                "GOLDEN_GATE_TOKEN": Self.token, "GOLDEN_HTTP_PORT": "\(port)",
-                "GOLDEN_GATE_FLAGGER_PORT": "\(flaggerPort)",
-            ],
-            logFile: URL(filePath: folder.path + "/log"))
-        try await blocking {
-            try server.start(within: .seconds(60)) { accepts(port: port) && accepts(port: flaggerPort) }
-        }
+        let server = try await start(folder, port, flaggerPort: flaggerPort)
         // Flagger can send no token; its port answers nothing else.
         #expect(try await ask(flaggerPort, "/flagger/rollout", post: true, token: nil).status == 200)
         #expect(try await ask(flaggerPort, "/flagger/rollback", post: true, token: nil).status == 409)
@@ -59,9 +70,9 @@ import Testing
         #expect(try await ask(port, "/argo/decision", token: nil).status == 401)
         #expect(try await ask(port, "/flagger/rollout", post: true, token: "another").status == 401)
         let decision = try await ask(port, "/argo/decision")
-        let json = try JSON(parsing: decision.body.utf8)
+        let said = try said(decision)
         #expect(decision.status == 200, "\(decision.body)")
-        #expect(json.fields?.first { $0.name == "outcome" }?.value.string == "seal", "\(decision.body)")
+        #expect(said["outcome"]?.string == "seal" && said["proven"]?.bool == true, "\(decision.body)")
         #expect(try await ask(port, "/flagger/confirm-rollout", post: true).status == 200)
         #expect(try await ask(port, "/flagger/rollout", post: true).status == 200)
         #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 200)
@@ -82,18 +93,26 @@ import Testing
         try folder.writeRelease("1.2.0-rc.1")
         try folder.writeLiveEvidence(endingAt: Date(), badCanary: "orders")
         let port = freePort()
-        let server = ServerProcess(
-            try LineProcess.built("release-gate"),
-            [
-                "serve", "--config", folder.path + "/gate.yaml", "--release", folder.path + "/release.yaml", "--env",
-                "dev",
-            ],
-            environment: ["GOLDEN_GATE_TOKEN": Self.token, "GOLDEN_HTTP_PORT": "\(port)"],
-            logFile: URL(filePath: folder.path + "/log"))
-        try await blocking { try server.start(within: .seconds(60)) { accepts(port: port) } }
+        let server = try await start(folder, port)
         #expect(try await ask(port, "/flagger/rollback", post: true).status == 200)
         let refused = try await ask(port, "/flagger/rollout", post: true)
         #expect(refused.status == 409 && refused.body.contains("orders"), "\(refused.body)")
         #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 409)
+        server.terminate()
+    }
+
+    @Test func `a step without evidence may go on, and nothing is proven by it`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.writeLiveEvidence(endingAt: Date(), badCanary: nil, of: [])
+        let port = freePort()
+        let server = try await start(folder, port)
+        let decision = try await ask(port, "/argo/decision")
+        let said = try said(decision)
+        #expect(said["outcome"]?.string == "extend", "\(decision.body)")
+        #expect(said["goOn"]?.bool == true && said["rollBack"]?.bool == false, "\(decision.body)")
+        #expect(said["proven"]?.bool == false, "\(decision.body)")
+        #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 409)
+        server.terminate()
     }
 }

@@ -128,6 +128,26 @@ import Testing
         #expect(burned.contains("1.2.0-rc.1 is burned: it was rolled back for"))
     }
 
+    @Test func `numbers that were burned in between do not change what kind of release it is`() async throws {
+        let folder = try ReleaseFolder()
+        func refused(_ version: String, after previous: String) async throws -> String {
+            try folder.writeRelease(version, previous: previous, more: "hotfix: true")
+            let release = try folder.release
+            return try await refusal {
+                try await folder.gate {
+                    try await $0.promote(
+                        release, from: "dev", to: "prod", approvals: nil, certificate: nil, gitOps: nil)
+                }
+            }
+        }
+        let fix = try await refused("1.2.2", after: "1.2.0")
+        #expect(fix.contains("dev holds no standing certificate"), "\(fix)")
+        #expect(!fix.contains("only a patch version may skip staging"), "\(fix)")
+        let major = try await refused("2.0.1", after: "1.9.0")
+        #expect(major.contains("only a patch version may skip staging"), "\(major)")
+        #expect(major.contains("volume_snapshot: there is no report"), "\(major)")
+    }
+
     @Test func `a re-verification that fails takes the right to be promoted away`() async throws {
         let folder = try ReleaseFolder()
         try await inDev(folder)

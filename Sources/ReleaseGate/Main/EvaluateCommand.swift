@@ -27,7 +27,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: "Which step it is about, from 1.")
     var step: Int?
 
-    @Flag(help: "Keep the decision in the lineage.")
+    @Flag(help: "Keep the decision in the lineage; a walk goes by it only where it is of the step it has reached.")
     var record = false
 
     @Option(help: "Write what was scraped to this file, as recorded evidence.")

@@ -6,7 +6,8 @@ struct ReverifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reverify", abstract: "Judge a sealed release again; a bad one loses its right to be promoted.",
         discussion: """
-            Exit codes: 0 still good, 10 held and revoked, 20 bad and revoked.
+            What is looked at is the canary's series while there are any, and those of the stable side since the seal.
+            Exit codes: 0 still good, 10 held and revoked, or nothing shown and nothing revoked, 20 bad and revoked.
 
             EXAMPLE:
               release-gate reverify --env staging

@@ -24,8 +24,8 @@ final class VirtualTime: Sendable {
     func advance(by seconds: TimeInterval) { now.withLock { $0 += seconds } }
 }
 
-/// The files of a release of five services: rules, objectives, chart, keys, evidence, and a program that records what it
-/// is asked to carry out.
+/// The files of a release of five services: rules, objectives, chart, keys, evidence, and a program that records what
+/// it is asked to carry out.
 final class ReleaseFolder: Sendable {
     /// Each depends on the one before it, and on what is written here.
     static let services = ["ledger", "orders", "billing", "shipping", "front"]
@@ -126,11 +126,13 @@ final class ReleaseFolder: Sendable {
         return lines
     }
 
-    /// Requests of all services, every minute; a bad canary fails one in five from then on.
-    func writeEvidence(badCanary: String? = nil, from: Date = start, of services: [String] = ReleaseFolder.services)
-        throws
-    {
-        try writeEvidence(since: Self.start, badCanary: badCanary, from: from, of: services)
+    /// Requests of all services, every minute; a bad canary fails one in five from then on, and the canary's series end
+    /// where they are said to.
+    func writeEvidence(
+        badCanary: String? = nil, from: Date = start, of services: [String] = ReleaseFolder.services,
+        canaryEnd: Date = .distantFuture
+    ) throws {
+        try writeEvidence(since: Self.start, badCanary: badCanary, from: from, of: services, canaryEnd: canaryEnd)
     }
 
     /// The same for a gate that goes by the real time: of the last hours, and of some to come.
@@ -142,13 +144,16 @@ final class ReleaseFolder: Sendable {
         try writeEvidence(since: since, badCanary: badCanary, from: since, of: services)
     }
 
-    private func writeEvidence(since: Date, badCanary: String?, from: Date, of services: [String]) throws {
+    private func writeEvidence(
+        since: Date, badCanary: String?, from: Date, of services: [String], canaryEnd: Date = .distantFuture
+    ) throws {
         var history = SampleHistory()
         for service in services {
             for (track, rate) in [("canary", 100), ("stable", 400)] {
                 var (good, bad) = (0, 0)
                 for minute in 0...(Self.hours * 60) {
                     let at = since.addingTimeInterval(TimeInterval(minute * 60))
+                    if track == "canary", at > canaryEnd { break }
                     let fails = service == badCanary && track == "canary" && at >= from
                     bad += fails ? rate / 5 : 0
                     good += fails ? rate - rate / 5 : rate
@@ -230,13 +235,14 @@ final class ReleaseFolder: Sendable {
 
     var release: ReleaseFile { get throws { try ReleaseFile(file: path + "/release.yaml") } }
 
-    /// Runs a command of the gate.
+    /// Runs a command of the gate; by the folder's time, unless another clock is given.
     func gate<Result: Sendable>(
-        _ body: @Sendable @escaping (GateSession) async throws -> Result
+        clock: GateClock? = nil, _ body: @Sendable @escaping (GateSession) async throws -> Result
     ) async throws -> Result {
         try await GateSession.with(
             file: path + "/gate.yaml", settings: ServiceConfiguration(),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: time.clock, console: .silent, body)
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock ?? time.clock,
+            console: .silent, body)
     }
 
     /// Flips one letter of a file.

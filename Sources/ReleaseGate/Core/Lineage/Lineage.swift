@@ -41,15 +41,15 @@ package enum Lineage {
         MerkleTree(leaves: try entries.map { try Canonical.bytes($0) })
     }
 
-    /// The entry that an environment's standing certificate is about, or nil: a rollback or a verification that failed
-    /// later takes the right to promote away, whatever was sealed.
+    /// The entry that an environment's standing certificate is about, or nil: a verification that failed later takes
+    /// the right to promote away, and a rollback for good, whatever was sealed.
     package static func seal(
         of version: Version, in environment: DeployEnvironment, by entries: [LineageEntry]
     ) -> LineageEntry? {
         let events = entries.filter { $0.event.environment == environment && $0.event.version == version }
         guard let seal = events.last(where: { $0.event.kind == .seal }) else { return nil }
         let isRevoked = events.contains { entry in
-            entry.sequence > seal.sequence && (entry.event.kind == .revocation || entry.event.kind == .rollback)
+            entry.event.kind == .rollback || (entry.event.kind == .revocation && entry.sequence > seal.sequence)
         }
         return isRevoked ? nil : seal
     }

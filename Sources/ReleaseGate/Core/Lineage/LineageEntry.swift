@@ -19,6 +19,8 @@ package struct LineageEntry: Sendable, Equatable, Codable {
         package let kind: Kind
         package let actor: String
         package let decision: Decision.Outcome?
+        /// Of a walk, that the decision is about; entries of before it was kept have none.
+        package let step: GateInput.Step?
         package let reason: String
         /// Of the canonical `GateInput.evidence`, where there is one.
         package let evidenceSHA256: String?
@@ -28,8 +30,8 @@ package struct LineageEntry: Sendable, Equatable, Codable {
 
         package init(
             atSeconds: Int, environment: DeployEnvironment, version: Version, digests: [ArtifactDigest], kind: Kind,
-            actor: String, decision: Decision.Outcome? = nil, reason: String, evidenceSHA256: String? = nil,
-            policySHA256: String? = nil, revision: String? = nil
+            actor: String, decision: Decision.Outcome? = nil, step: GateInput.Step? = nil, reason: String,
+            evidenceSHA256: String? = nil, policySHA256: String? = nil, revision: String? = nil
         ) {
             self.atSeconds = atSeconds
             self.environment = environment
@@ -38,6 +40,7 @@ package struct LineageEntry: Sendable, Equatable, Codable {
             self.kind = kind
             self.actor = actor
             self.decision = decision
+            self.step = step
             self.reason = reason
             self.evidenceSHA256 = evidenceSHA256
             self.policySHA256 = policySHA256

@@ -13,6 +13,11 @@ package struct ArtifactDigest: Sendable, Hashable, Codable {
         self.sha256 = hex
     }
 
+    /// The names of what is not the same on both sides, sorted.
+    package static func differing(_ left: [Self], _ right: [Self]) -> [String] {
+        Set(Set(left).symmetricDifference(right).map(\.name)).sorted()
+    }
+
     package init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
         let name = try fields.decode(String.self, forKey: .name)

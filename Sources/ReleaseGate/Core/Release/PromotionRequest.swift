@@ -41,6 +41,8 @@ package struct PromotionRequest: Sendable, Equatable {
     /// Production for the first time.
     package var isGoLive = false
     package var seal: Seal?
+    /// What the source's lineage says was sealed there, which the certificate must be of; nil when it says nothing.
+    package var sealedArtifacts: [ArtifactDigest]?
     package var soakMinutes = 0
     package var approvals: [Approval] = []
     package var preconditions: [Precondition] = []

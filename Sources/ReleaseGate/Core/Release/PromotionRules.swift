@@ -50,9 +50,12 @@ package struct PromotionRules {
                 Refusal(.seal, "\(source.rawValue) holds no standing certificate for \(request.train.version)"))
             return
         }
-        let different = Set(request.train.artifacts).symmetricDifference(seal.artifacts).map(\.name)
+        let train = request.train.artifacts
+        let different = Set(
+            ArtifactDigest.differing(train, seal.artifacts)
+                + ArtifactDigest.differing(train, request.sealedArtifacts ?? seal.artifacts))
         guard different.isEmpty else {
-            let names = Set(different).sorted().joined(separator: ", ")
+            let names = different.sorted().joined(separator: ", ")
             refusals.append(Refusal(.seal, "what \(source.rawValue) sealed is not what is promoted: \(names)"))
             return
         }

@@ -12,28 +12,48 @@ package enum Soak {
         let found = blocking.compactMap { objective in
             indicators.first { $0.objective == objective.name }.map { (objective, $0.intervals) }
         }
-        guard found.count == blocking.count, let first = found.first else { return 0 }
+        guard found.count == blocking.count, let first = found.first?.1 else { return 0 }
+        let greens = found.map { objective, intervals in
+            greenEnds(objective, intervals, stepSeconds: stepSeconds)
+        }
         var seconds = 0
-        for (previous, current) in zip(first.1, first.1.dropFirst()) {
-            let length = min(current.endSeconds - previous.endSeconds, intervalMaxSeconds)
-            let isGreen = found.allSatisfy { objective, intervals in
-                isGood(objective, intervals, at: current.endSeconds, length: length, stepSeconds: stepSeconds)
-            }
-            if isGreen { seconds += length }
+        for (previous, current) in zip(first, first.dropFirst())
+        where greens.allSatisfy({ $0.contains(current.endSeconds) }) {
+            seconds += length(from: previous, to: current)
         }
         return seconds / 60
     }
 
-    /// Enough events in the interval, and those of the last step's time within budget.
-    private static func isGood(
-        _ objective: ServiceLevelObjective, _ intervals: [IndicatorEvidence.Interval], at endSeconds: Int,
-        length: Int, stepSeconds: Int
-    ) -> Bool {
-        guard let sample = intervals.first(where: { $0.endSeconds == endSeconds })?.canary.sample else { return false }
+    private static func length(
+        from previous: IndicatorEvidence.Interval, to current: IndicatorEvidence.Interval
+    ) -> Int {
+        min(current.endSeconds - previous.endSeconds, intervalMaxSeconds)
+    }
+
+    /// The ends of the intervals with enough events in them, and those of the last step's time within budget.
+    ///
+    /// The sum moves along with the intervals: a soak of days is many of them.
+    private static func greenEnds(
+        _ objective: ServiceLevelObjective, _ intervals: [IndicatorEvidence.Interval], stepSeconds: Int
+    ) -> Set<Int> {
         let floor = AbsoluteTest.floor(of: objective.budget)
-        guard sample.total * stepSeconds >= floor * length else { return false }
-        let recent = intervals.filter { $0.endSeconds <= endSeconds && $0.endSeconds > endSeconds - stepSeconds }
-        let sum = recent.reduce(Sample.none) { $0 + ($1.canary.sample?.withoutRepeats ?? .none) }
-        return AbsoluteTest(sum, budget: objective.budget).isWithinBudget
+        let counts = intervals.map { $0.canary.sample?.withoutRepeats ?? .none }
+        var (total, bad, oldest) = (0, 0, 0)
+        var ends: Set<Int> = []
+        for (index, interval) in intervals.enumerated() {
+            total += counts[index].total
+            bad += counts[index].bad
+            while oldest < index, intervals[oldest].endSeconds <= interval.endSeconds - stepSeconds {
+                total -= counts[oldest].total
+                bad -= counts[oldest].bad
+                oldest += 1
+            }
+            guard index > 0, let sample = interval.canary.sample else { continue }
+            let length = Self.length(from: intervals[index - 1], to: interval)
+            guard sample.total * stepSeconds >= floor * length else { continue }
+            let recent = AbsoluteTest(Sample(total: total, bad: bad), budget: objective.budget)
+            if recent.isWithinBudget { ends.insert(interval.endSeconds) }
+        }
+        return ends
     }
 }

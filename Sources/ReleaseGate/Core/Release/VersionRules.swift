@@ -46,13 +46,15 @@ package enum VersionRules {
         }
         var bumps = [bump]
         let standing = minted.filter { $0.rolledBackFor == nil && !$0.version.isPrerelease }.map(\.version).max()
-        if let standing, standing != last { bumps.append(size(of: proposed, over: standing)) }
+        if let standing, standing != last, let size = size(of: proposed, over: standing) { bumps.append(size) }
         let unique = Bump.allCases.filter(bumps.contains)
         return .accepted(bumps: unique, lines: lines(proposed, last: last, bump: bump, minted: minted))
     }
 
-    /// Which number changed.
-    private static func size(of version: Version, over other: Version) -> Bump {
+    /// Which number changed, however many lie between the two: those that were burned were never released. Nil unless
+    /// `version` is higher.
+    package static func size(of version: Version, over other: Version) -> Bump? {
+        guard version > other else { return nil }
         if version.major != other.major { return .major }
         return version.minor != other.minor ? .minor : .patch
     }

@@ -32,7 +32,9 @@ package struct AbsoluteTest: Sendable, Equatable {
 
     /// Whether what was seen, taken at face value, is within budget.
     package var isWithinBudget: Bool {
-        sample.bad * ErrorBudget.whole <= budget.partsPerMillion * sample.total
+        let bad = sample.bad.multipliedFullWidth(by: ErrorBudget.whole)
+        let allowed = budget.partsPerMillion.multipliedFullWidth(by: sample.total)
+        return (bad.high, bad.low) <= (allowed.high, allowed.low)
     }
 
     /// The one-sided bounds of the share, for people; 0 and 1 where nothing is known.

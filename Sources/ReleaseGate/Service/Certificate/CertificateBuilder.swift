@@ -2,19 +2,18 @@ internal import ReleaseGateCore
 
 /// Works out from the lineage and the records what a certificate may say. Pure.
 enum CertificateBuilder {
-    /// - Throws: `refused` when the release is not sealed.
+    /// - Throws: `refused` when the release is not sealed, or something else is under its version.
     static func statement(
         release: ReleaseFile, environment: DeployEnvironment, namespace: String, entries: [LineageEntry],
         resources: [CertificateStatement.Resource], signer: String
     ) throws -> CertificateStatement {
         let version = release.train.version
-        let mine = entries.filter { $0.event.environment == environment && $0.event.version == version }
-        guard let seal = mine.last(where: { $0.event.kind == .seal }),
-            let decision = mine.last(where: { $0.event.kind == .decision && $0.event.decision == .seal }),
-            let evidence = decision.event.evidenceSHA256, let policy = decision.event.policySHA256
+        let state = WalkState(entries, environment: environment, version: version)
+        let seal = try state.verifiedSeal(of: release, in: environment)
+        guard let decision = state.decision, let evidence = decision.event.evidenceSHA256,
+            let policy = decision.event.policySHA256
         else {
-            throw GateError(
-                .refused, "\(version) is not sealed in \(environment.rawValue): there is nothing to certify.")
+            throw GateError(.refused, "No decision that names its evidence sealed \(version): nothing was signed.")
         }
         let until = Array(entries.prefix(seal.sequence + 1))
         return CertificateStatement(
@@ -44,17 +43,26 @@ enum CertificateBuilder {
         let afterwards = all.last {
             $0.event.kind == .verification && $0.event.version == version
                 && $0.event.environment == decision.event.environment && $0.sequence > decision.sequence
+                && showsSomething($0.event.decision)
         }
         if let afterwards {
             add(
                 .postDeployment, "lineage entry \(afterwards.sequence), verification", try afterwards.sha256(),
-                afterwards.event.decision != .rollBack && afterwards.event.decision != .hold)
+                afterwards.event.decision == .seal || afterwards.event.decision == .advance)
         }
         for record in release.preconditions {
             guard let heading = heading(of: record.kind) else { continue }
             add(heading, "\(record.kind.rawValue): \(record.summary)", record.evidenceSHA256, record.result == .passed)
         }
         return evidence
+    }
+
+    /// Whether a verification speaks for or against a release: one that found too little to judge by does neither.
+    private static func showsSomething(_ decision: Decision.Outcome?) -> Bool {
+        switch decision {
+        case .seal, .advance, .hold, .rollBack: true
+        case .wait, .extend, nil: false
+        }
     }
 
     private static func heading(of kind: Precondition.Kind) -> CertificateStatement.Heading? {

@@ -75,9 +75,7 @@ extension GateSession {
     package func reverify(_ release: ReleaseFile, environment name: String, at: Int?) async throws -> Int32 {
         let environment = try Self.environment(name)
         let state = WalkState(try await book.entries(), environment: environment, version: release.train.version)
-        guard state.phase == .sealed else {
-            throw GateError(.refused, "\(release.train.version) is not sealed in \(environment.rawValue).")
-        }
+        _ = try state.verifiedSeal(of: release, in: environment)
         let now = at ?? nowSeconds
         if at == nil { try await look(at: Self.date(now)) }
         var question = Question()
@@ -93,9 +91,13 @@ extension GateSession {
                 evidenceSHA256: documents[0].sha256, policySHA256: documents[1].sha256)
         }
         try await book.record(event(.verification, record.headline), naming: documents)
-        if outcome == .rollBack || outcome == .hold {
+        switch outcome {
+        case .rollBack, .hold:
             try await book.record(event(.revocation, record.headline), naming: documents)
             console.print("Its right to be promoted from \(environment.rawValue) is revoked.")
+        case .wait, .extend:
+            console.print("That verifies nothing, and revokes nothing. Run it again when there is evidence.")
+        case .seal, .advance: break
         }
         return outcome.exitCode
     }

@@ -51,6 +51,7 @@ extension GateSession {
     ) async throws -> DecisionRecord {
         let state = WalkState(
             try await book.entries(), environment: environment, version: release.train.version)
+        let sealed = state.phase == .sealed ? state.seal?.event.atSeconds : nil
         let isWalking = state.phase == .walking && question.began == nil && question.step == nil
         let policy = configuration.policy
         let began = question.began ?? at - policy.stepSeconds
@@ -59,12 +60,15 @@ extension GateSession {
             throw GateError(.invalid, "There is no step \(index + 1): the policy has \(policy.stepPercents.count).")
         }
         // Without a walk there is no grid of looks: what is known is one interval. A gate that scrapes knows what was
-        // counted since the processes began.
-        let first = isWalking ? state.beganSeconds : min(began, firstSample(before: at) ?? began)
+        // counted since the processes began, and of a sealed release what was counted since its seal: before, another
+        // version was the stable one.
+        let counted = firstSample(before: at).map { max($0, sealed ?? $0, at - Int(EvidenceCollector.rawWindow)) }
+        let first = isWalking ? state.beganSeconds : min(began, counted ?? began)
         let step = isWalking ? state.step : GateInput.Step(index: index, beganSeconds: began)
         let collector = scrape == nil || isWalking ? collector() : collector(lookSeconds: max(1, at - first))
         let moment = EvidenceCollector.Moment(
-            walkBegan: Self.date(first), stepBegan: Self.date(step.beganSeconds), now: Self.date(at))
+            walkBegan: Self.date(first), stepBegan: Self.date(step.beganSeconds), now: Self.date(at),
+            sealed: sealed.map(Self.date))
         let evidence = try await collector.collect(
             services: release.train.cars.map(\.service), at: moment, schema: schema(of: release))
         let input = GateInput(
@@ -83,7 +87,7 @@ extension GateSession {
 
     private func firstSample(before at: Int) -> Int? {
         let first = scrape?.history.first
-        return first.map { Int($0.timeIntervalSince1970) }
+        return first.map { Int(bounded: $0.timeIntervalSince1970) }
     }
 
     static func date(_ seconds: Int) -> Date { Date(timeIntervalSince1970: TimeInterval(seconds)) }

@@ -136,7 +136,7 @@ extension GateSession {
     ) async throws -> PromotionRequest {
         let entries = try await book.entries()
         let version = release.train.version
-        let bump = release.previousVersion.flatMap { VersionRules.bump(from: $0, to: version.release) }
+        let bump = release.previousVersion.flatMap { VersionRules.size(of: version, over: $0) }
         var request = PromotionRequest(
             train: release.train, source: source, target: target, atSeconds: nowSeconds,
             planSHA256: try plan.sha256(), bump: bump)
@@ -149,6 +149,8 @@ extension GateSession {
         request.compatibility = configuration.compatibility
         let standing = Lineage.seal(of: version, in: source, by: entries)
         request.seal = standing == nil ? nil : seal
+        // The manifests are rendered for each environment.
+        request.sealedArtifacts = standing?.event.digests.filter { $0.name != release.train.manifests.name }
         try await look(at: Self.date(nowSeconds))
         let state = WalkState(entries, environment: source, version: version)
         request.soakMinutes = try await soakMinutes(release, state, sealedSeconds: standing?.event.atSeconds)
@@ -156,29 +158,18 @@ extension GateSession {
         return request
     }
 
-    /// Minutes with traffic and green objectives since the walk began. What was the canary is the stable version after
-    /// its seal, however its series are labelled then.
+    /// Minutes with traffic and green objectives since the walk began.
     private func soakMinutes(
         _ release: ReleaseFile, _ state: WalkState, sealedSeconds: Int?
     ) async throws -> Int {
         guard let sealedSeconds else { return 0 }
         let moment = EvidenceCollector.Moment(
             walkBegan: Self.date(state.beganSeconds), stepBegan: Self.date(state.step.beganSeconds),
-            now: clock.now())
-        let evidence = try await collector().collect(services: release.train.cars.map(\.service), at: moment)
-        let indicators = evidence.services.flatMap(\.indicators).map { indicator in
-            IndicatorEvidence(
-                objective: indicator.objective,
-                intervals: indicator.intervals.map { interval in
-                    let isLater = interval.endSeconds > sealedSeconds && interval.canary.sample == nil
-                    return IndicatorEvidence.Interval(
-                        endSeconds: interval.endSeconds, canary: isLater ? interval.stable : interval.canary,
-                        stable: interval.stable)
-                })
-        }
-        let names = Set(release.train.cars.map(\.service))
+            now: clock.now(), sealed: Self.date(sealedSeconds))
+        let services = release.train.cars.map(\.service)
+        let indicators = try await collector().history(services: services, at: moment)
         return Soak.minutes(
-            of: indicators, objectives: configuration.policy.objectives.filter { names.contains($0.service) },
+            of: indicators, objectives: configuration.policy.objectives.filter { services.contains($0.service) },
             stepSeconds: configuration.policy.stepSeconds)
     }
 

@@ -58,7 +58,7 @@ struct CallerEpisodes {
     private static func count(_ series: [Series]?, _ start: Date, _ end: Date) -> Int {
         (series ?? []).reduce(0) { sum, series in
             guard case .counted(let increase) = series.increase(from: start, to: end) else { return sum }
-            return sum + Int(increase.rounded())
+            return sum + Int(bounded: increase)
         }
     }
 }

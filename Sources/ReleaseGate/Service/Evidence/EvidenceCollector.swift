@@ -9,17 +9,36 @@ package import ReleaseGateCore
 package struct EvidenceCollector: Sendable {
     /// Raw samples reach back so far; a longer walk is judged by its last hours.
     static let rawWindow: TimeInterval = 6 * 3600
+    /// A soak is looked for in so many seconds, however long ago the walk began.
+    static let soakMax: TimeInterval = 7 * 86_400
 
     /// When a walk began and where it stands.
     package struct Moment: Sendable {
         package let walkBegan: Date
         package let stepBegan: Date
         package let now: Date
+        /// Nil before its seal. From then on the release is the stable version, however its series are labelled.
+        package let sealed: Date?
 
-        package init(walkBegan: Date, stepBegan: Date, now: Date) {
+        package init(walkBegan: Date, stepBegan: Date, now: Date, sealed: Date? = nil) {
             self.walkBegan = walkBegan
             self.stepBegan = stepBegan
             self.now = now
+            self.sealed = sealed
+        }
+
+        /// Where raw samples must begin: the windows of the burn rules at the step's beginning reach back from there.
+        /// Of a step that takes longer than sources are read sample by sample, those windows are read sparsely.
+        var rawStart: Date {
+            max(
+                min(stepBegan, now).addingTimeInterval(-EvidenceCollector.rawWindow),
+                now.addingTimeInterval(-PrometheusSource.rawWindowMax))
+        }
+
+        /// What the release itself counted from `start` on: after its seal, what the stable side did.
+        func own(_ canary: Reading, _ stable: Reading, from start: Date) -> Reading {
+            guard let sealed, start >= sealed, canary.sample == nil else { return canary }
+            return stable
         }
     }
 
@@ -55,8 +74,15 @@ package struct EvidenceCollector: Sendable {
             indicators.append(try await indicator(objective, at: moment))
         }
         let own = SignalReader(source: source, sides: sides, signals: signals, service: service)
+        var health = try await own.health(of: sides.canary, at: moment)
+        if let sealed = moment.sealed, health.desired == 0 {
+            // The stable processes started anew for the release: that was no crash.
+            let since = Moment(
+                walkBegan: moment.walkBegan, stepBegan: max(moment.stepBegan, sealed), now: moment.now, sealed: sealed)
+            health = try await own.health(of: sides.stable, at: since)
+        }
         return ServiceEvidence(
-            service: service, health: try await own.health(at: moment), indicators: indicators,
+            service: service, health: health, indicators: indicators,
             breakers: try await own.breakers(at: moment), deadLetters: try await own.deadLetters(at: moment))
     }
 
@@ -65,40 +91,89 @@ package struct EvidenceCollector: Sendable {
     ) async throws(GateError) -> IndicatorEvidence {
         let canary = try await read(objective, sides.canary, at: moment)
         let stable = try await read(objective, sides.stable, at: moment)
-        let callers = try await callers(objective, at: moment)
+        let callers = try await callers(objective, from: moment.rawStart, to: moment.now, on: moment.walkBegan)
         let first = max(moment.walkBegan, moment.now.addingTimeInterval(-Self.rawWindow))
+        let stableBurn = burn(objective, stable, callers, \.stable, at: moment)
+        let canaryBurn = burn(objective, canary, callers, \.canary, at: moment)
+        return IndicatorEvidence(
+            objective: objective.name,
+            intervals: intervals(
+                canary.raw, stable.raw, callers,
+                from: Self.align(first, from: moment.walkBegan, every: lookSeconds), to: moment.now, at: moment),
+            canaryBurn: IndicatorEvidence.Burn(
+                atStepStart: own(canaryBurn.atStepStart, stableBurn.atStepStart, endingAt: moment.stepBegan, moment),
+                now: own(canaryBurn.now, stableBurn.now, endingAt: moment.now, moment)),
+            stableBurn: stableBurn)
+    }
+
+    /// What every objective counted since a walk began, look by look: what a soak is worked out from.
+    ///
+    /// It is read piece by piece, so that each is read sample by sample however long ago it was.
+    package func history(
+        services: [String], at moment: Moment
+    ) async throws(GateError) -> [IndicatorEvidence] {
+        let since = max(moment.walkBegan, moment.now.addingTimeInterval(-Self.soakMax))
+        let piece = TimeInterval(max(1, Int(Self.rawWindow) / lookSeconds) * lookSeconds)
+        var indicators: [IndicatorEvidence] = []
+        for objective in policy.objectives where services.contains(objective.service) {
+            var found: [IndicatorEvidence.Interval] = []
+            var start = Self.align(since, from: moment.walkBegan, every: lookSeconds)
+            while start < moment.now {
+                let end = min(start.addingTimeInterval(piece), moment.now)
+                found += intervals(
+                    try await series(of: objective, sides.canary, from: start, to: end),
+                    try await series(of: objective, sides.stable, from: start, to: end),
+                    try await callers(objective, from: start, to: end, on: moment.walkBegan),
+                    from: start, to: end, at: moment)
+                start = end
+            }
+            indicators.append(IndicatorEvidence(objective: objective.name, intervals: found))
+        }
+        return indicators
+    }
+
+    /// Look by look, from one look's moment on.
+    private func intervals(
+        _ canary: IndicatorSeries, _ stable: IndicatorSeries, _ callers: CallerEpisodes, from first: Date,
+        to last: Date, at moment: Moment
+    ) -> [IndicatorEvidence.Interval] {
         var intervals: [IndicatorEvidence.Interval] = []
-        var start = Self.align(first, from: moment.walkBegan, every: lookSeconds)
-        while case let end = start.addingTimeInterval(TimeInterval(lookSeconds)), end <= moment.now {
-            let mine = canary.raw.reading(from: start, to: end)
-            let other = stable.raw.reading(from: start, to: end)
+        var start = first
+        while case let end = start.addingTimeInterval(TimeInterval(lookSeconds)), end <= last {
+            let mine = callers.applied(to: canary.reading(from: start, to: end), \.canary, from: start, to: end)
+            let other = callers.applied(to: stable.reading(from: start, to: end), \.stable, from: start, to: end)
             intervals.append(
                 IndicatorEvidence.Interval(
-                    endSeconds: Int(end.timeIntervalSince1970),
-                    canary: callers.applied(to: mine, \.canary, from: start, to: end),
-                    stable: callers.applied(to: other, \.stable, from: start, to: end)))
+                    endSeconds: Int(end.timeIntervalSince1970), canary: moment.own(mine, other, from: start),
+                    stable: other))
             start = end
         }
-        return IndicatorEvidence(
-            objective: objective.name, intervals: intervals,
-            canaryBurn: burn(objective, canary, callers, \.canary, at: moment),
-            stableBurn: burn(objective, stable, callers, \.stable, at: moment))
+        return intervals
+    }
+
+    private func own(
+        _ canary: [IndicatorEvidence.Window], _ stable: [IndicatorEvidence.Window], endingAt end: Date,
+        _ moment: Moment
+    ) -> [IndicatorEvidence.Window] {
+        zip(canary, stable).map { mine, other in
+            let start = end.addingTimeInterval(-TimeInterval(mine.seconds))
+            return IndicatorEvidence.Window(
+                seconds: mine.seconds, reading: moment.own(mine.reading, other.reading, from: start))
+        }
     }
 
     /// Both sides' failures by callers, where the objective says how they are counted.
     private func callers(
-        _ objective: ServiceLevelObjective, at moment: Moment
+        _ objective: ServiceLevelObjective, from start: Date, to end: Date, on origin: Date
     ) async throws(GateError) -> CallerEpisodes {
         guard let text = objective.indicator.callers else { return CallerEpisodes() }
-        let start = min(moment.stepBegan, moment.now).addingTimeInterval(-Self.rawWindow)
         var readings: [SelectorReading] = []
         for labels in [sides.canary, sides.stable] {
             let expression = try CounterExpression(parsing: text).restricted(to: labels)
-            readings += try await source.read(expression.selectors, from: start, to: moment.now)
+            readings += try await source.read(expression.selectors, from: start, to: end)
         }
         return CallerEpisodes(
-            canary: readings[0], stable: readings[1], from: start, to: moment.now, on: moment.walkBegan,
-            lookSeconds: lookSeconds)
+            canary: readings[0], stable: readings[1], from: start, to: end, on: origin, lookSeconds: lookSeconds)
     }
 
     /// The first interval's beginning at or after `date`, on the walk's own grid.
@@ -116,16 +191,20 @@ package struct EvidenceCollector: Sendable {
     private func read(
         _ objective: ServiceLevelObjective, _ labels: [String: String], at moment: Moment
     ) async throws(GateError) -> Side {
+        let daysStart = min(moment.stepBegan, moment.now).addingTimeInterval(-Double(objective.windowDays) * 86_400)
+        return Side(
+            raw: try await series(of: objective, labels, from: moment.rawStart, to: moment.now),
+            days: try await series(of: objective, labels, from: daysStart, to: moment.now))
+    }
+
+    private func series(
+        of objective: ServiceLevelObjective, _ labels: [String: String], from start: Date, to end: Date
+    ) async throws(GateError) -> IndicatorSeries {
         let bad = try CounterExpression(parsing: objective.indicator.bad).restricted(to: labels)
         let total = try CounterExpression(parsing: objective.indicator.total).restricted(to: labels)
-        let selectors = bad.selectors + total.selectors
-        let rawStart = min(moment.stepBegan, moment.now).addingTimeInterval(-Self.rawWindow)
-        let daysStart = min(moment.stepBegan, moment.now).addingTimeInterval(-Double(objective.windowDays) * 86_400)
-        let raw = try await source.read(selectors, from: rawStart, to: moment.now)
-        let days = try await source.read(selectors, from: daysStart, to: moment.now)
-        return Side(
-            raw: IndicatorSeries(bad: bad, total: total, readings: raw),
-            days: IndicatorSeries(bad: bad, total: total, readings: days))
+        return IndicatorSeries(
+            bad: bad, total: total,
+            readings: try await source.read(bad.selectors + total.selectors, from: start, to: end))
     }
 
     private func burn(
@@ -139,7 +218,7 @@ package struct EvidenceCollector: Sendable {
                 let start = end.addingTimeInterval(-TimeInterval(seconds))
                 // Whether a source still speaks is judged by the raw samples; sparse ones are minutes apart.
                 let reading =
-                    TimeInterval(seconds) <= Self.rawWindow
+                    TimeInterval(seconds) <= Self.rawWindow && start >= moment.rawStart
                     ? callers.applied(to: side.raw.reading(from: start, to: end), failures, from: start, to: end)
                     : side.days.reading(from: start, to: end, staleAfter: TimeInterval(seconds), isLong: true)
                 return IndicatorEvidence.Window(seconds: seconds, reading: reading)
@@ -167,11 +246,11 @@ struct IndicatorSeries {
         guard case .counted(let total) = totals else { return Self.reason(totals) }
         switch count(bad, readings.prefix(bad.terms.count), start, end, staleAfter, isLong) {
         case .counted(let bad):
-            let whole = Int(total.rounded())
-            return .counted(Sample(total: whole, bad: min(whole, max(0, Int(bad.rounded())))))
+            let whole = Int(bounded: total)
+            return .counted(Sample(total: whole, bad: min(whole, max(0, Int(bounded: bad)))))
         case .missing where isPartOfTotal, .stale where isPartOfTotal:
             // No request has failed yet, or not for long: there is no series of failed ones then, and that is good.
-            return .counted(Sample(total: Int(total.rounded()), bad: 0))
+            return .counted(Sample(total: Int(bounded: total), bad: 0))
         case let other: return Self.reason(other)
         }
     }
@@ -198,12 +277,13 @@ struct IndicatorSeries {
             case let other: return other
             }
         }
-        return sum.map { .counted($0) } ?? absence
+        // Counts that are too large to be added up are none.
+        return sum.map { $0.isFinite ? .counted($0) : .notANumber } ?? absence
     }
 
     private static func reason(_ reading: CounterReading) -> Reading {
         switch reading {
-        case .counted(let value): .counted(Sample(total: Int(value.rounded()), bad: 0))
+        case .counted(let value): .counted(Sample(total: Int(bounded: value), bad: 0))
         case .missing: .missing
         case .stale(let seconds): .stale(ageSeconds: seconds)
         case .notANumber: .notANumber

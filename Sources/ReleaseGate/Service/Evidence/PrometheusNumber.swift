@@ -1,6 +1,14 @@
 internal import Contracts
 internal import FoundationEssentials
 
+extension Int {
+    /// Rounded, and held within a trillion: whoever is scraped may say NaN or 1e300, and what is counted is added up.
+    init(bounded value: Double) {
+        let most = 1e12
+        self = value.isNaN ? 0 : Int(Swift.max(-most, Swift.min(value, most)).rounded())
+    }
+}
+
 /// Prometheus' numbers in JSON: text, because JSON knows neither NaN nor infinity.
 enum PrometheusNumber {
     static func text(_ value: Double) -> String {

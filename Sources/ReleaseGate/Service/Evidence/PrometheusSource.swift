@@ -7,8 +7,9 @@ package import FoundationEssentials
 /// windows it takes a sample every few minutes, which for a counter loses nothing but what was counted between the last
 /// one and a restart.
 package struct PrometheusSource: EvidenceSource {
-    /// Windows up to here are read sample by sample.
-    static let rawWindowMax: TimeInterval = 6 * 3600
+    /// Windows up to here are read sample by sample: a look's window of hours, and the step before it with its
+    /// extensions. A longer one would not show which targets were down, nor a silence of less than the look-back.
+    static let rawWindowMax: TimeInterval = 12 * 3600
     /// How far before the window the last sample before it is looked for: Prometheus' own look-back.
     static let lookBack: TimeInterval = 300
     /// Prometheus answers at most 11,000 points of a series.
@@ -50,7 +51,7 @@ package struct PrometheusSource: EvidenceSource {
     private func samples(
         of selector: SeriesSelector, from start: Date, to end: Date
     ) async throws(GateError) -> SelectorReading {
-        let window = end.timeIntervalSince(start)
+        let window = Self.window(from: start, to: end)
         if window <= Self.rawWindowMax {
             let seconds = Int((window + Self.lookBack).rounded(.up))
             return try await ask("query", ["query": "\(selector)[\(seconds)s]", "time": Self.text(end)])
@@ -68,7 +69,7 @@ package struct PrometheusSource: EvidenceSource {
     private func downTargets(
         _ target: SeriesSelector, from start: Date, to end: Date
     ) async throws(GateError) -> [SelectorReading.Gap] {
-        let window = end.timeIntervalSince(start)
+        let window = Self.window(from: start, to: end)
         guard !target.matchers.isEmpty, window <= Self.rawWindowMax else { return [] }
         let ups = try await ask(
             "query", ["query": "\(target)[\(Int(window.rounded(.up)))s]", "time": Self.text(end)])
@@ -80,6 +81,11 @@ package struct PrometheusSource: EvidenceSource {
                     reason: "\(Self.place(series.labels)) could not be scraped")
             }
         }
+    }
+
+    /// To the millisecond: what is taken from a moment and added again is not the same to the last bit.
+    private static func window(from start: Date, to end: Date) -> TimeInterval {
+        (end.timeIntervalSince(start) * 1000).rounded() / 1000
     }
 
     private static func place(_ labels: [String: String]) -> String {

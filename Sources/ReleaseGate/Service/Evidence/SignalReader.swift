@@ -11,8 +11,10 @@ struct SignalReader: Sendable {
     private static let window = EvidenceCollector.rawWindow
 
     /// Processes are ready when they can be scraped, and have crashed when they started anew since the step began.
-    func health(at moment: EvidenceCollector.Moment) async throws(GateError) -> CanaryHealth {
-        let mine = sides.canary.merging(["service": service]) { own, _ in own }
+    func health(
+        of side: [String: String], at moment: EvidenceCollector.Moment
+    ) async throws(GateError) -> CanaryHealth {
+        let mine = side.merging(["service": service]) { own, _ in own }
         let ups = try await read(SeriesSelector(metric: "up"), mine, at: moment)
         let starts = try await read(SeriesSelector(metric: "process_start_time_seconds"), mine, at: moment)
         let living = ups.series.filter { series in
@@ -24,7 +26,7 @@ struct SignalReader: Sendable {
         if let text = signals.outOfMemoryKills {
             let killed = try await read(try SeriesSelector(parsing: text), mine, at: moment)
             if case .counted(let count) = CounterReading(killed, from: moment.stepBegan, to: moment.now) {
-                kills = Int(count.rounded())
+                kills = Int(bounded: count)
             }
         }
         return CanaryHealth(
@@ -77,7 +79,7 @@ struct SignalReader: Sendable {
         let before = series.samples.last { $0.at < last.at && $0.value != last.value }
         let since = before.map { before in series.samples.first { $0.at > before.at }?.at ?? last.at }
         let began = since ?? series.samples.first?.at ?? last.at
-        return (Int(last.value), Int(moment.now.timeIntervalSince(began)))
+        return (Int(bounded: last.value), Int(moment.now.timeIntervalSince(began)))
     }
 
     /// Nil when the service has none to watch.
@@ -89,7 +91,7 @@ struct SignalReader: Sendable {
         }
         let before = GaugeReading(reading, at: moment.stepBegan, combine: { $0.max() ?? 0 })
         let start: Double = if case .value(let start) = before { start } else { now }
-        return DeadLetterEvidence(unresolved: Int(now), unresolvedAtStepStart: Int(start))
+        return DeadLetterEvidence(unresolved: Int(bounded: now), unresolvedAtStepStart: Int(bounded: start))
     }
 
     private func read(

@@ -17,12 +17,18 @@ package struct LineageBook: Sendable {
     }
 
     /// Appends an event and what it names.
+    ///
+    /// - Parameter isAllowed: asked of all that stands before the entry; nothing comes in between.
+    /// - Returns: nil when it was not allowed. Nothing was recorded then.
     @discardableResult
     package func record(
-        _ event: LineageEntry.Event, naming documents: [LineageDocument] = []
-    ) async throws -> LineageEntry {
+        _ event: LineageEntry.Event, naming documents: [LineageDocument] = [],
+        onlyIf isAllowed: ([LineageEntry]) -> Bool = { _ in true }
+    ) async throws -> LineageEntry? {
         for _ in 0..<Self.attemptsMax {
-            let entry = try Lineage.entry(event, after: try await entries().last)
+            let entries = try await entries()
+            guard isAllowed(entries) else { return nil }
+            let entry = try Lineage.entry(event, after: entries.last)
             let bytes = try Canonical.bytes(entry)
             let record = LineageRecord(entry: bytes, sha256: try entry.sha256())
             if try await store.append(record, at: entry.sequence, naming: documents) {
@@ -122,8 +128,7 @@ package struct DecisionRecord: Sendable, Equatable, Codable {
         let documents = try documents()
         return LineageEntry.Event(
             atSeconds: input.atSeconds, environment: input.environment, version: input.version,
-            digests: input.digests, kind: .decision, actor: actor, decision: decision.outcome,
-            reason: headline,
-            evidenceSHA256: documents[0].sha256, policySHA256: documents[1].sha256)
+            digests: input.digests, kind: .decision, actor: actor, decision: decision.outcome, step: input.step,
+            reason: headline, evidenceSHA256: documents[0].sha256, policySHA256: documents[1].sha256)
     }
 }

@@ -67,13 +67,23 @@ struct GateRoutes: Sendable {
             })
     }
 
-    /// `result.outcome` is for `successCondition`, `failureCondition`: `result.rollBack`.
+    private static let answer = Schema.object([
+        .required("outcome", .text()), .required("row", .text()),
+        .required("goOn", .boolean, "Nothing stands against the step's going on."),
+        .required("proven", .boolean, "The step may end, and the next begin."),
+        .required("rollBack", .boolean, "The canary must go."),
+        .required("version", .text()), .required("lines", .array(of: .text())),
+    ])
+
+    /// While a step lasts, `successCondition` is `result.goOn`; where it ends, `result.proven`: time that passed
+    /// without evidence proves nothing. `failureCondition` of both is `result.rollBack`. What is neither is
+    /// inconclusive, and the Rollout pauses.
     private var argo: Route {
         Route(
             .get, "/argo/decision", access: .open, rateLimit: .never,
             operation: Operation(
                 id: "argo-decision", summary: "The decision, for Argo Rollouts' web metric.", tag: "argo",
-                answers: [Answer(.ok, "The decision.", .json(.object([.required("outcome", .text())])))],
+                answers: [Answer(.ok, "The decision.", .json(Self.answer))],
                 problems: [.unauthenticated]),
             handler: { request, _ in
                 try authorise(request)
@@ -84,6 +94,7 @@ struct GateRoutes: Sendable {
                         writer.field("outcome", decision.outcome.rawValue)
                         writer.field("row", decision.row.rawValue)
                         writer.field("goOn", decision.outcome < .hold)
+                        writer.field("proven", decision.outcome < .wait)
                         writer.field("rollBack", decision.outcome == .rollBack)
                         writer.field("version", record.input.version.description)
                         writer.field("lines", decision.lines)

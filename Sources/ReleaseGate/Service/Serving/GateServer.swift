@@ -45,8 +45,7 @@ extension GateSession {
         let http = HTTPServerMetrics(registry)
         let shown = GateMetrics(registry)
         shown.show(try await book.entries())
-        let metrics = EdgeMetrics(
-            record: { http.record(route: $0, method: $1, status: $2, elapsed: $3) }, render: registry.text)
+        let metrics = EdgeMetrics(record: http.record, render: registry.text)
         let drain = Drain()
         let book = book
         let readiness = Readiness(

@@ -46,43 +46,75 @@ package struct CanaryWalk: Sendable {
         while true {
             let state = try await state()
             switch state.phase {
-            case .notBegun: try await begin()
+            case .notBegun: try await begin(state)
             case .sealed: return .seal
             case .rolledBack: return .rollBack
-            case .decided(let outcome, let seconds): try await carryOut(outcome, at: seconds)
+            case .decided(let outcome, let seconds): try await carryOut(outcome, state, at: seconds)
             case .walking:
                 if try await look(state) == .hold { return .hold }
             }
         }
     }
 
+    /// - Throws: `refused` when something else is walked under this version.
     private func state() async throws -> WalkState {
-        WalkState(try await book.entries(), environment: environment, version: release.train.version)
+        let state = self.state(in: try await book.entries())
+        let different = ArtifactDigest.differing(state.digests ?? release.train.digests, release.train.digests)
+        guard different.isEmpty else {
+            throw GateError(
+                .refused,
+                "\(release.train.version) is walked in \(environment.rawValue) with other digests than release.yaml "
+                    + "names: \(different.joined(separator: ", ")). Nothing was run.",
+                next: "Put back the release.yaml that was walked first, or cut a version for what was rebuilt.")
+        }
+        return state
     }
 
-    private func begin() async throws {
-        let now = Int(clock.now().timeIntervalSince1970)
-        try await book.record(
-            event(.install, now, "canary of \(policy.stepPercents.map(String.init).joined(separator: ", "))%"))
+    private func state(in entries: [LineageEntry]) -> WalkState {
+        WalkState(entries, environment: environment, version: release.train.version)
     }
 
-    /// One look, when its time has come. What goes on as before leaves no entry.
-    private func look(_ state: WalkState) async throws -> Decision.Outcome {
-        let elapsed = Int(clock.now().timeIntervalSince1970) - state.step.beganSeconds
-        let looks = max(1, elapsed / collector.lookSeconds + 1)
-        let at = state.step.beganSeconds + looks * collector.lookSeconds
+    private var nowSeconds: Int { Int(clock.now().timeIntervalSince1970) }
+
+    /// Appends an entry, unless the walk stands elsewhere by now: people roll back while a gate sleeps or runs
+    /// commands.
+    ///
+    /// - Returns: whether it was appended.
+    private func record(
+        _ event: LineageEntry.Event, naming documents: [LineageDocument] = [], since state: WalkState
+    ) async throws -> Bool {
+        let entry = try await book.record(
+            event, naming: documents,
+            onlyIf: { entries in
+                let now = self.state(in: entries)
+                return now.phase == state.phase && now.step == state.step
+            })
+        return entry != nil
+    }
+
+    private func begin(_ state: WalkState) async throws {
+        let percents = policy.stepPercents.map(String.init).joined(separator: ", ")
+        _ = try await record(event(.install, nowSeconds, "canary of \(percents)%"), since: state)
+    }
+
+    /// One look, when its time has come: all are on the grid that began with the walk. What goes on as before leaves
+    /// no entry.
+    ///
+    /// - Returns: nil when the walk was taken elsewhere meanwhile.
+    private func look(_ state: WalkState) async throws -> Decision.Outcome? {
+        let elapsed = max(nowSeconds, state.step.beganSeconds) - state.beganSeconds
+        let at = state.beganSeconds + (elapsed / collector.lookSeconds + 1) * collector.lookSeconds
         try await clock.sleep(Date(timeIntervalSince1970: TimeInterval(at)))
         let record = try await judge(state, atSeconds: at)
         let decision = record.decision
         console.show(Self.progress(record, policy))
+        let event = try record.event(actor: actor)
         switch decision.outcome {
         case .wait, .extend: return decision.outcome
-        case .hold:
-            let event = try record.event(actor: actor)
-            // Started again, it holds for the same reason: that was said already.
-            if state.held != event.reason { try await book.record(event, naming: try record.documents()) }
-        case .advance, .rollBack, .seal:
-            try await book.record(try record.event(actor: actor), naming: try record.documents())
+        // Started again, it holds for the same reason: that was said already.
+        case .hold where state.held == event.reason: break
+        case .hold, .advance, .rollBack, .seal:
+            guard try await self.record(event, naming: try record.documents(), since: state) else { return nil }
         }
         console.clear()
         for line in decision.lines { console.note(line) }
@@ -105,43 +137,63 @@ package struct CanaryWalk: Sendable {
         return DecisionRecord(input: input, decision: Gate.decide(input))
     }
 
-    private func carryOut(_ outcome: Decision.Outcome, at seconds: Int) async throws {
+    private func carryOut(_ outcome: Decision.Outcome, _ state: WalkState, at seconds: Int) async throws {
         let services = try release.train.deployOrder()
-        let state = try await state()
         switch outcome {
         case .advance:
             let index = state.step.index + 1
             let percent = policy.stepPercents[min(index, policy.stepPercents.count - 1)]
-            try await carryOut(.advance, outcome, services, weight: percent, state, at: seconds)
-            try await book.record(event(.step, seconds, "\(percent)%"))
+            guard try await carryOut(.advance, outcome, services, weight: percent, state, at: seconds) else { return }
+            try await end(.step, "\(percent)%", state, decided: seconds)
         case .seal:
-            try await carryOut(.promote, outcome, services, weight: 100, state, at: seconds)
-            try await book.record(event(.seal, seconds, "proven good at every step"))
+            guard try await carryOut(.promote, outcome, services, weight: 100, state, at: seconds) else { return }
+            try await end(.seal, "proven good at every step", state, decided: seconds)
         case .rollBack:
             // Who depends on others goes first.
             let back = try release.train.rollbackOrder()
-            try await carryOut(.abort, outcome, back, weight: 0, state, at: seconds)
-            try await book.record(
-                event(.rollback, seconds, "by decision, in the order \(back.joined(separator: ", "))"))
+            guard try await carryOut(.abort, outcome, back, weight: 0, state, at: seconds) else { return }
+            try await end(
+                .rollback, "by decision, in the order \(back.joined(separator: ", "))", state, decided: seconds)
             try await RollbackCheck(runner: runner, book: book, console: console).run(
-                event(.verification, seconds, ""), services: back, values: values("", weight: 0),
+                event(.verification, max(seconds, nowSeconds), ""), services: back, values: values("", weight: 0),
                 digests: ReleaseValues.digests(release))
         case .wait, .extend, .hold: break
         }
     }
 
+    /// Records that a decision was carried out, as of now: commands take their time, or fail before they work, and a
+    /// step has its whole time from when its weight was set.
+    ///
+    /// - Throws: `adapterFailed` when somebody took the walk elsewhere while commands ran.
+    private func end(
+        _ kind: LineageEntry.Kind, _ reason: String, _ state: WalkState, decided seconds: Int
+    ) async throws {
+        if try await record(event(kind, max(seconds, nowSeconds), reason), since: state) { return }
+        let place = "\(release.train.version) in \(environment.rawValue)"
+        throw GateError(
+            .adapterFailed,
+            "Something else was recorded of \(place) while these commands ran: \(kind.rawValue) was not, and what runs "
+                + "may be either.",
+            next: "Look at release-gate history and at what runs; after a rollback, run release-gate rollback again.")
+    }
+
     /// Says what is about to be run before it is: a gate that was killed in between asks how far it got.
+    ///
+    /// - Returns: false when the walk was taken elsewhere: nothing was run then.
     private func carryOut(
         _ action: Adapter.Action, _ outcome: Decision.Outcome, _ services: [String], weight: Int, _ state: WalkState,
         at seconds: Int
-    ) async throws {
+    ) async throws -> Bool {
         let intent = ReleaseValues.intent(action, weight: weight)
         let isResumed = state.intent == intent
-        if !isResumed, runner.carriesOut(action) { try await book.record(event(.intent, seconds, intent)) }
+        if !isResumed, runner.carriesOut(action) {
+            guard try await record(event(.intent, seconds, intent), since: state) else { return false }
+        }
         let reason = "release-gate: \(outcome.rawValue) \(release.train.version) in \(environment.rawValue)"
         try await runner.run(
             action, services: services, values: values(reason, weight: weight),
             digests: ReleaseValues.digests(release), isResumed: isResumed)
+        return true
     }
 
     private func values(_ reason: String, weight: Int) -> [CommandTemplate.Place: String] {
