@@ -2,6 +2,7 @@
 
 import re
 
+import evidence
 import policies
 import sources
 from policies import covers, of_kind, pod_of
@@ -199,7 +200,7 @@ def flagger(objects):
                 yield thing, f"opens {port}, where the gate wants no token, to {given['from']}"
 
 
-CHECKS = [flagger, ports, paths, variables, connections, call_graph, grace, consumers, metrics]
+CHECKS = [flagger, ports, paths, variables, connections, call_graph, grace, consumers, metrics, *evidence.CHECKS]
 
 
 def violations(objects):

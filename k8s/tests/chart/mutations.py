@@ -332,6 +332,12 @@ MUTATIONS = {
         edit("templates/_components.tpl", "port: 8085", "port: 8088"),
         "flagger",
     ),
+    "a canary like all the others": (edit("templates/delivery.yaml", "{track: canary}", "{role: canary}"), "sides"),
+    "services by their Services": (edit("templates/monitoring.yaml", "{targetLabel: service", "{targetLabel: name"), "sides"),
+    "objectives of no canary": (edit("templates/deployments.yaml", "key: orchestrator.yaml", "key: peer-hub.yaml"), "sides"),
+    "a step that ends with time": (edit("templates/delivery.yaml", "result.proven", "result.goOn"), "proof"),
+    "an answer of nobody's": (edit("templates/delivery.yaml", "result.goOn", "result.fine"), "proof"),
+    "a file that the gate does not see": (setting(releaseGate={"files": []}), "gate_files"),
     "a service that is not measured": (
         edit(
             "templates/monitoring.yaml",

@@ -3,6 +3,8 @@
 import re
 
 WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob", "Pod")
+# Labels of Prometheus's pods that its operator sets, whatever podMetadata says.
+OPERATORS = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"}
 RULES = []
 
 
@@ -42,6 +44,11 @@ def workloads(objects):
     for thing in of_kind(objects, *WORKLOADS):
         labels, spec = pod_of(thing)
         yield thing, labels, spec
+
+
+def prometheus_labels(thing):
+    """Those labels of a Prometheus's pods that the chart gives them."""
+    return {name: value for name, value in thing["spec"]["podMetadata"]["labels"].items() if name not in OPERATORS}
 
 
 def containers(objects):

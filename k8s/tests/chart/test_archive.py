@@ -114,6 +114,10 @@ class ArchiveTests(unittest.TestCase):
         self.wait("the log was not read to its end", lambda: self.ask("SELECT pg_is_in_recovery();", server) == ["f"])
         return server
 
+    def assert_not_restored(self, moment):
+        """Its log ends before: at the start, or once it answers and has read that far."""
+        self.assertRaises((subprocess.CalledProcessError, RuntimeError), self.restore, moment)
+
     def rows(self, server):
         return int(self.ask("SELECT count(*) FROM kept;", server)[0])
 
@@ -139,7 +143,7 @@ class ArchiveTests(unittest.TestCase):
         self.assertEqual(self.rows(self.restore("latest")), 0)
         self.assertIn("No base is older", self.prepare(early, expect=3)[1])
         # What the archive does not reach is not made up.
-        self.assertRaises(subprocess.CalledProcessError, self.restore, "2999-01-01 00:00:00+00")
+        self.assert_not_restored("2999-01-01 00:00:00+00")
 
     def test_what_ends_the_stream_leaves_no_gap(self):
         self.wait_for_base(self.start_archiving())
@@ -187,7 +191,85 @@ class ArchiveTests(unittest.TestCase):
         self.assertEqual(len(self.lines()), 2)
         self.assertEqual(self.rows(self.restore("latest")), 46)
         self.assertEqual(self.rows(self.restore(covered)), 10)
-        self.assertRaises(subprocess.CalledProcessError, self.restore, missing)
+        self.assert_not_restored(missing)
+
+    def insert_segments(self, count):
+        """Rows in so many segments; none of them is left partial."""
+        for _ in range(count):
+            self.insert(1)
+            self.ask("SELECT pg_switch_wal();")
+
+    def goes_on(self):
+        """Rows that come after a start of the archive are in the newest line, which is no new one."""
+        self.start_archiving()
+        self.insert(1)
+        self.assertNotIn("new line", self.stop_archiving())
+
+    def begins_a_new_line(self):
+        """A moment of the new line with 5 more rows, followed by 2 more."""
+        lines = len(self.lines())
+        self.wait_for_base(self.start_archiving())
+        moment = self.insert(5)
+        self.insert(1)
+        self.assertIn("A new line begins", self.stop_archiving())
+        self.goes_on()
+        self.assertEqual(len(self.lines()), lines + 1)
+        return moment
+
+    def test_the_restored_server_serves_in_the_old_ones_place(self):
+        self.wait_for_base(self.start_archiving())
+        good = self.insert(10)
+        # The mistake, and what came of it: the archive has more of the old log than the restored server.
+        self.ask("DELETE FROM kept;")
+        self.insert_segments(4)
+        lost = self.insert(3)
+        self.insert(1)
+        self.stop_archiving()
+        self.server.stop()
+
+        self.server = self.restore(good)
+        later = self.begins_a_new_line()
+        self.assertEqual(self.rows(self.restore(later)), 15)
+        self.assertEqual(self.rows(self.restore("latest")), 17)
+        self.assertEqual(self.rows(self.restore(good)), 10)
+        self.assertEqual(self.rows(self.restore(lost)), 7)
+
+    def test_another_server_with_such_a_slot_begins_a_new_line(self):
+        self.wait_for_base(self.start_archiving())
+        covered = self.insert(10)
+        self.insert(1)
+        self.stop_archiving()
+        self.server.stop()
+        self.server = PostgresServer().start()
+        self.addCleanup(self.server.close)
+        self.ask("CREATE TABLE kept (n int); SELECT pg_create_physical_replication_slot('golden_archive', true);")
+        # Further than the other was, and from before.
+        self.insert_segments(4)
+        later = self.begins_a_new_line()
+        self.assertEqual(self.rows(self.restore(later)), 9)
+        self.assertEqual(self.rows(self.restore(covered)), 10)
+
+    def test_a_server_put_back_with_its_slot_begins_a_new_line(self):
+        self.wait_for_base(self.start_archiving())
+        self.insert(10)
+        self.stop_archiving()
+        self.server.stop("fast")
+        copy = self.server.folder / "copy"
+        subprocess.run(["cp", "-a", self.server.data, copy], check=True)
+        self.server.start_again()
+        self.start_archiving()
+        self.insert_segments(4)
+        lost = self.insert(3)
+        self.insert(1)
+        self.stop_archiving()
+        self.server.stop()
+
+        shutil.rmtree(self.server.data)
+        copy.rename(self.server.data)
+        self.server.start_again()
+        later = self.begins_a_new_line()
+        self.assertEqual(self.rows(self.restore(later)), 15)
+        self.assertEqual(self.rows(self.restore(lost)), 17)
 
     def test_only_what_the_days_need_is_kept(self):
         self.wait_for_base(self.start_archiving())

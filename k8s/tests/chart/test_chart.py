@@ -22,7 +22,11 @@ COMBINATIONS = {
     "canary by Argo, blue and green": {
         "progressiveDelivery": {"provider": "argo", "steps": [0, 100]},
         "autoscaling": {"mode": "keda"},
-        "ingress": {"enabled": True, "annotations": {"nginx.ingress.kubernetes.io/limit-rps": "50"}},
+        "ingress": {
+            "enabled": True,
+            "trustedProxies": ["10.244.0.0/16", "fd00::/8", "192.0.2.1"],
+            "annotations": {"nginx.ingress.kubernetes.io/limit-rps": "50"},
+        },
         "certificate": {"enabled": True, "issuerKind": "Issuer", "issuerName": "internal"},
     },
     "NATS by credentials and TLS": {
@@ -111,6 +115,11 @@ REFUSED = {
     "no TLS in prod": ({"environment": "prod"}, "url"),
     "no backups in prod": ({"environment": "prod", "backup": {"enabled": False}, **PROD_TLS}, "backup"),
     "no policies in prod": ({"environment": "prod", "networkPolicy": {"enabled": False}, **PROD_TLS}, "networkPolicy"),
+    "an ingress in prod whose callers all have one address": (
+        {"environment": "prod", "ingress": {"enabled": True}, **PROD_TLS},
+        "trustedProxies",
+    ),
+    "a trusted proxy that is no network": ({"ingress": {"trustedProxies": ["ingress-nginx"]}}, "trustedProxies"),
     "Flagger without policies": (
         {
             "progressiveDelivery": {"provider": "flagger"},
@@ -175,6 +184,18 @@ class ChartTests(unittest.TestCase):
         self.assertEqual(
             [thing["metadata"]["name"] for thing in objects if not thing["metadata"]["name"].startswith("blue")], []
         )
+
+    def test_the_orchestrator_alone_is_told_of_proxies(self):
+        def told(over):
+            return {
+                thing["metadata"]["name"]: thing["data"]["GOLDEN_TRUSTED_PROXIES"]
+                for thing in policies.of_kind(render(bare(**over)), "ConfigMap")
+                if "GOLDEN_TRUSTED_PROXIES" in thing["data"]
+            }
+
+        proxies = {"golden-orchestrator": "10.244.0.0/16,fd00::/8,192.0.2.1"}
+        self.assertEqual(told(COMBINATIONS["canary by Argo, blue and green"]), proxies)
+        self.assertEqual(told({"ingress": {"enabled": True}}), {})
 
     def test_install_upgrade_uninstall(self):
         helm = Helm()

@@ -1,6 +1,17 @@
 """What a rendered chart must hold so that it runs: probes, rolls, resources, scaling, names, backups."""
 
-from objects import containers, covers, environment_of, of_kind, pod_of, quantity, replicas_most, rule, workloads
+from objects import (
+    containers,
+    covers,
+    environment_of,
+    of_kind,
+    pod_of,
+    prometheus_labels,
+    quantity,
+    replicas_most,
+    rule,
+    workloads,
+)
 
 # Containers that a rule is not for, and why.
 EXEMPT_FROM_PRE_STOP = {"agent": "has no client that would have to forget it; its work comes over the bus"}
@@ -115,9 +126,10 @@ def selectors_match(objects):
             for port in thing["spec"]["ports"]:
                 if port["targetPort"] not in ports | numbers:
                     yield thing, f"leads to the port {port['targetPort']}, which its pods do not have"
+    known = [labels for labels, _ in pods] + [prometheus_labels(one) for one in of_kind(objects, "Prometheus")]
     for thing in of_kind(objects, "PodDisruptionBudget", "NetworkPolicy"):
         selector = thing["spec"].get("selector", thing["spec"].get("podSelector", {})).get("matchLabels", {})
-        if not any(covers(selector, labels) for labels, _ in pods):
+        if not any(covers(selector, labels) for labels in known):
             yield thing, "selects no pod"
     services = of_kind(objects, "Service")
     for thing in of_kind(objects, "ServiceMonitor"):

@@ -5,7 +5,9 @@
 # The role needs LOGIN and REPLICATION; a slot makes the server keep what is not here yet. What restore-to.sh reads:
 #   ARCHIVE_FOLDER/<when the line began>/wal/<segment>
 #   ARCHIVE_FOLDER/<when the line began>/bases/<when it was whole>/{base.tar.gz,backup_manifest,start,sha256}
-# A new line begins where the server no longer has what comes next: nothing can be restored across a gap.
+# A new line begins, with a new slot, where the server does not have what comes next: it dropped that, or it is another
+# server or on another timeline, as after a restore or a failover. The line's file `server` holds its server's system
+# identifier and timeline. Nothing can be restored across a gap.
 # ARCHIVE_FOLDER/.streaming is touched while the log arrives. Exit codes: 0 stopped by a signal, 1 failed: start it again.
 set -euo pipefail
 
@@ -30,33 +32,43 @@ trap 'say "stopped"; exit 0' TERM INT
 segment_number() { echo $((16#${1:8:8} * (0x100000000 / segment_size) + 16#${1:16:8})); }
 segments() { find "$1/wal" -maxdepth 1 -type f -regextype posix-extended -regex '.*/[0-9A-F]{24}(\.partial)?' -printf '%f\n'; }
 
-# Whether a log that is kept from a segment on goes on where a line's last one ends: continues LINE SEGMENT
+# Whether the server's log goes on where the line's last segment ends; what it reads is prepare's.
 continues() {
     local last next
-    last=$(segments "$1" | sort --key 1.9 | tail -1)
+    [[ $(cat "$line/server" 2>/dev/null) == "$server" && $status != lost ]] || return 1
+    # The highest number; of two timelines' the later one's, and a whole one rather than a partial one.
+    last=$(segments "$line" | sort --key=1.9,1.24 --key=1.1,1.8 --key=1.25r | tail -1)
     [[ -n $last ]] || return 0
+    # A slot that is made now keeps nothing of the time in which there was none.
+    [[ -n $status ]] || return 1
     next=$(segment_number "$last")
     [[ $last == *.partial ]] || next=$((next + 1))
-    (($(segment_number "$2") <= next))
+    # A server that has not come that far was put back to an earlier state, and writes another log from there on.
+    (($(segment_number "$kept") <= next && next <= $(segment_number "$end")))
 }
 
 # Sets `line` to where the log goes on.
 prepare() {
-    local kept
+    local server status kept end
     segment_size=$(ask "SELECT pg_size_bytes(current_setting('wal_segment_size'))")
-    if [[ $(of_slot "coalesce(wal_status, 'lost')") == lost ]]; then pg_receivewal --dbname="$url" --slot=$slot --drop-slot; fi
-    pg_receivewal --dbname="$url" --slot=$slot --create-slot --if-not-exists
+    status=$(of_slot "coalesce(wal_status, 'lost')")
     # A byte further, because a place between two segments is said to lie in the one before.
     kept=$(of_slot 'pg_walfile_name(restart_lsn + 1)')
+    end=$(ask 'SELECT pg_walfile_name(pg_current_wal_flush_lsn() + 1)')
+    server="$(ask 'SELECT system_identifier FROM pg_control_system()') ${end:0:8}"
     line=$(find "$folder" -maxdepth 1 -type d -name '2*Z' | sort | tail -1)
-    if [[ -n $line ]] && ! continues "$line" "$kept"; then
-        say "The server no longer has what follows $line. A new line begins; moments between the two cannot be restored."
+    if [[ -n $line ]] && ! continues; then
+        say "The server has not what follows $line. A new line begins; moments between the two cannot be restored."
         line=
     fi
     if [[ -z $line ]]; then
+        if [[ -n $status ]]; then pg_receivewal --dbname="$url" --slot=$slot --drop-slot; fi
         line=$folder/$(date -u +%Y%m%dT%H%M%SZ)
         mkdir -p "$line/wal" "$line/bases"
+        echo "$server" >"$line/server"
     fi
+    # After the line, which is without a segment until then: one slot's log never goes on in the line of another.
+    pg_receivewal --dbname="$url" --slot=$slot --create-slot --if-not-exists
 }
 
 is_base_due() { [[ -z $(find "$line/bases" -maxdepth 1 -name '2*Z' -mmin "-$((base_hours * 60))") ]]; }

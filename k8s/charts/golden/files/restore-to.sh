@@ -44,7 +44,8 @@ chmod 700 "$data"
     echo "# By restore-to.sh; once the server takes writes these may go."
     # The segment that was being written when the archive ended is there under its partial name.
     echo "restore_command = 'cp \"$wal/%f\" \"%p\" 2>/dev/null || cp \"$wal/%f.partial\" \"%p\"'"
-    if [[ -n $target ]]; then echo "recovery_target_time = '$target'"; fi
+    # Also when there is none: a server that was restored before still has the moment of that in its settings.
+    echo "recovery_target_time = '$target'"
     echo "recovery_target_action = promote"
 } >>"$data/postgresql.auto.conf"
 touch "$data/recovery.signal"

@@ -114,6 +114,28 @@ release-gate:
 {{- toJson $names }}
 {{- end }}
 
+{{/* How each of Argo Rollouts' metrics asks the gate: its address */}}
+{{- define "golden.gateMetric" -}}
+interval: 30s
+failureLimit: 0
+# No answer is no verdict: the gate being away holds the release, it does not fail it.
+consecutiveErrorLimit: 20
+failureCondition: result.rollBack
+provider:
+  web:
+    method: GET
+    url: {{ . }}{{ include "golden.gatePath" "argo" }}
+    timeoutSeconds: 20
+    headers:
+      - {key: Authorization, value: "Bearer {{ "{{args.token}}" }}"}
+    jsonPath: "{$}"
+{{- end }}
+
+{{/* The name of the service whose releases go step by step, as "argo" or "flagger" takes them; empty without either. */}}
+{{- define "golden.canaried" -}}
+{{- if ne .Values.progressiveDelivery.provider "none" }}orchestrator{{ end }}
+{{- end }}
+
 {{/* Where the gate answers Argo Rollouts ("argo") and each of Flagger's webhooks. */}}
 {{- define "golden.gatePath" -}}
 {{- if eq . "argo" }}/argo/decision{{ else }}/flagger/{{ . }}{{ end }}

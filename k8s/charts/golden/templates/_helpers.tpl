@@ -203,6 +203,9 @@ GOLDEN_LOG_LEVEL: {{ $root.Values.logLevel }}
 {{- include "golden.connections" (list $root $fact) }}
 {{- if eq $name "orchestrator" }}
 GOLDEN_JWT_SECRET_FILE: /etc/golden/secrets/jwt-secret
+{{- with $root.Values.ingress.trustedProxies }}
+GOLDEN_TRUSTED_PROXIES: {{ join "," . | quote }}
+{{- end }}
 {{- end }}
 {{- if eq $name "release-gate" }}
 GOLDEN_GATE_TOKEN_FILE: /etc/golden/secrets/gate-token

@@ -27,6 +27,27 @@
 {{- end }}
 {{- end }}
 
+{{/* The pods of the chart's own Prometheus. Their name and instance are what the operator says, whatever the chart does. */}}
+{{- define "golden.prometheusLabels" -}}
+app.kubernetes.io/component: prometheus
+app.kubernetes.io/part-of: golden
+{{- end }}
+
+{{/* Egress to where every service and agent answers for its health and metrics. */}}
+{{- define "golden.metricsEgress" -}}
+{{- $facts := include "golden.facts" . | fromYaml }}
+{{- range $name := include "golden.installed" . | fromJsonArray }}
+{{- $peer := dict "podSelector" (dict "matchLabels" (include "golden.selectorLabels" (list $ $name) | fromYaml)) }}
+{{ include "golden.egress" (list (list $peer) (index $facts $name).port) }}
+{{- end }}
+{{- range $name, $agent := .Values.agents }}
+{{- if $agent.enabled }}
+{{- $labels := include "golden.selectorLabels" (list $ (printf "agent-%s" $name)) | fromYaml }}
+{{ include "golden.egress" (list (list (dict "podSelector" (dict "matchLabels" $labels))) (include "golden.agentPort" $)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Beginning of a policy for a component's pods: (list root name) */}}
 {{- define "golden.policyHead" -}}
 {{- $root := index . 0 -}}
