@@ -17,6 +17,7 @@ struct CLIError: Error, CustomStringConvertible {
         case badAnswer = "bad_answer"
         case timedOut = "timed_out"
         case noSecret = "no_secret"
+        case outputLost = "output_lost"
     }
 
     let code: Code
@@ -55,7 +56,7 @@ struct CLIError: Error, CustomStringConvertible {
         case .usage: .usage
         case .timedOut: .timedOut
         case .missingProgram, .stackRunning, .stackNotRunning, .portTaken, .processFailed, .folderUnusable,
-            .fileUnreadable, .unreachable, .refused, .badAnswer, .noSecret:
+            .fileUnreadable, .unreachable, .refused, .badAnswer, .noSecret, .outputLost:
             .other
         }
     }

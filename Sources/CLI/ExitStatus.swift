@@ -7,7 +7,7 @@ enum ExitStatus: Int32, Sendable, CaseIterable {
     case taskCanceled = 4
     case taskRejected = 5
     case timedOut = 6
-    /// Ctrl-C while following; the task goes on.
+    /// Ctrl-C while following, or nobody reads on; the task goes on.
     case interrupted = 130
 
     var meaning: String {

@@ -52,6 +52,28 @@ import Testing
         }
     }
 
+    @Test func `nobody watches any more when the start beside it has failed`() async throws {
+        let folder = try temporaryFolder("pair").path
+        let environment = PairUnderTest.environment
+        let programs = try Programs.postgresFolder(environment: environment)
+        let servers = (1...2).map { number in
+            PostgresStore(
+                folder: "\(folder)/\(number)", port: freePort(), password: "p", adminPassword: "a", programs: programs,
+                account: nil
+            )
+        }
+        let reports = Reports()
+        let pair = PostgresPair(servers, recordFile: "\(folder)/primary", environment: environment) {
+            await reports.add($0)
+        }
+        let stop = Latch()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await pair.watch(until: stop) }
+            group.cancelAll()
+        }
+        #expect(!stop.isOpen)
+    }
+
     @Test func `a commit waits for a standby that stands still, until it is known to be away`() async throws {
         try await PairUnderTest.run { pair in
             try await pair.reports.next("postgres-2 has everything")

@@ -96,6 +96,30 @@ import Testing
         }
     }
 
+    @Test func `a preparation that takes long is given up when the process is to stop, and nothing is started`()
+        async throws
+    {
+        let folder = try Scratch.folder("keeper")
+        var spec = ProcessSpec(
+            name: "x", executable: "/bin/sh", arguments: ["-c", "echo started"], environment: ["PATH": "/usr/bin:/bin"],
+            probe: .alive(.zero)
+        )
+        let begun = Latch()
+        spec.prepare = { _ in
+            begun.open()
+            await Latch().wait()
+        }
+        let changes = Changes()
+        let keeper = ProcessKeeper(spec, log: folder.log(of: "x"), isRoot: false) { await changes.add($0) }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await keeper.run() }
+            await begun.wait()
+            await keeper.stop()
+        }
+        #expect(LogFiles.tail(folder.log(of: "x")).isEmpty)
+        #expect(await changes.last?.state == .stopped)
+    }
+
     @Test func `a missing program is told`() async throws {
         try await keeping("exec /no/such/program", probe: .accepts(port: 1)) { keeper, _ in
             let error = await #expect(throws: CLIError.self) { try await keeper.waitUntilReady() }

@@ -34,6 +34,19 @@ import Testing
         #expect(try mode(folder.path) == 0o700)
     }
 
+    @Test func `what --env gave a stack comes back for its other commands, and is private`() throws {
+        let folder = try Scratch.folder("environment")
+        #expect(try StackEnvironment.load(from: folder).isEmpty)
+        let environment = ["GOLDEN_NATS_STORAGE": "2GiB", "A \"b\"": "c=d\n", "EMPTY": ""]
+        try StackEnvironment.save(environment, to: folder)
+        #expect(try StackEnvironment.load(from: folder) == environment)
+        #expect(try mode(folder.environment) == 0o600)
+        try StackFolder.write("{", to: folder.environment)
+        #expect(throws: CLIError.self) { try StackEnvironment.load(from: folder) }
+        try folder.delete()
+        #expect(!FileManager.default.fileExists(atPath: folder.path))
+    }
+
     @Test func `a folder that holds other things is not taken over, nor is a stack's own ever closed to its database`()
         throws
     {
@@ -113,6 +126,33 @@ import Testing
         #expect(try String(contentsOfFile: "\(path).1", encoding: .utf8).count == 500)
         try writer.write(contentsOf: Data("next\n".utf8))
         #expect(LogFiles.tail(path).hasSuffix("next"))
+    }
+
+    @Test func `paths in variables are the caller's, for programs that run elsewhere`() throws {
+        let here = FileManager.default.currentDirectoryPath
+        #expect(try Sibling.migrations(environment: ["GOLDEN_MIGRATIONS": "migrations"]) == "\(here)/migrations")
+        #expect(try Sibling.k8s(environment: ["GOLDEN_K8S": "./k8s"]) == "\(here)/k8s")
+        let error = #expect(throws: CLIError.self) {
+            try Sibling.path("orchestrator", environment: ["GOLDEN_BIN": "no/such"])
+        }
+        #expect(error?.message.contains("looked in \(here)/no/such)") == true)
+        let plan = StackPlan(
+            options: StackOptions(folder: StackFolder("/d")),
+            ports: StackRecord.Ports(api: 1, nats: 2, redis: 3, postgres: 4), secrets: .generate(),
+            postgresFolder: "/d/postgres", caller: ["GOLDEN_SANDBOX_FOLDER": "sandbox"], isRoot: false
+        )
+        #expect(plan.baseEnvironment["GOLDEN_SANDBOX_FOLDER"] == "\(here)/sandbox")
+    }
+
+    @Test func `a folder without migrations is no folder of migrations to the doctor`() async throws {
+        let folder = try Scratch.folder("doctor")
+        func finding(_ path: String) async -> Doctor.Finding? {
+            await Doctor(folder: folder, environment: ["GOLDEN_MIGRATIONS": path]).examine()
+                .first { $0.name == "migrations" }
+        }
+        #expect(await finding(folder.path)?.isFine == false)
+        try StackFolder.write("", to: "\(folder.path)/\(Sibling.firstMigration)")
+        #expect(await finding(folder.path)?.isFine == true)
     }
 
     @Test func `free ports are free, in a row and not those already taken`() throws {

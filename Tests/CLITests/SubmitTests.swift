@@ -37,6 +37,42 @@ import Testing
         }
     }
 
+    @Test func `a stream that was quiet for longer than an outage may last is taken up again when it is lost`()
+        async throws
+    {
+        try await Golden.withAPI("quiet") { golden, _ in
+            let task = try await golden.run("submit", "-", "--json", input: #"{"input":{"lose":1.2}}"#)
+            let path = "/tasks/\(try TaskDocument(json: try task.json).id)/events"
+            let url = try #require(golden.environment["GOLDEN_URL"])
+            let endpoint = Endpoint(url: url, credential: .token("a.b.c"))
+            let (numbers, outages) = try await APIClient.with(endpoint) { client in
+                var numbers: [Int] = []
+                var outages = 0
+                let follower = EventFollower(client: client, path: path, outageMax: .seconds(1))
+                try await follower.run(
+                    { received, after in
+                        let event = try #require(try TaskFollower.decode(received))
+                        after = event.sequence
+                        numbers.append(event.sequence)
+                        return !event.kind.endsTask
+                    }, outage: { _ in outages += 1 })
+                return (numbers, outages)
+            }
+            #expect(numbers == [1, 2, 3, 4] && outages == 1)
+        }
+    }
+
+    @Test func `an API that stays away for too long is given up`() async throws {
+        let endpoint = Endpoint(url: "http://127.0.0.1:\(freePort())", credential: .token("a.b.c"))
+        let error = await #expect(throws: CLIError.self) {
+            try await APIClient.with(endpoint) { client in
+                let follower = EventFollower(client: client, path: "/tasks/x/events", outageMax: .milliseconds(300))
+                try await follower.run({ _, _ in true }, outage: { _ in })
+            }
+        }
+        #expect(error?.code == .unreachable)
+    }
+
     @Test func `the same key makes the same task`() async throws {
         try await Golden.withAPI("key") { golden, _ in
             var ids: Set<TaskID> = []

@@ -46,7 +46,8 @@ import Testing
     @Test(
         arguments: [
             ("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("7d", 604_800), ("0s", nil), ("-5m", nil), ("", nil),
-            ("m", nil), ("1.5h", nil), ("9223372036854775807d", nil), ("5w", nil),
+            ("m", nil), ("1.5h", nil), ("9223372036854775807d", nil), ("5w", nil), ("9223372036854775807", nil),
+            ("3650d", 315_360_000), ("3651d", nil),
         ] as [(String, Int?)]
     )
     func `times on the command line are read or refused`(text: String, seconds: Int?) {

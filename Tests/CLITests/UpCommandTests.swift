@@ -25,6 +25,7 @@ import Testing
             ["--agent", "noequals"], ["--agent", "=cmd"], ["--agent", "role="], ["--agent", "ro.le=cmd"],
             ["--agent", "role@=cmd"], ["--agent", "@owner=cmd"], ["--agent", "role@a@b=cmd"],
             ["--env", "=x"], ["--port", "70000"], ["--port", "-1"], ["--orchestrators", "0"], ["--slots", "0"],
+            ["--cluster", "--observability"],
         ]
     )
     func `wrong options are refused before anything starts`(arguments: [String]) {

@@ -94,8 +94,10 @@ struct APIClient: Sendable {
     }
 
     /// Reads one event stream until the server ends it or `handle` answers false.
+    /// - Parameter opened: called once the API has granted the stream, however long it is quiet afterwards.
     func events(
-        at path: String, after: Int, handle: (ServerSentEventParser.Event) async throws -> Bool
+        at path: String, after: Int, opened: () -> Void,
+        handle: (ServerSentEventParser.Event) async throws -> Bool
     ) async throws {
         var request = try await request(.GET, path, accept: "text/event-stream")
         if after > 0 { request.headers.add(name: "last-event-id", value: "\(after)") }
@@ -111,6 +113,7 @@ struct APIClient: Sendable {
             let bytes = Array(try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView)
             throw problem(Int(response.status.code), bytes, response.headers).error(wrote: false)
         }
+        opened()
         var parser = ServerSentEventParser()
         do {
             for try await chunk in response.body {

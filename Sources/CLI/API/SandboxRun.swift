@@ -3,9 +3,6 @@ internal import FoundationEssentials
 
 /// Has a program run and shows what it writes, over as many connections as it takes.
 struct SandboxRun: Sendable {
-    static let retryAfter: Duration = .milliseconds(500)
-    static let outageMax: Duration = .seconds(60)
-
     let client: APIClient
     let console: Console
     let showsOutput: Bool
@@ -22,14 +19,16 @@ struct SandboxRun: Sendable {
                     try await follow(id)
                     return true
                 }
-                group.addTask {
-                    await stop.wait()
-                    return !stop.isOpen
+                for end in [stop, Results.lost] {
+                    group.addTask {
+                        await end.wait()
+                        return !end.isOpen
+                    }
                 }
                 defer { group.cancelAll() }
-                // Ctrl-C cancels the run; then its end is awaited like any other.
+                // Ctrl-C, or that nobody reads its output, cancels the run; then its end is awaited like any other.
                 while let isOver = try await group.next(), !isOver {
-                    console.note("golden: canceling")
+                    if stop.isOpen { console.note("golden: canceling") }
                     do { _ = try await client.post("/sandbox/executions/\(id)/cancel", .emptyObject) } catch {
                         console.note("\(error)")
                     }
@@ -40,34 +39,23 @@ struct SandboxRun: Sendable {
     }
 
     private func follow(_ id: String) async throws {
-        var after = 0
-        var lastSign = ContinuousClock.now
-        while true {
-            var isOver = false
-            do {
-                try await client.events(at: "/sandbox/executions/\(id)/events", after: after) { received in
-                    lastSign = .now
-                    let event = try SandboxEvent(json: try JSON(parsing: received.data.utf8))
-                    after = event.number
-                    switch event.kind {
-                    case .start: break
-                    case .output(let stream, _, let bytes): show(bytes, from: stream)
-                    case .exit: isOver = true
-                    }
-                    return !isOver
+        try await EventFollower(client: client, path: "/sandbox/executions/\(id)/events").run(
+            { received, after in
+                let event = try SandboxEvent(json: try JSON(parsing: received.data.utf8))
+                after = event.number
+                switch event.kind {
+                case .start: break
+                case .output(let stream, _, let bytes): show(bytes, from: stream)
+                case .exit: return false
                 }
-                if isOver { return }
-            } catch let error as CLIError where error.isPassing {
-                guard ContinuousClock.now - lastSign < Self.outageMax else { throw error }
-            }
-            try await Task.sleep(for: Self.retryAfter)
-        }
+                return true
+            }, outage: { _ in })
     }
 
     private func show(_ bytes: [UInt8], from stream: SandboxEvent.Stream) {
         guard showsOutput else { return }
         switch stream {
-        case .stdout: FileHandles.standardOutput.write(bytes)
+        case .stdout: Results.write(bytes)
         case .stderr: FileHandles.standardError.write(bytes)
         }
     }

@@ -30,6 +30,10 @@ struct TaskWaiting: Sendable {
                     await stop.wait()
                     return .interrupted
                 }
+                group.addTask {
+                    await Results.lost.wait()
+                    return .unread
+                }
                 if let atMostSeconds {
                     group.addTask {
                         try await Task.sleep(for: .seconds(atMostSeconds))
@@ -63,12 +67,15 @@ struct TaskWaiting: Sendable {
 
     private enum Ended: Sendable {
         case task, interrupted, timeout
+        /// What is shown reaches nobody any more.
+        case unread
     }
 
     private func check(_ ended: Ended, _ seconds: Int?) throws {
         let next = "golden tasks follow \(task)   Or stop it: golden tasks cancel \(task)"
         switch ended {
         case .task: return
+        case .unread: throw ExitStatus.interrupted
         case .interrupted:
             console.note("The task goes on. Next: \(next)")
             throw ExitStatus.interrupted

@@ -12,9 +12,6 @@ internal import Glibc
 /// ```
 /// JetStream and Redis are not in it: what they hold is derived from the database again.
 struct StackBackup: Sendable {
-    /// How long a dump or a restore may take.
-    static let runMax: Duration = .seconds(6 * 3600)
-
     let path: String
 
     /// - Parameter path: relative paths start at the current folder.
@@ -31,13 +28,15 @@ struct StackBackup: Sendable {
         guard let secrets = try StackSecrets.load(from: folder) else {
             throw CLIError(.noSecret, "The stack in \(folder.path) has no secrets.")
         }
+        // Also where the folder is there already and open to others.
+        umask(0o077)
         try makeFolder()
         let fresh = "\(dump).new"
         try StackFolder.remove(fresh)
         let program = "\(try Programs.postgresFolder(environment: environment))/pg_dump"
         let dumped = await Tool.run(
             [program, "--format=custom", "--no-owner", "--file=\(fresh)"],
-            environment: Self.login(record.ports.postgresServers, secrets, environment), within: Self.runMax
+            environment: Self.login(record.ports.postgresServers, secrets, environment), within: Tool.wholeDataMax
         )
         try dumped.check("pg_dump", "The database could not be backed up.")
         try secrets.save(to: StackFolder(path))
@@ -69,6 +68,13 @@ struct StackBackup: Sendable {
         }
     }
 
+    /// Looks at the dump's table of contents: whether the rest is whole shows only when it is read.
+    func checkDump(environment: [String: String]) async throws(CLIError) {
+        let program = "\(try Programs.postgresFolder(environment: environment))/pg_restore"
+        let listed = await Tool.run([program, "--list", "--file=/dev/null", dump], environment: environment)
+        try listed.check("pg_restore --list", "\(dump) is no dump that can be read.")
+    }
+
     /// Fills the stack's new and empty database.
     func load(
         into postgres: PostgresStore, _ secrets: StackSecrets, environment: [String: String]
@@ -77,7 +83,7 @@ struct StackBackup: Sendable {
             [
                 "\(postgres.programs)/pg_restore", "--exit-on-error", "--single-transaction", "--no-owner",
                 "--dbname=\(PostgresStore.database)", dump,
-            ], environment: Self.login([postgres.port], secrets, environment), within: Self.runMax
+            ], environment: Self.login([postgres.port], secrets, environment), within: Tool.wholeDataMax
         )
         try restored.check("pg_restore", "The backup could not be read into the database.")
     }

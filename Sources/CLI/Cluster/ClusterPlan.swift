@@ -10,6 +10,9 @@ struct ClusterPlan: Sendable {
     static let electionPoll: Duration = .milliseconds(500)
     /// A server that ended is started again only after the others have seen that it is gone.
     static let restartAfter: Duration = .seconds(5)
+    /// In the database's folder: the second server's, and which of the two is primary.
+    static let secondName = "second"
+    static let primaryName = "primary"
 
     let plan: StackPlan
     let ports: ClusterPorts
@@ -73,7 +76,7 @@ struct ClusterPlan: Sendable {
     func postgres() throws(CLIError) -> [PostgresStore] {
         let first = try plan.postgres()
         let second = PostgresStore(
-            folder: "\(first.folder)/second", port: ports.postgres[1], password: first.password,
+            folder: "\(first.folder)/\(Self.secondName)", port: ports.postgres[1], password: first.password,
             adminPassword: first.adminPassword, programs: first.programs, account: first.account
         )
         return [first, second]
@@ -119,7 +122,7 @@ extension Supervisor {
         }
         let servers = try cluster.postgres()
         let pair = PostgresPair(
-            servers, recordFile: "\(servers[0].folder)/primary", environment: environment,
+            servers, recordFile: "\(servers[0].folder)/\(ClusterPlan.primaryName)", environment: environment,
             report: { [journal] words in await journal.update { $0.note = words } }
         )
         return Batch(

@@ -1,5 +1,3 @@
-internal import FoundationEssentials
-
 /// Two Postgres servers: a primary, and a standby that streams from it and takes its place when it ends.
 ///
 /// Against split brain and loss: this supervisor alone promotes, it is the parent of both servers, and it promotes only
@@ -32,7 +30,8 @@ actor PostgresPair {
         self.servers = servers
         self.recordFile = recordFile
         self.environment = environment
-        self.report = report
+        // Nothing is true any more of servers that are being given up.
+        self.report = { words in if !Task.isCancelled { await report(words) } }
         primary = readSmallFile(recordFile).flatMap { Int($0) } == 2 ? 1 : 0
     }
 
@@ -51,11 +50,11 @@ actor PostgresPair {
         }
     }
 
-    /// Keeps commits waiting for the standby while there is one, until `stop` opens.
+    /// Keeps commits waiting for the standby while there is one, until `stop` opens or the task is cancelled.
     func watch(until stop: Latch) async {
-        while !stop.isOpen {
+        while !stop.isOpen, !Task.isCancelled {
             await stop.wait(atMost: Self.watchEvery)
-            guard !isChanging, !stop.isOpen else { continue }
+            guard !isChanging, !stop.isOpen, !Task.isCancelled else { continue }
             await begin()
             do throws(CLIError) {
                 try await look()
@@ -128,28 +127,17 @@ actor PostgresPair {
                 throw CLIError(.processFailed, "\(name(primary)) was not ready to be copied.")
             }
         }
-        try await makeFolder(target)
+        try await target.makeFolder(environment: environment)
         try StackFolder.remove(target.data)
         let copied = await target.asAccount(
             [
                 "\(source.programs)/pg_basebackup", "--pgdata", target.data, "--host=127.0.0.1",
                 "--port=\(source.port)", "--username=postgres", "--write-recovery-conf", "--wal-method=stream",
                 "--checkpoint=fast", "--no-sync",
-            ], input: "", environment.merging(["PGPASSWORD": source.adminPassword]) { $1 }
+            ], input: "", environment.merging(["PGPASSWORD": source.adminPassword]) { $1 }, within: Tool.wholeDataMax
         )
         try copied.check("pg_basebackup", "\(name(server)) could not be made a copy of \(name(primary)).")
         try await setSynchrony(of: server, "")
-    }
-
-    private func makeFolder(_ store: PostgresStore) async throws(CLIError) {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: store.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
-            )
-        } catch {
-            throw CLIError(.folderUnusable, "Cannot create \(store.folder).", underlying: error)
-        }
-        try await store.hand(store.folder, environment)
     }
 
     private func setSynchrony(of server: Int, _ line: String) async throws(CLIError) {

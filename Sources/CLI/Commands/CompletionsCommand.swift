@@ -28,6 +28,6 @@ struct CompletionsCommand: ParsableCommand {
     @Argument(help: "bash, zsh or fish.") var shell: Shell
 
     func run() throws {
-        FileHandles.standardOutput.write(GoldenCommand.completionScript(for: shell.parserShell) + "\n")
+        Results.write(GoldenCommand.completionScript(for: shell.parserShell) + "\n")
     }
 }

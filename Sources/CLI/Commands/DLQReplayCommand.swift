@@ -7,7 +7,7 @@ struct DLQReplayCommand: AsyncParsableCommand {
         commandName: "replay", abstract: "Send dead letters again: one, or all that meet conditions.",
         discussion: """
             Nothing runs twice by it: a message about an attempt that is over changes nothing, and work of a task that
-            has ended is skipped; with its id alone, it becomes a new task.
+            has ended is skipped; with its id alone, it becomes a new task, with the payload's input if one is given.
 
             EXAMPLES:
               golden dlq replay 0198c5a2-…

@@ -7,7 +7,7 @@ struct JetStreamCommand: AsyncParsableCommand {
         abstract: "Create the streams and consumers, or show how they differ.",
         discussion: """
             Runs `orchestrator jetstream` against the stack in the data folder, or, when GOLDEN_NATS_URL is set,
-            against those servers.
+            against those servers. For the stack it uses the settings that golden up was given with --env.
 
             EXAMPLES:
               golden jetstream setup

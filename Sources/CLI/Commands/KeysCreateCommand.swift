@@ -19,7 +19,7 @@ struct KeysCreateCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let expires, Spans.seconds(expires) == nil {
-            throw ValidationError("--expires must be such as 90s, 15m, 8h or 7d.")
+            throw ValidationError("--expires must be such as 90s, 15m, 8h or 7d, and at most ten years.")
         }
     }
 

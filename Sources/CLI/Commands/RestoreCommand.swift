@@ -8,7 +8,8 @@ struct RestoreCommand: AsyncParsableCommand {
         abstract: "Make a stack of a backup; golden up then starts it.",
         discussion: """
             Tasks that were accepted after the backup are not in it. Those that were under way are handed out again:
-            JetStream and Redis begin empty, and what they held is derived from the database.
+            JetStream and Redis begin empty, and what they held is derived from the database. With --replace the stack
+            that is there goes once the whole backup has been read; until then there has to be room for both.
 
             EXAMPLES:
               golden restore backups/monday

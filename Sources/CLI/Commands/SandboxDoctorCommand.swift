@@ -29,6 +29,7 @@ struct SandboxDoctorCommand: AsyncParsableCommand {
         let environment = Caller.environment
         let console = Console(environment: environment)
         var settings = environment.filter { $0.key.hasPrefix("GOLDEN_SANDBOX_") }
+        for path in StackPlan.inheritedPaths { settings[path] = settings[path].map(Sibling.absolute) }
         settings["PATH"] = Programs.systemFolders.joined(separator: ":")
         let program = try Sibling.path(StackPlan.sandboxName, environment: environment)
         let outcome = await Tool.run([program, "check"], environment: settings)

@@ -55,7 +55,7 @@ struct SubmitCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let timeout, Spans.seconds(timeout) == nil {
-            throw ValidationError("--timeout must be such as 90s, 15m or 2h.")
+            throw ValidationError("--timeout must be such as 90s, 15m or 2h, and at most ten years.")
         }
         if timeout != nil, !wait, !follow { throw ValidationError("--timeout goes with --wait or --follow.") }
     }

@@ -22,7 +22,7 @@ struct TasksFollowCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let timeout, Spans.seconds(timeout) == nil {
-            throw ValidationError("--timeout must be such as 90s, 15m or 2h.")
+            throw ValidationError("--timeout must be such as 90s, 15m or 2h, and at most ten years.")
         }
     }
 

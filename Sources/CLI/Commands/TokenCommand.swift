@@ -41,7 +41,9 @@ struct TokenCommand: AsyncParsableCommand {
             throw ValidationError("--role must be one of \(Self.roles.joined(separator: ", ")).")
         }
         guard TenantID(tenant) != nil else { throw ValidationError("--tenant must be 1 to 63 of A-Z a-z 0-9 _ -.") }
-        guard Spans.seconds(ttl) != nil else { throw ValidationError("--ttl must be such as 90s, 15m, 8h or 7d.") }
+        guard Spans.seconds(ttl) != nil else {
+            throw ValidationError("--ttl must be such as 90s, 15m, 8h or 7d, and at most ten years.")
+        }
         guard (1...255).contains(subject.utf8.count) else { throw ValidationError("--subject must be 1 to 255 bytes.") }
     }
 

@@ -53,7 +53,7 @@ struct UpCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A variable for every service; repeatable.", valueName: "key=value"))
     var env: [String] = []
 
-    @Flag(help: "Also start Prometheus and Alertmanager with the chart's alert rules, and a page of dashboards.")
+    @Flag(help: "Also start Prometheus, Alertmanager with the chart's alert rules, and dashboards; not with --cluster.")
     var observability = false
 
     @Option(
@@ -75,6 +75,7 @@ struct UpCommand: AsyncParsableCommand {
             guard observability else { throw ValidationError("--alert-delay goes with --observability.") }
             guard (0...1).contains(alertDelay) else { throw ValidationError("--alert-delay must be from 0 to 1.") }
         }
+        if cluster, observability { throw ValidationError("--observability goes with a stack without --cluster.") }
         _ = try options([:])
     }
 

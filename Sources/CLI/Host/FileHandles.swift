@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Standard output or standard error. Writing never fails the program: a reader that went away is not our concern.
+/// Standard output or standard error. What must not be lost on them goes through `Results`.
 struct FileHandles: Sendable {
     static let standardOutput = FileHandles(descriptor: 1)
     static let standardError = FileHandles(descriptor: 2)
@@ -18,14 +18,28 @@ struct FileHandles: Sendable {
 
     func write(_ text: String) { write(Array(text.utf8)) }
 
-    func write(_ bytes: [UInt8]) {
+    /// Writes what it can without waiting. What it cannot is lost: nobody stops because a message was not read.
+    func write(_ bytes: [UInt8]) { _ = send(bytes, waits: false) }
+
+    /// Writes everything, however long its reader takes.
+    /// - Returns: the error number of what kept it from that; nil when everything was written.
+    func writeAll(_ bytes: [UInt8]) -> Int32? { send(bytes, waits: true) }
+
+    private func send(_ bytes: [UInt8], waits: Bool) -> Int32? {
         var bytes = bytes[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
+            if count > 0 {
+                bytes = bytes.dropFirst(count)
+                continue
+            }
+            let number = count < 0 ? errno : EIO
+            if number == EINTR { continue }
+            guard waits, number == EAGAIN else { return number }
+            var full = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            _ = poll(&full, 1, -1)
         }
+        return nil
     }
 
     /// Reads a file, or standard input for nil, up to `bytesMax`; nil when it cannot be read.

@@ -19,7 +19,7 @@ enum Programs {
 
     /// The folder of postgres' programs: GOLDEN_POSTGRES_BIN, Debian's newest from 15 on, or PATH's.
     static func postgresFolder(environment: [String: String]) throws(CLIError) -> String {
-        var candidates = [environment["GOLDEN_POSTGRES_BIN"]].compactMap(\.self)
+        var candidates = [environment["GOLDEN_POSTGRES_BIN"]].compactMap(\.self).map(Sibling.absolute)
         candidates += installedMajors().map { "/usr/lib/postgresql/\($0)/bin" }
         if let found = find("initdb", environment: environment) { candidates.append(Sibling.parent(of: found)) }
         for folder in candidates where FileManager.default.isExecutableFile(atPath: "\(folder)/initdb") {

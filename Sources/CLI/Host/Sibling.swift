@@ -14,7 +14,11 @@ enum Sibling {
     /// The program called `name` in this program's folder (or the one GOLDEN_BIN names).
     static func path(_ name: String, environment: [String: String]) throws(CLIError) -> String {
         let folder: String
-        if let named = environment["GOLDEN_BIN"] { folder = named } else { folder = parent(of: try ownPath()) }
+        if let named = environment["GOLDEN_BIN"] {
+            folder = absolute(named)
+        } else {
+            folder = parent(of: try ownPath())
+        }
         let path = "\(folder)/\(name)"
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw CLIError(
@@ -31,8 +35,11 @@ enum Sibling {
     static func migrations(
         environment: [String: String], near programs: String? = nil
     ) throws(CLIError) -> String {
-        try folder("migrations", holding: "001_initial_schema.sql", named: "GOLDEN_MIGRATIONS", environment, programs)
+        try folder("migrations", holding: firstMigration, named: "GOLDEN_MIGRATIONS", environment, programs)
     }
+
+    /// In every folder of migrations.
+    static let firstMigration = "001_initial_schema.sql"
 
     /// Below `k8s`: the alert rules, which the chart installs.
     static let rulesFolder = "charts/golden/rules"
@@ -46,7 +53,7 @@ enum Sibling {
         _ name: String, holding content: String, named variable: String, _ environment: [String: String],
         _ start: String? = nil
     ) throws(CLIError) -> String {
-        if let named = environment[variable] { return named }
+        if let named = environment[variable] { return absolute(named) }
         var folder: String
         if let start { folder = start } else { folder = parent(of: try ownPath()) }
         for _ in 0..<6 where folder != "/" {
@@ -61,6 +68,9 @@ enum Sibling {
             next: "Set \(variable) to the folder that holds \(content)."
         )
     }
+
+    /// A path as the caller means it, for programs that run elsewhere.
+    static func absolute(_ path: String) -> String { path.isEmpty ? path : StackFolder(path).path }
 
     static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }

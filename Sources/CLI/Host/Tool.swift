@@ -4,6 +4,8 @@ internal import Subprocess
 enum Tool {
     static let outputBytesMax = 256 << 10
     static let runMax: Duration = .seconds(120)
+    /// For what may go through all of a database.
+    static let wholeDataMax: Duration = .seconds(6 * 3600)
 
     struct Outcome: Sendable {
         let isSuccess: Bool

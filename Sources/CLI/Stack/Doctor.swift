@@ -85,10 +85,15 @@ struct Doctor: Sendable {
     }
 
     private func migrations() -> Finding {
+        let fix = "export GOLDEN_MIGRATIONS=DIR"
         do {
-            return Finding(name: "migrations", found: try Sibling.migrations(environment: environment), fix: nil)
+            let folder = try Sibling.migrations(environment: environment)
+            let isFilled = FileManager.default.fileExists(atPath: "\(folder)/\(Sibling.firstMigration)")
+            return Finding(
+                name: "migrations", found: folder,
+                fix: isFilled ? nil : "\(fix) (\(folder) holds no \(Sibling.firstMigration))")
         } catch {
-            return Finding(name: "migrations", found: "", fix: "export GOLDEN_MIGRATIONS=DIR")
+            return Finding(name: "migrations", found: "", fix: fix)
         }
     }
 

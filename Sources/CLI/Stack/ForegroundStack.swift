@@ -55,7 +55,8 @@ struct ForegroundStack: Sendable {
     }
 
     private func consoleReport(isJSON: Bool) -> @Sendable (UpEvent) -> Void {
-        let view = UpView(console: Console(environment: environment), folder: options.folder, isJSON: isJSON)
+        let console = Console(environment: environment, isSupervisors: true)
+        let view = UpView(console: console, folder: options.folder, isJSON: isJSON)
         return { view.show($0, isForeground: true) }
     }
 }

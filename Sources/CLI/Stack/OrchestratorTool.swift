@@ -37,8 +37,10 @@ struct OrchestratorTool: Sendable {
                 next: "golden up --detach, or set \(needs)."
             )
         }
+        var options = StackOptions(folder: folder)
+        options.environment = try StackEnvironment.load(from: folder)
         return try StackPlan(
-            options: StackOptions(folder: folder), ports: record.ports, secrets: secrets,
+            options: options, ports: record.ports, secrets: secrets,
             postgresFolder: record.postgresFolder, caller: environment, isRoot: geteuid() == 0
         ).orchestratorEnvironment(index: 0)
     }

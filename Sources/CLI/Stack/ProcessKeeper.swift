@@ -114,11 +114,12 @@ actor ProcessKeeper {
 
     private func runOnce() async {
         do throws(CLIError) {
-            try await spec.prepare?(record.restarts == 0)
+            try await prepare()
         } catch {
             record.lastExit = "could not be prepared: \(error.message)"
             return
         }
+        guard !stopping.isOpen, !Task.isCancelled else { return }
         var options = PlatformOptions()
         // A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
         options.processGroupID = 0
@@ -140,6 +141,30 @@ actor ProcessKeeper {
             record.lastExit = "could not be started: \(error)"
         }
         record.identity = nil
+    }
+
+    /// What comes before a start, which may take hours. Given up when the process is to stop.
+    private func prepare() async throws(CLIError) {
+        guard let body = spec.prepare else { return }
+        let isFirst = record.restarts == 0
+        typealias Outcome = Result<Void, CLIError>
+        let outcome = await withTaskGroup(of: Outcome.self) { [stopping] group -> Outcome in
+            group.addTask {
+                do throws(CLIError) {
+                    try await body(isFirst)
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                await stopping.wait()
+                return .success(())
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .success(())
+        }
+        try outcome.get()
     }
 
     private func execute(_ configuration: Configuration) async throws -> TerminationStatus {

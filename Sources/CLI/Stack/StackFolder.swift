@@ -7,6 +7,7 @@ internal import FoundationEssentials
 ///   lock              held by the supervisor while it runs
 ///   stack.json        ports, processes, state
 ///   secrets.json      0600: generated passwords and the JWT secret
+///   environment.json  0600: what --env gave the stack that runs
 ///   logs/<process>.log and .log.1
 ///   postgres/ nats/ redis/
 ///   upgrade.*         what golden upgrade asked for and was told
@@ -27,6 +28,7 @@ struct StackFolder: Sendable, Equatable {
     var lock: String { "\(path)/lock" }
     var record: String { "\(path)/stack.json" }
     var secrets: String { "\(path)/secrets.json" }
+    var environment: String { "\(path)/environment.json" }
     var logs: String { "\(path)/logs" }
     var nats: String { "\(path)/nats" }
     var redis: String { "\(path)/redis" }
@@ -36,7 +38,18 @@ struct StackFolder: Sendable, Equatable {
     var upgradeLock: String { "\(path)/upgrade.lock" }
     var postgresLink: String { "\(path)/postgres" }
 
-    private var upgrade: [String] { [upgradeRequest, upgradeReport, upgradeLock] }
+    /// What a stack is of no use without, and what it would lose: its database and the secrets to it.
+    var holdsStack: Bool {
+        exists || [secrets, postgresLink].contains { FileManager.default.fileExists(atPath: $0) }
+    }
+
+    /// All that `create` and the stack put there.
+    var parts: [String] { [record, secrets, postgresLink, logs, lock] + derived }
+
+    /// Those that a stack makes anew of its database and its command line.
+    var derived: [String] {
+        [nats, redis, environment, observability, upgradeRequest, upgradeReport, upgradeLock]
+    }
 
     /// Where a process that follows another says that it serves.
     func handover(of process: String) -> String { "\(logs)/\(process).handover" }
@@ -64,9 +77,7 @@ struct StackFolder: Sendable, Equatable {
 
     private func take() throws {
         try Self.make(path)
-        let own = Set(
-            [lock, secrets, logs, nats, redis, observability, postgresLink, "\(record).new", "\(secrets).new"]
-                + upgrade)
+        let own = Set(parts + [record, secrets, environment].map { "\($0).new" })
         let strangers = try FileManager.default.contentsOfDirectory(atPath: path)
             .filter { !own.contains("\(path)/\($0)") }
         guard strangers.isEmpty else {
@@ -86,9 +97,7 @@ struct StackFolder: Sendable, Equatable {
 
     /// Removes what `create` and the stack put there, and the folder when nothing else is in it.
     func delete() throws(CLIError) {
-        for entry in [record, secrets, logs, nats, redis, observability, postgresLink, lock] + upgrade {
-            try Self.remove(entry)
-        }
+        for entry in parts { try Self.remove(entry) }
         do {
             if try FileManager.default.contentsOfDirectory(atPath: path).isEmpty { try Self.remove(path) }
         } catch {

@@ -12,6 +12,9 @@ struct StackPlan: Sendable {
         "GOLDEN_SANDBOX_CONCURRENCY", "GOLDEN_SANDBOX_UID_BASE", "GOLDEN_SANDBOX_WARM", "GOLDEN_SANDBOX_CEILINGS",
     ]
 
+    /// Those that name a place.
+    static let inheritedPaths = ["GOLDEN_SANDBOX_FOLDER", "GOLDEN_SANDBOX_LAUNCHER"]
+
     /// glibc's allocator with room for more freed blocks a thread: an eighth more requests a second.
     static let allocatorSettings = "glibc.malloc.tcache_count=200:glibc.malloc.arena_max=2"
 
@@ -39,6 +42,7 @@ struct StackPlan: Sendable {
         let own = environment["PATH"].map { [$0] } ?? []
         environment["PATH"] = (own + Programs.systemFolders).joined(separator: ":")
         environment["GLIBC_TUNABLES"] = Self.allocatorSettings
+        for path in Self.inheritedPaths { environment[path] = environment[path].map(Sibling.absolute) }
         return environment
     }
 

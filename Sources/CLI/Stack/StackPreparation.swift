@@ -7,6 +7,9 @@ struct StackPreparation: Sendable {
 
     let options: StackOptions
     let environment: [String: String]
+    /// A backup's, for a stack that is being made of it: then nothing is written into the folder yet, and the stack
+    /// there may be of either kind.
+    var restored: StackSecrets?
 
     /// Returns the plan and the first record of this run. The caller holds the folder's lock.
     func prepare() async throws(CLIError) -> (plan: StackPlan, record: StackRecord) {
@@ -14,7 +17,9 @@ struct StackPreparation: Sendable {
         let last = try StackRecord.load(from: folder)
         if let last { try await Leftovers(record: last).end(report: { _ in }) }
         let secrets: StackSecrets
-        if let kept = try StackSecrets.load(from: folder) {
+        if let restored {
+            secrets = restored
+        } else if let kept = try StackSecrets.load(from: folder) {
             secrets = kept
         } else {
             secrets = StackSecrets.generate()
@@ -26,13 +31,16 @@ struct StackPreparation: Sendable {
             stack: folder, id: id, isRoot: isRoot, environment: toolEnvironment
         )
         let postgresFolder = try await place.prepare(recorded: last?.postgresFolder)
-        if let last, (last.ports.cluster != nil) != options.isCluster { throw otherKind(last) }
+        if restored == nil, let last, (last.ports.cluster != nil) != options.isCluster { throw otherKind(last) }
         let ports = try choosePorts(last?.ports)
         let record = StackRecord(
             id: id, state: .starting, note: "starting", supervisor: ProcessIdentity.current, ports: ports,
             postgresFolder: postgresFolder, processes: []
         )
-        try record.save(to: folder)
+        if restored == nil {
+            try record.save(to: folder)
+            try StackEnvironment.save(options.environment, to: folder)
+        }
         let plan = StackPlan(
             options: options, ports: ports, secrets: secrets, postgresFolder: postgresFolder, caller: environment,
             isRoot: isRoot

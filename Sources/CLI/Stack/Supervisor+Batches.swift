@@ -19,7 +19,7 @@ extension Supervisor {
             Batch(
                 meanwhile: {
                     await step("applying the migrations, creating the streams")
-                    async let migrated: Void = orchestratorTool("migrate", "up")
+                    async let migrated: Void = orchestratorTool("migrate", "up", within: Tool.wholeDataMax)
                     async let declared: Void = declareStreams()
                     async let sealed: Void = plan.postgres().seal(environment: plan.baseEnvironment)
                     _ = try await (migrated, declared, sealed)
@@ -68,10 +68,12 @@ extension Supervisor {
         }
     }
 
-    private func orchestratorTool(_ command: String, _ verb: String) async throws(CLIError) {
+    private func orchestratorTool(
+        _ command: String, _ verb: String, within limit: Duration = Tool.runMax
+    ) async throws(CLIError) {
         let program = try Sibling.path("orchestrator", environment: plan.caller)
         let outcome = await Tool.run(
-            [program, command, verb], environment: try plan.orchestratorEnvironment(index: 0)
+            [program, command, verb], environment: try plan.orchestratorEnvironment(index: 0), within: limit
         )
         try outcome.check("orchestrator \(command) \(verb)", "The stack cannot start.")
     }

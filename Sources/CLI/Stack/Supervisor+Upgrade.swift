@@ -74,8 +74,8 @@ extension Supervisor {
     private static func prepareStores(_ next: StackPlan) async throws(CLIError) {
         let program = try Sibling.path("orchestrator", environment: next.caller)
         let environment = try next.orchestratorEnvironment(index: 0)
-        for words in [["migrate", "up"], ["jetstream", "setup"]] {
-            let outcome = await Tool.run([program] + words, environment: environment)
+        for (words, limit) in [(["migrate", "up"], Tool.wholeDataMax), (["jetstream", "setup"], Tool.runMax)] {
+            let outcome = await Tool.run([program] + words, environment: environment, within: limit)
             try outcome.check("orchestrator \(words.joined(separator: " "))", "The stack was not upgraded.")
         }
     }

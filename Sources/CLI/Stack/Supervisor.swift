@@ -39,6 +39,8 @@ struct Supervisor: Sendable {
                 failure = error
             }
             await stopAll(started, because: failure)
+            // The processes have ended; what ran beside them hears of a failed start only so.
+            group.cancelAll()
             try await group.waitForAll()
             if let failure { throw failure }
         }

@@ -9,9 +9,11 @@ struct PostgresStore: Sendable {
     static let connectionsMax = 100
     /// Lies beside the cluster once that is complete.
     static let markerName = "initialised"
+    /// Where the files of a cluster are that is being replaced.
+    private static let replacedName = "replaced"
 
     /// Holds `data/` and nothing else that lasts.
-    let folder: String
+    var folder: String
     let port: Int
     let password: String
     let adminPassword: String
@@ -24,6 +26,18 @@ struct PostgresStore: Sendable {
     /// Written by `seal`, last of all, so that a first start that was cut short is begun anew.
     var isInitialised: Bool { FileManager.default.fileExists(atPath: marker) }
     private var marker: String { "\(folder)/\(Self.markerName)" }
+
+    /// Makes the folder, for the account that runs the server.
+    func makeFolder(environment: [String: String]) async throws(CLIError) {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700]
+            )
+        } catch {
+            throw CLIError(.folderUnusable, "Cannot create \(folder).", underlying: error)
+        }
+        try await hand(folder, environment)
+    }
 
     /// Creates the cluster, its role and its database, once.
     func initialise(environment: [String: String]) async throws(CLIError) {
@@ -57,11 +71,30 @@ struct PostgresStore: Sendable {
     func seal(environment: [String: String]) async throws(CLIError) {
         guard !isInitialised else { return }
         let synced = await asAccount(
-            ["\(programs)/initdb", "--sync-only", "--pgdata", data], input: "", environment
+            ["\(programs)/initdb", "--sync-only", "--pgdata", data], input: "", environment, within: Tool.wholeDataMax
         )
         try synced.check("initdb --sync-only", "The database could not be written to disk.")
         try StackFolder.write("", to: marker)
     }
+
+    /// Takes another cluster's files in place of its own, which are there until `removeReplaced`. Both servers have
+    /// ended; the other is sealed.
+    func replaceData(by other: PostgresStore) throws(CLIError) {
+        let files = FileManager.default
+        try removeReplaced()
+        let before = "\(folder)/\(Self.replacedName)"
+        let hasData = files.fileExists(atPath: data)
+        if hasData { try files.moveReplacing(data, before) }
+        do throws(CLIError) {
+            try files.moveReplacing(other.data, data)
+        } catch {
+            if hasData { try files.moveReplacing(before, data) }
+            throw error
+        }
+        try StackFolder.write("", to: marker)
+    }
+
+    func removeReplaced() throws(CLIError) { try StackFolder.remove("\(folder)/\(Self.replacedName)") }
 
     func spec(name: String = "postgres", environment: [String: String]) -> ProcessSpec {
         let settings = [
@@ -88,10 +121,12 @@ struct PostgresStore: Sendable {
             "chown", "Cannot give \(file) away.")
     }
 
-    func asAccount(_ line: [String], input: String, _ environment: [String: String]) async -> Tool.Outcome {
+    func asAccount(
+        _ line: [String], input: String, _ environment: [String: String], within limit: Duration = Tool.runMax
+    ) async -> Tool.Outcome {
         let change = account.map { ["--reuid", $0, "--regid", $0, "--init-groups"] } ?? []
         // A killed supervisor must not leave an initdb behind that writes into the next one's cluster.
         let prefix = ["setpriv", "--pdeathsig", "KILL"] + change
-        return await Tool.run(prefix + line, input: input, environment: environment)
+        return await Tool.run(prefix + line, input: input, environment: environment, within: limit)
     }
 }

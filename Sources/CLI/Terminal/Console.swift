@@ -7,9 +7,12 @@ internal import Synchronization
 final class Console: Sendable {
     let isInteractive: Bool
     let hasColour: Bool
+    private let isSupervisors: Bool
     private let status = Mutex<String?>(nil)
 
-    init(environment: [String: String]) {
+    /// - Parameter isSupervisors: what it prints is no result, and may be lost.
+    init(environment: [String: String], isSupervisors: Bool = false) {
+        self.isSupervisors = isSupervisors
         let plain = environment["NO_COLOR"].map { !$0.isEmpty } ?? false || environment["TERM"] == "dumb"
         isInteractive = FileHandles.standardError.isTerminal && environment["TERM"] != "dumb"
         hasColour = FileHandles.standardOutput.isTerminal && !plain
@@ -20,7 +23,7 @@ final class Console: Sendable {
         let line = Self.inert(line)
         status.withLock { shown in
             Self.erase(shown)
-            FileHandles.standardOutput.write(line + "\n")
+            if isSupervisors { FileHandles.standardOutput.write(line + "\n") } else { Results.write(line + "\n") }
             Self.draw(shown)
         }
     }

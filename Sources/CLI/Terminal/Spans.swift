@@ -1,5 +1,8 @@
 /// Times as people say them.
 enum Spans {
+    /// Ten years: longer than anything is waited for, and short enough to be added to any time.
+    static let secondsMax = 10 * 365 * 86_400
+
     /// `850 ms`, `4.2 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.
     static func text(seconds: Double) -> String {
         switch seconds {
@@ -18,13 +21,13 @@ enum Spans {
         return "\(seconds / big) \(bigName)" + (rest > 0 ? " \(rest) \(smallName)" : "")
     }
 
-    /// Reads `90`, `90s`, `15m`, `2h`, `7d`: seconds, or nil.
+    /// Reads `90`, `90s`, `15m`, `2h`, `7d`: seconds, at most `secondsMax`, or nil.
     static func seconds(_ text: String) -> Int? {
         let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         guard let last = text.last else { return nil }
         let factor = units[last]
         guard let number = Int(factor == nil ? text : String(text.dropLast())), number > 0 else { return nil }
         let (product, overflow) = number.multipliedReportingOverflow(by: factor ?? 1)
-        return overflow ? nil : product
+        return overflow || product > secondsMax ? nil : product
     }
 }

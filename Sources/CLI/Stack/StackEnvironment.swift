@@ -1,0 +1,34 @@
+internal import Contracts
+internal import FoundationEssentials
+
+/// What `--env` gave the stack that runs, in `environment.json` (0600, for it may hold secrets): commands that work on
+/// the stack from outside its supervisor use the same settings.
+enum StackEnvironment {
+    /// Empty when the stack was given nothing.
+    static func load(from folder: StackFolder) throws(CLIError) -> [String: String] {
+        guard FileManager.default.fileExists(atPath: folder.environment) else { return [:] }
+        guard let text = readSmallFile(folder.environment) else {
+            throw CLIError(
+                .fileUnreadable, "\(folder.environment) cannot be read.",
+                next: "Run golden as the account that started the stack."
+            )
+        }
+        do {
+            var environment: [String: String] = [:]
+            for field in try JSON(parsing: text.utf8).fields ?? [] { environment[field.name] = field.value.string }
+            return environment
+        } catch {
+            throw CLIError(
+                .fileUnreadable, "\(folder.environment) is damaged.",
+                next: "golden down, then golden up writes it anew.", underlying: error
+            )
+        }
+    }
+
+    static func save(_ environment: [String: String], to folder: StackFolder) throws(CLIError) {
+        let json = JSONWriter.object { writer in
+            for (name, value) in environment.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
+        }
+        try StackFolder.write(json.text + "\n", to: folder.environment)
+    }
+}
