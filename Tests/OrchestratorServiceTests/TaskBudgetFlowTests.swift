@@ -46,11 +46,15 @@ import Testing
         try await OrchestratorUnderTest.run { stack in
             try await stack.open("default", 1000)
             try await stack.withAgent(work: { _ in nil }) {
-                let body = #"{"timeout_seconds":2,"max_attempts":1}"#
+                let body = #"{"timeout_seconds":8,"max_attempts":1,"budget_tokens":100}"#
                 let (locked, free) = (try await stack.submit(body), try await stack.submit(body, tenant: "beta"))
                 async let lock = stack.sql(
-                    "BEGIN; UPDATE budget_limits SET version = version WHERE tenant_id = 'acme'; SELECT pg_sleep(20);"
+                    "BEGIN; SELECT FROM budget_limits WHERE tenant_id = 'acme' FOR UPDATE; SELECT pg_sleep(30);"
                         + " COMMIT")
+                try await eventually {
+                    try await stack.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%'")
+                        != "1"
+                }
                 try await eventually { try await stack.state(of: free, tenant: "beta") == "failed" }
                 #expect(try await stack.state(of: locked) == "developing", "Its account is locked still.")
                 _ = try await lock

@@ -67,6 +67,7 @@ extension `Sandboxes` {
                 #expect(full.isolation?.tier == .restricted)
                 let next = try await test.outcome(ExecutorUnderTest.shell("echo x >file && cat file"))
                 #expect(next.status == .ok && next.stdout.text == "x\n", "what filled it is gone: \(next)")
+                try await test.eventually { try FileManager.default.contentsOfDirectory(atPath: state).isEmpty }
                 // Somebody else fills it, so that not even a folder can be made.
                 for number in 0..<64 {
                     guard FileManager.default.createFile(atPath: "\(state)/f\(number)", contents: nil) else { break }

@@ -26,6 +26,7 @@ fs.closeSync(READY);
 const length = readFully(4);
 if (length.length === 0) process.exit(0); // nobody needed this interpreter
 const request = JSON.parse(readFully(length.readUInt32BE(0)).toString());
+fs.unlinkSync(__filename); // before the files: the program may have one of a like name
 for (const [name, size] of request.files) {
   fs.mkdirSync(path.dirname(name), { recursive: true });
   fs.writeFileSync(name, readFully(size), { flag: 'wx' });

@@ -41,7 +41,7 @@ struct SandboxRun: Sendable {
     private func follow(_ id: String) async throws {
         try await EventFollower(client: client, path: "/sandbox/executions/\(id)/events").run(
             { received, after in
-                let event = try SandboxEvent(json: try JSON(parsing: received.data.utf8))
+                let event = try Self.decode(received)
                 after = event.number
                 switch event.kind {
                 case .start: break
@@ -50,6 +50,15 @@ struct SandboxRun: Sendable {
                 }
                 return true
             }, outage: { _ in })
+    }
+
+    /// What cannot be read now cannot be read on the next connection either.
+    private static func decode(_ received: ServerSentEventParser.Event) throws(CLIError) -> SandboxEvent {
+        do {
+            return try SandboxEvent(json: try JSON(parsing: received.data.utf8))
+        } catch {
+            throw CLIError(.badAnswer, "An event of the run cannot be read.", underlying: error)
+        }
     }
 
     private func show(_ bytes: [UInt8], from stream: SandboxEvent.Stream) {

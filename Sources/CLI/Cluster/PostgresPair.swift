@@ -42,6 +42,8 @@ actor PostgresPair {
         if server == primary, !isFirst { try await failOver(from: server) }
         if server == primary {
             isInSync = false
+            // Recorded as the primary, and perhaps not promoted any more by what was cut short.
+            try StackFolder.remove("\(servers[server].data)/standby.signal")
             try await setSynchrony(of: server, "")
         } else {
             isInSync = false

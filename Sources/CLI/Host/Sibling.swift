@@ -70,7 +70,9 @@ enum Sibling {
     }
 
     /// A path as the caller means it, for programs that run elsewhere.
-    static func absolute(_ path: String) -> String { path.isEmpty ? path : StackFolder(path).path }
+    static func absolute(_ path: String) -> String {
+        path.isEmpty || path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+    }
 
     static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }

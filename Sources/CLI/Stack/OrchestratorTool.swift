@@ -38,7 +38,14 @@ struct OrchestratorTool: Sendable {
             )
         }
         var options = StackOptions(folder: folder)
-        options.environment = try StackEnvironment.load(from: folder)
+        let given = try StackEnvironment.load(from: folder)
+        if given == nil, needs == "GOLDEN_NATS_URL" {
+            throw CLIError(
+                .fileUnreadable, "An earlier build started the stack; what --env gave it is not known.",
+                kept: "Nothing was changed.", next: "golden down, then golden up with its --env."
+            )
+        }
+        options.environment = given ?? [:]
         return try StackPlan(
             options: options, ports: record.ports, secrets: secrets,
             postgresFolder: record.postgresFolder, caller: environment, isRoot: geteuid() == 0

@@ -4,9 +4,9 @@ internal import FoundationEssentials
 /// What `--env` gave the stack that runs, in `environment.json` (0600, for it may hold secrets): commands that work on
 /// the stack from outside its supervisor use the same settings.
 enum StackEnvironment {
-    /// Empty when the stack was given nothing.
-    static func load(from folder: StackFolder) throws(CLIError) -> [String: String] {
-        guard FileManager.default.fileExists(atPath: folder.environment) else { return [:] }
+    /// Nil when a build that did not write it down started the stack: what it was given is not known then.
+    static func load(from folder: StackFolder) throws(CLIError) -> [String: String]? {
+        guard FileManager.default.fileExists(atPath: folder.environment) else { return nil }
         guard let text = readSmallFile(folder.environment) else {
             throw CLIError(
                 .fileUnreadable, "\(folder.environment) cannot be read.",

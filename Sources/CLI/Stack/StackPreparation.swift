@@ -31,6 +31,7 @@ struct StackPreparation: Sendable {
             stack: folder, id: id, isRoot: isRoot, environment: toolEnvironment
         )
         let postgresFolder = try await place.prepare(recorded: last?.postgresFolder)
+        if restored == nil { try requireWholeRestore(postgresFolder) }
         if restored == nil, let last, (last.ports.cluster != nil) != options.isCluster { throw otherKind(last) }
         let ports = try choosePorts(last?.ports)
         let record = StackRecord(
@@ -46,6 +47,17 @@ struct StackPreparation: Sendable {
             isRoot: isRoot
         )
         return (plan, record)
+    }
+
+    /// While both are there, the old database and the restored one, a restore was killed between the two.
+    private func requireWholeRestore(_ postgresFolder: String) throws(CLIError) {
+        let halves = [StackRestore.freshName, PostgresStore.replacedName].map { "\(postgresFolder)/\($0)" }
+        guard halves.allSatisfy({ FileManager.default.fileExists(atPath: $0) }) else { return }
+        throw CLIError(
+            .folderUnusable, "A golden restore was cut short while it replaced the stack in \(options.folder.path).",
+            kept: "The backup, and the database before it in \(halves[1]).",
+            next: "golden restore BACKUP --replace --data \(options.folder.path)"
+        )
     }
 
     private var toolEnvironment: [String: String] {

@@ -10,7 +10,7 @@ struct PostgresStore: Sendable {
     /// Lies beside the cluster once that is complete.
     static let markerName = "initialised"
     /// Where the files of a cluster are that is being replaced.
-    private static let replacedName = "replaced"
+    static let replacedName = "replaced"
 
     /// Holds `data/` and nothing else that lasts.
     var folder: String

@@ -1,31 +1,44 @@
 internal import Synchronization
 
-/// What the bodies that are being read hold of this process's memory, beyond the first bytes of each: bounded, so that
-/// a few callers with many large ones cannot take it all. Small bodies are always read.
+/// What the bodies that are being read hold of this process's memory, beyond the first bytes of each: bounded, and
+/// shared between callers. Who holds no less than is free gets no more, so that a few connections of one caller that
+/// send many large bodies slowly keep nobody else's out. Small bodies are always read.
 enum LargeBodies {
     /// Of one body these are free.
     static let freeBytes = 65_536
     static let bytesMax = 128 << 20
 
-    private static let held = Atomic(0)
+    /// The tenant whose request is being answered.
+    @TaskLocal static var caller = ""
+
+    private static let held = Mutex<[String: Int]>([:])
 
     /// What one body holds; gives it back at its end.
     struct Hold: ~Copyable {
+        private let caller = LargeBodies.caller
         private var bytes = 0
 
         /// - Returns: false, and nothing more is held, when there is no room for a body of so many bytes.
         mutating func grow(to size: Int) -> Bool {
             let more = max(0, size - LargeBodies.freeBytes) - bytes
             guard more > 0 else { return true }
-            let total = LargeBodies.held.wrappingAdd(more, ordering: .relaxed).newValue
-            guard total <= LargeBodies.bytesMax else {
-                LargeBodies.held.wrappingSubtract(more, ordering: .relaxed)
-                return false
+            let isRoom = LargeBodies.held.withLock { [caller] held in
+                let free = LargeBodies.bytesMax - held.values.reduce(0, +) - more
+                let own = held[caller, default: 0] + more
+                guard own <= free else { return false }
+                held[caller] = own
+                return true
             }
-            bytes += more
-            return true
+            if isRoom { bytes += more }
+            return isRoom
         }
 
-        deinit { LargeBodies.held.wrappingSubtract(bytes, ordering: .relaxed) }
+        deinit {
+            guard bytes > 0 else { return }
+            LargeBodies.held.withLock { [caller, bytes] held in
+                let rest = held[caller, default: 0] - bytes
+                held[caller] = rest > 0 ? rest : nil
+            }
+        }
     }
 }

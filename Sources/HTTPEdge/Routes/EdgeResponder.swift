@@ -94,7 +94,9 @@ package struct EdgeResponder: HTTPResponder {
             try context.require(permission)
         }
         if route.rateLimit == .beforeHandler { try await context.countAgainstLimits() }
-        let response = try await route.handler(request, context)
+        let called = context
+        let caller = called.token?.principal.tenant.text ?? ""
+        let response = try await LargeBodies.$caller.withValue(caller) { try await route.handler(request, called) }
         return request.method == .head ? response.createHeadResponse() : response
     }
 

@@ -102,6 +102,9 @@ package final class DeadLetterStore: Sendable {
 
     // MARK: Replaying
 
+    /// Replays of one tenant in workers' hands at once: fewer than one worker takes.
+    static let tenantReplaysMax = 4
+
     package func begin(_ request: ReplayRequest) async throws -> Replay {
         guard let replay = try await pool.execute(BeginReplay(request: request)).first else {
             throw StoreError(.guardFailed, "A replay could not be stored. Nothing was replayed.")
@@ -129,7 +132,7 @@ package final class DeadLetterStore: Sendable {
 
     /// The running replay that has waited longest, for one worker.
     package func claim() async throws -> ClaimedReplay? {
-        try await pool.execute(ClaimReplay(leaseSeconds: Self.leaseSeconds)).first
+        try await pool.execute(ClaimReplay(leaseSeconds: Self.leaseSeconds, tenantMax: Self.tenantReplaysMax)).first
     }
 
     /// - Parameters:

@@ -157,21 +157,29 @@ package struct ReplayPlace: Sendable {
     }
 }
 
-/// Takes the replay that has waited longest, with a lease.
+/// Takes the replay that has waited longest, with a lease; of a tenant that has many in workers' hands none more.
 struct ClaimReplay: PostgresStatement {
     let leaseSeconds: Double
+    let tenantMax: Int
 
     static let sql =
         """
         UPDATE dlq_replays r SET fence = r.fence + 1, leased_until = clock_timestamp() + $1
         WHERE r.id = (
-            SELECT id FROM dlq_replays
-            WHERE state = 'running' AND (leased_until IS NULL OR leased_until < clock_timestamp())
-            ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED
+            SELECT q.id FROM dlq_replays q
+            WHERE q.state = 'running' AND (q.leased_until IS NULL OR q.leased_until < clock_timestamp())
+                AND (
+                    SELECT count(*) FROM dlq_replays o
+                    WHERE o.state = 'running' AND o.tenant_id = q.tenant_id AND o.leased_until >= clock_timestamp()
+                ) < $2
+            ORDER BY q.created_at LIMIT 1 FOR UPDATE SKIP LOCKED
         ) RETURNING
         """ + " " + ReplayRow.columns + ", r.fence, r.after_created_at, r.after_id"
 
-    func bind(to bindings: inout PostgresBindings) { bindings.interval(seconds: leaseSeconds) }
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.interval(seconds: leaseSeconds)
+        bindings.int(tenantMax)
+    }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ClaimedReplay {
         var place: ReplayPlace?

@@ -183,6 +183,7 @@ struct OverdueTasks: PostgresStatement {
     }
 }
 
+/// What waits in the outbox is not lost: the relay publishes it.
 struct CountRunning: PostgresStatement {
     let ageSeconds: Double
 
@@ -191,6 +192,7 @@ struct CountRunning: PostgresStatement {
         SELECT role, count(*) FROM tasks
         WHERE state IN ('developing', 'deploying')
             AND dispatched_at < clock_timestamp() - make_interval(secs => $1)
+            AND NOT EXISTS (SELECT FROM outbox o WHERE o.task_id = tasks.id)
         GROUP BY role
         """
 
@@ -219,6 +221,7 @@ struct RunningTasks: PostgresStatement {
                     WHERE state IN ('developing', 'deploying') AND ($1::text IS NULL OR role = $1)
                         AND dispatched_at < clock_timestamp() - make_interval(secs => $2)
                         AND ($3::uuid IS NULL OR id > $3)
+                        AND NOT EXISTS (SELECT FROM outbox o WHERE o.task_id = tasks.id)
                     ORDER BY id LIMIT $4
                 ) page
                 WINDOW earlier AS (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)

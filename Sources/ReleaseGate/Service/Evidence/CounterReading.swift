@@ -32,7 +32,7 @@ package enum CounterReading: Sendable, Equatable {
         }
         let age = end.timeIntervalSince(newest)
         guard age <= staleAfter else {
-            self = .stale(ageSeconds: Int(age))
+            self = .stale(ageSeconds: Int(bounded: age))
             return
         }
         if let gap = reading.worstGap(from: start, to: end) {
@@ -106,7 +106,7 @@ package enum GaugeReading: Sendable, Equatable {
         }
         let age = end.timeIntervalSince(newest)
         guard age <= staleAfter else {
-            self = .stale(ageSeconds: Int(age))
+            self = .stale(ageSeconds: Int(bounded: age))
             return
         }
         // A series that ended earlier belongs to a process that is gone.

@@ -96,13 +96,18 @@ package final class ScrapeSource: EvidenceSource {
 }
 
 extension ScrapeSource.State {
+    /// Nil for what no process can have begun at: a page may say anything.
+    private static func start(_ seconds: Double) -> Date? {
+        seconds.isFinite && seconds >= 0 ? Date(timeIntervalSince1970: seconds) : nil
+    }
+
     fileprivate mutating func add(_ text: MetricsText, of target: ScrapeTarget, at now: Date) {
         let started = text.lines.first { $0.metric == "process_start_time_seconds" }?.value
         let before = seen[target.url]
         // Another process than last time: everything begins again at its start, even what is larger by now.
         let isNewProcess = before.map { $0.started != started } ?? false
         let zero: Date? =
-            if let before, !isNewProcess { before.at } else { started.map { Date(timeIntervalSince1970: $0) } }
+            if let before, !isNewProcess { before.at } else { started.flatMap(Self.start) }
         for line in text.lines {
             let labels = line.labels.merging(target.labels) { _, own in own }
             if let zero, zero < now, Self.isCounter(line.metric) {

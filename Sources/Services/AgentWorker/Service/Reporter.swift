@@ -12,8 +12,6 @@ struct Reporter: Sendable {
 
     private static let retryBase: Duration = .milliseconds(100)
     private static let retryCap: Duration = .seconds(5)
-    /// Data of one progress report beyond this is left out.
-    static let progressDataBytesMax = 64 << 10
 
     enum Outcome: Sendable, Equatable {
         case stored
@@ -36,7 +34,7 @@ struct Reporter: Sendable {
         _ progress: StderrReader.Progress, number: Int, on lease: WorkLeases.Lease, stop: StopSignal
     ) async {
         guard number <= AgentReport.progressMax else { return }
-        let data = progress.data.flatMap { $0.bytes.count <= Self.progressDataBytesMax ? $0 : nil }
+        let data = progress.data.flatMap { $0.bytes.count <= AgentReport.progressDataBytesMax ? $0 : nil }
         let id = "\(lease.message.task).\(lease.message.attempt).p\(number)"
         let body = AgentReport.Body.progress(
             number: number, message: progress.message, data: data, usage: progress.usage

@@ -44,13 +44,23 @@ struct OutboxRelay: Sendable {
             last = page.last
             let outcome = await publisher.publishTogether(page.map(\.message))
             try await outbox.forget(outcome.published)
-            try await drop(outcome.refused)
+            for refused in outcome.refused { try await dropIfPossible(refused) }
             found += page.count
             published += outcome.published.count
         }
         guard found > 0 else { return }
         logger.info(
             "relayed messages from the outbox", metadata: ["published": "\(published)", "found": "\(found)"])
+    }
+
+    /// What cannot be dropped now stays for the next time, and holds up none behind it.
+    private func dropIfPossible(_ refused: (message: OutboxMessage, error: BusError)) async throws {
+        do { try await drop([refused]) } catch {
+            try Task.checkCancellation()
+            logger.warning(
+                "a message that the bus never takes could not be dropped; it is tried again",
+                metadata: ["id": "\(refused.message.messageID)", "error": "\(error)"])
+        }
     }
 
     /// Takes messages out of the outbox that would stay there for ever, once their tasks do not wait for them any more.

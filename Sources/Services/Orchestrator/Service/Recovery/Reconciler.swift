@@ -14,7 +14,8 @@ struct Reconciler: Sendable {
     static let purgeInterval: Duration = .seconds(60)
     /// Rows dropped in one statement; a full one is followed by the next at once.
     static let purgeMax = 5000
-    static let agentsInterval: Duration = .seconds(15)
+    /// Shorter than a peer hub waits before it refuses the vote of an agent that nobody knows yet.
+    static let agentsInterval: Duration = .seconds(5)
 
     let deadlines: DeadlineEnforcer
     let records: ReconciliationStore

@@ -15,8 +15,14 @@ enum OwnerMark {
     static func isLeft(_ name: String) -> Bool {
         guard name.hasPrefix(prefix) else { return false }
         let parts = name.dropFirst(prefix.count).split(separator: ".")
-        guard parts.count == 3, let pid = Int32(parts[0]) else { return false }
-        do { return try identity(pid) != parts[0...1].joined(separator: ".") } catch { return true }
+        guard let pid = parts.first.flatMap({ Int32($0) }) else { return false }
+        // Earlier builds wrote no start: left when no process has the number.
+        if parts.count == 2 { return !KernelFiles.exists("/proc/\(pid)") }
+        guard parts.count == 3 else { return false }
+        do { return try identity(pid) != parts[0...1].joined(separator: ".") } catch {
+            // It may not have been read for want of descriptors; gone is only what is not there, and that needs none.
+            return !KernelFiles.exists("/proc/\(pid)")
+        }
     }
 
     /// A process as nobody after it can be: its number and when it began.

@@ -9,8 +9,8 @@ internal import Synchronization
 final class RunFolders: Sendable {
     /// For a launcher to empty one; it goes on from there at the next sweep.
     private static let emptyMax: Duration = .seconds(10)
-    /// After which a sweep begins with no other folder.
-    private static let sweepMax: Duration = .seconds(10)
+    /// For a sweep, which a shutdown waits for: what is not empty then is gone on with at the next.
+    private static let sweepMax: Duration = .seconds(3)
 
     private let state: String
     private let launcher: String
@@ -43,11 +43,12 @@ final class RunFolders: Sendable {
 
     /// Blocks for as long as emptying it takes.
     ///
-    /// - Returns: false when something is left in it: nobody else may have its uid until a sweep says so.
+    /// - Returns: false when something is left in it: nobody else may have its uid until a sweep says so. Without root
+    ///   all runs have this process's uid, so that keeping one back would protect nobody.
     func remove(_ path: String, uid: Int) -> Bool {
-        if isRemoved(path, uid) { return true }
+        if isRemoved(path, uid, atMost: Self.emptyMax) { return true }
         left.withLock { $0[path] = uid }
-        return false
+        return KernelFiles.effectiveUser != 0
     }
 
     /// Removes what this process has left and what those did that are no more.
@@ -56,25 +57,26 @@ final class RunFolders: Sendable {
     func sweep() -> [Int] {
         let end = ContinuousClock.now + Self.sweepMax
         var free: [Int] = []
-        for (path, uid) in left.withLock({ $0 }) where ContinuousClock.now < end && isRemoved(path, uid) {
+        for (path, uid) in left.withLock({ $0 }) where ContinuousClock.now < end {
+            guard isRemoved(path, uid, atMost: end - .now) else { continue }
             left.withLock { $0[path] = nil }
-            free.append(uid)
+            if KernelFiles.effectiveUser == 0 { free.append(uid) }
         }
         for name in KernelFiles.list(state) where ContinuousClock.now < end && OwnerMark.isLeft(name) {
             let path = "\(state)/\(name)"
             // Where everybody may write, anybody may have made it.
             guard let owner = KernelFiles.owner(path).map({ Int($0.uid) }), uids.contains(owner) else { continue }
-            if !isRemoved(path, owner) {
+            if !isRemoved(path, owner, atMost: end - .now) {
                 logger.warning("a folder of an executor that is gone is not empty yet", metadata: ["folder": "\(path)"])
             }
         }
         return free
     }
 
-    private func isRemoved(_ path: String, _ uid: Int) -> Bool {
+    private func isRemoved(_ path: String, _ uid: Int, atMost limit: Duration) -> Bool {
         // The launcher of a run has emptied it, as a rule.
         if isRemoved(path) { return true }
-        empty(path, uid)
+        empty(path, uid, atMost: limit)
         return isRemoved(path)
     }
 
@@ -87,14 +89,14 @@ final class RunFolders: Sendable {
         }
     }
 
-    private func empty(_ path: String, _ uid: Int) {
+    private func empty(_ path: String, _ uid: Int, atMost limit: Duration) {
         do throws(ProcessError) {
             let (records, end) = try Descriptor.pipe()
             let slot = KernelFiles.effectiveUser == 0 ? uid : Int(KernelFiles.effectiveUser)
             let child = try ChildProcess(
                 launcher, arguments: LaunchSpec.emptying(path, slotUID: slot),
                 descriptors: [0, 1, 2, LaunchSpec.Descriptor.status].map { (ours: end, theirs: $0) })
-            if !Poller.wait([.reading(child.ended)], atMost: Self.emptyMax)[0] { child.kill() }
+            if !Poller.wait([.reading(child.ended)], atMost: limit)[0] { child.kill() }
             child.wait()
             records.close()
         } catch {

@@ -93,7 +93,10 @@ struct DeadLetterAPI: Sendable {
     private static func place(_ cursor: Cursor) -> (at: Date, id: DeadLetterID)? {
         guard cursor.keys.count == 2, let bits = UInt64(cursor.keys[0]), let id = DeadLetterID(cursor.keys[1])
         else { return nil }
-        return (Date(timeIntervalSinceReferenceDate: Double(bitPattern: bits)), id)
+        let at = Date(timeIntervalSinceReferenceDate: Double(bitPattern: bits))
+        // The years 1970 to 9999, as elsewhere; what is no number is in no range.
+        guard (0..<253_402_300_800).contains(at.timeIntervalSince1970) else { return nil }
+        return (at, id)
     }
 
     private static func filter(_ query: inout QueryReader) throws(Problem) -> DeadLetterFilter {
