@@ -1,3 +1,4 @@
+import Contracts
 import Foundation
 import ReleaseGateCore
 import ReleaseGateService
@@ -10,9 +11,10 @@ import Testing
     private static let sealed = ReleaseFolder.start.addingTimeInterval(2 * 3600)
 
     /// Sealed in dev.
-    private static func folder() async throws -> ReleaseFolder {
+    private static func folder(steps: String = "stepSeconds: 1200") async throws -> ReleaseFolder {
         let folder = try ReleaseFolder()
         let path = folder.path
+        try folder.write("gate.yaml", try folder.read("gate.yaml").replacing("stepSeconds: 1200", with: steps))
         try await folder.gate { try await $0.cut(version: version, chart: path + "/chart", changelog: nil) }
         try folder.writeRelease(version)
         let release = try folder.release
@@ -33,6 +35,26 @@ import Testing
     private static func reverify(_ folder: ReleaseFolder) async throws -> Int32 {
         let release = try folder.release
         return try await folder.gate { try await $0.reverify(release, environment: "dev", at: nil) }
+    }
+
+    private static func promote(_ folder: ReleaseFolder) async throws {
+        try folder.writePreconditions()
+        try folder.writeRelease(version, more: "preconditions: [preconditions.yaml]")
+        let (path, release) = (folder.path, try folder.release)
+        try await folder.gate {
+            try await $0.promote(
+                release, from: "dev", to: "staging", approvals: path + "/approvals",
+                certificate: path + "/certs/certificate.json", gitOps: nil)
+        }
+    }
+
+    /// Walks another version in dev, and puts the sealed one's `release.yaml` back.
+    private static func walkNext(_ folder: ReleaseFolder) async throws -> Int32 {
+        try folder.writeRelease("1.2.0-rc.2")
+        let next = try folder.release
+        let code = try await folder.gate { try await $0.canary(next, environment: "dev", isArmed: true) }
+        try folder.writeRelease(version)
+        return code
     }
 
     private static func events(_ folder: ReleaseFolder) async throws -> [LineageEntry.Event] {
@@ -86,14 +108,54 @@ import Testing
         try await Self.certify(folder)
         // The last samples are of eight hours ago.
         folder.time.advance(by: 18 * 3600)
-        try folder.writePreconditions()
-        try folder.writeRelease(Self.version, more: "preconditions: [preconditions.yaml]")
-        let (path, release) = (folder.path, try folder.release)
-        try await folder.gate {
-            try await $0.promote(
-                release, from: "dev", to: "staging", approvals: path + "/approvals",
-                certificate: path + "/certs/certificate.json", gitOps: nil)
-        }
+        try await Self.promote(folder)
         #expect(try await Self.events(folder).last?.kind == .promote)
+    }
+
+    @Test func `is not revoked for the canary of the version after it`() async throws {
+        let folder = try await Self.folder()
+        folder.time.advance(by: 3600)
+        let begins = folder.time.clock.now()
+        try folder.writeEvidence(badCanary: "ledger", from: begins)
+        // Its processes crash, too, and their breaker is open.
+        var history = try SampleHistory(json: try JSON(parsing: try folder.read("evidence.json").utf8))
+        for minute in 0...120 {
+            let at = begins.addingTimeInterval(TimeInterval(minute * 60))
+            for (metric, value) in [
+                ("up", 1.0), ("process_start_time_seconds", Double(minute)), ("circuit_breaker_state", 2.0),
+            ] {
+                history.add(metric, ["service": "ledger", "track": "canary"], SeriesSample(at: at, value: value))
+            }
+        }
+        try folder.write("evidence.json", history.json.text)
+        let gate = try folder.read("gate.yaml")
+        try folder.write("gate.yaml", gate + "\nsignals: {breakers: circuit_breaker_state}\n")
+        #expect(try await Self.walkNext(folder) == 20)
+        folder.time.advance(by: 1200)
+        #expect(try await Self.reverify(folder) == 0)
+        let last = try await Self.events(folder).last
+        #expect(last?.kind == .verification && last?.decision == .seal)
+    }
+
+    @Test func `has not soaked by what the version after it did once that was sealed`() async throws {
+        let folder = try await Self.folder(steps: "steps: [100]\nstepSeconds: 600")
+        try await Self.certify(folder)
+        #expect(try await Self.walkNext(folder) == 0)
+        folder.time.advance(by: 4 * 3600)
+        let error = await #expect(throws: GateError.self) { try await Self.promote(folder) }
+        let message = error?.message ?? ""
+        #expect(message.contains("of 30 minutes with traffic and green objectives"), "\(message)")
+    }
+
+    @Test func `is not verified once another version is sealed there`() async throws {
+        let folder = try await Self.folder()
+        #expect(try await Self.walkNext(folder) == 0)
+        let before = try await Self.events(folder)
+        let error = await #expect(throws: GateError.self) { try await Self.reverify(folder) }
+        let message = error?.message ?? ""
+        #expect(error?.code == .refused, "\(message)")
+        #expect(message.contains("1.2.0-rc.2 is sealed in dev since "), "\(message)")
+        #expect(message.contains("is not of 1.2.0-rc.1. Nothing was recorded or revoked."), "\(message)")
+        #expect(try await Self.events(folder) == before)
     }
 }

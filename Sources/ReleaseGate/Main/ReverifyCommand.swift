@@ -7,6 +7,8 @@ struct ReverifyCommand: AsyncParsableCommand {
         commandName: "reverify", abstract: "Judge a sealed release again; a bad one loses its right to be promoted.",
         discussion: """
             What is looked at is the canary's series while there are any, and those of the stable side since the seal.
+            From when another version's walk began there, it is the stable side alone; once that one is sealed there,
+            this is refused.
             Exit codes: 0 still good, 10 held and revoked, or nothing shown and nothing revoked, 20 bad and revoked.
 
             EXAMPLE:

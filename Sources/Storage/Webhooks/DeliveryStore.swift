@@ -12,9 +12,12 @@ package struct DeliveryStore: Sendable {
 
     // MARK: Delivering
 
-    /// Targets for which something is due or parked, in order, from behind `target` on.
-    package func backlog(after target: DeliveryTarget?, limit: Int) async throws -> [TargetBacklog] {
-        try await pool.execute(ListBacklog(after: target, limit: limit))
+    /// The next targets for which something is due or parked, at most `BacklogWalk.hostsMax` of each tenant; the walk
+    /// then goes on behind them. An error leaves it where it was.
+    package func backlog(_ walk: inout BacklogWalk) async throws -> [TargetBacklog] {
+        let page = try await pool.execute(ListBacklog(walk: walk))
+        walk.advance(past: page)
+        return page.compactMap(\.waiting)
     }
 
     /// Takes due deliveries for one attempt each; what another replica takes at the same time is passed over. Who does

@@ -2,57 +2,87 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Walks the targets that have something open, jumping from one to the next in the index.
+/// Walks the tenants that have something open, and of each the next targets that have, jumping from one to the next in
+/// the index.
 struct ListBacklog: PostgresStatement {
-    /// Nil begins with the first.
-    let after: DeliveryTarget?
-    let limit: Int
+    let walk: BacklogWalk
+
+    /// One target; or none, of a tenant that has nothing open behind its place.
+    struct Line: Sendable {
+        let tenant: TenantID
+        let waiting: TargetBacklog?
+    }
 
     static let isReadOnly = true
     static let sql = """
-        WITH RECURSIVE targets AS (
+        WITH RECURSIVE tenants AS (
             (
-                SELECT tenant_id, host FROM webhook_deliveries
-                WHERE state IN ('pending', 'parked') AND (tenant_id, host) > ($1, $2)
-                ORDER BY tenant_id, host LIMIT 1
+                SELECT tenant_id FROM webhook_deliveries
+                WHERE state IN ('pending', 'parked') AND tenant_id > $1
+                ORDER BY tenant_id LIMIT 1
             )
             UNION ALL
-            SELECT next.tenant_id, next.host FROM targets t CROSS JOIN LATERAL (
-                SELECT d.tenant_id, d.host FROM webhook_deliveries d
-                WHERE d.state IN ('pending', 'parked') AND (d.tenant_id, d.host) > (t.tenant_id, t.host)
-                ORDER BY d.tenant_id, d.host LIMIT 1
+            SELECT next.tenant_id FROM tenants t CROSS JOIN LATERAL (
+                SELECT d.tenant_id FROM webhook_deliveries d
+                WHERE d.state IN ('pending', 'parked') AND d.tenant_id > t.tenant_id
+                ORDER BY d.tenant_id LIMIT 1
             ) next
         )
-        SELECT t.tenant_id, t.host, p.count, k.due_at IS NOT NULL,
+        SELECT t.tenant_id, h.host, p.count, k.due_at IS NOT NULL,
             extract(epoch FROM statement_timestamp() - least(p.oldest, k.due_at, statement_timestamp()))::float8
-        FROM (SELECT tenant_id, host FROM targets LIMIT $3) t
+        FROM (SELECT tenant_id FROM tenants LIMIT $4) t
+        LEFT JOIN unnest($2::text[], $3::text[]) AS place(tenant_id, host) ON place.tenant_id = t.tenant_id
+        LEFT JOIN LATERAL (
+            WITH RECURSIVE hosts AS (
+                (
+                    SELECT d.host FROM webhook_deliveries d
+                    WHERE d.state IN ('pending', 'parked') AND d.tenant_id = t.tenant_id
+                        AND d.host > coalesce(place.host, '')
+                    ORDER BY d.host LIMIT 1
+                )
+                UNION ALL
+                SELECT next.host FROM hosts last CROSS JOIN LATERAL (
+                    SELECT d.host FROM webhook_deliveries d
+                    WHERE d.state IN ('pending', 'parked') AND d.tenant_id = t.tenant_id AND d.host > last.host
+                    ORDER BY d.host LIMIT 1
+                ) next
+            )
+            SELECT host FROM hosts LIMIT $5
+        ) h ON true
         CROSS JOIN LATERAL (
             SELECT count(*), min(due_at) AS oldest FROM (
                 SELECT due_at FROM webhook_deliveries d
-                WHERE d.tenant_id = t.tenant_id AND d.host = t.host AND d.state = 'pending'
+                WHERE d.tenant_id = t.tenant_id AND d.host = h.host AND d.state = 'pending'
                     AND d.due_at <= statement_timestamp()
-                ORDER BY due_at LIMIT $4
+                ORDER BY due_at LIMIT $6
             ) due
         ) p
         LEFT JOIN LATERAL (
             SELECT due_at FROM webhook_deliveries d
-            WHERE d.tenant_id = t.tenant_id AND d.host = t.host AND d.state = 'parked'
+            WHERE d.tenant_id = t.tenant_id AND d.host = h.host AND d.state = 'parked'
             ORDER BY due_at LIMIT 1
         ) k ON true
+        ORDER BY t.tenant_id, h.host
         """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.text(after?.tenant.text ?? "")
-        bindings.text(after?.host ?? "")
-        bindings.int(limit)
+        let places = walk.hosts
+        bindings.text(walk.tenant?.text ?? "")
+        bindings.texts(places.map { $0.tenant.text })
+        bindings.texts(places.map { $0.host })
+        bindings.int(BacklogWalk.tenantsMax)
+        bindings.int(BacklogWalk.hostsMax)
         bindings.int(TargetBacklog.countMax)
     }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TargetBacklog {
-        TargetBacklog(
-            target: DeliveryTarget(tenant: try row.name(0), host: try row.text(1)), due: try row.int(2),
-            hasParked: try row.bool(3), oldestSeconds: try row.double(4)
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Line {
+        let tenant: TenantID = try row.name(0)
+        guard let host = try row.textOrNil(1) else { return Line(tenant: tenant, waiting: nil) }
+        let waiting = TargetBacklog(
+            target: DeliveryTarget(tenant: tenant, host: host), due: try row.int(2), hasParked: try row.bool(3),
+            oldestSeconds: try row.double(4)
         )
+        return Line(tenant: tenant, waiting: waiting)
     }
 }
 

@@ -77,6 +77,13 @@ extension GateSession {
         let state = WalkState(try await book.entries(), environment: environment, version: release.train.version)
         _ = try state.verifiedSeal(of: release, in: environment)
         let now = at ?? nowSeconds
+        if let next = state.nextSeal?.event, next.atSeconds <= now {
+            throw GateError(
+                .refused,
+                "\(next.version) is sealed in \(environment.rawValue) since \(Self.text(next.atSeconds)): what is seen "
+                    + "there since then is not of \(release.train.version). Nothing was recorded or revoked.",
+                next: "Verify \(next.version) with its release.yaml, or give --at a time before its seal.")
+        }
         if at == nil { try await look(at: Self.date(now)) }
         var question = Question()
         question.step = configuration.policy.stepPercents.count

@@ -68,7 +68,7 @@ extension GateSession {
         let collector = scrape == nil || isWalking ? collector() : collector(lookSeconds: max(1, at - first))
         let moment = EvidenceCollector.Moment(
             walkBegan: Self.date(first), stepBegan: Self.date(step.beganSeconds), now: Self.date(at),
-            sealed: sealed.map(Self.date))
+            sealed: sealed.map(Self.date), next: state.nextWalk.map { Self.date($0.event.atSeconds) })
         let evidence = try await collector.collect(
             services: release.train.cars.map(\.service), at: moment, schema: schema(of: release))
         let input = GateInput(

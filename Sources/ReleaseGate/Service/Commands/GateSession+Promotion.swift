@@ -158,14 +158,15 @@ extension GateSession {
         return request
     }
 
-    /// Minutes with traffic and green objectives since the walk began.
+    /// Minutes with traffic and green objectives since the walk began, until another version was sealed there.
     private func soakMinutes(
         _ release: ReleaseFile, _ state: WalkState, sealedSeconds: Int?
     ) async throws -> Int {
         guard let sealedSeconds else { return 0 }
         let moment = EvidenceCollector.Moment(
             walkBegan: Self.date(state.beganSeconds), stepBegan: Self.date(state.step.beganSeconds),
-            now: clock.now(), sealed: Self.date(sealedSeconds))
+            now: min(clock.now(), state.nextSeal.map { Self.date($0.event.atSeconds) } ?? .distantFuture),
+            sealed: Self.date(sealedSeconds), next: state.nextWalk.map { Self.date($0.event.atSeconds) })
         let services = release.train.cars.map(\.service)
         let indicators = try await collector().history(services: services, at: moment)
         return Soak.minutes(

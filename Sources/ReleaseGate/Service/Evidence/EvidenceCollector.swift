@@ -19,12 +19,15 @@ package struct EvidenceCollector: Sendable {
         package let now: Date
         /// Nil before its seal. From then on the release is the stable version, however its series are labelled.
         package let sealed: Date?
+        /// When another version's walk began after the seal: from then on the canary is that one's.
+        package let next: Date?
 
-        package init(walkBegan: Date, stepBegan: Date, now: Date, sealed: Date? = nil) {
+        package init(walkBegan: Date, stepBegan: Date, now: Date, sealed: Date? = nil, next: Date? = nil) {
             self.walkBegan = walkBegan
             self.stepBegan = stepBegan
             self.now = now
             self.sealed = sealed
+            self.next = next
         }
 
         /// Where raw samples must begin: the windows of the burn rules at the step's beginning reach back from there.
@@ -35,8 +38,13 @@ package struct EvidenceCollector: Sendable {
                 now.addingTimeInterval(-PrometheusSource.rawWindowMax))
         }
 
-        /// What the release itself counted from `start` on: after its seal, what the stable side did.
-        func own(_ canary: Reading, _ stable: Reading, from start: Date) -> Reading {
+        /// Whether no other version had the canary's labels until `end`.
+        func hasCanary(until end: Date) -> Bool { next.map { end <= $0 } ?? true }
+
+        /// What the release itself counted from `start` to `end`: after its seal, what the stable side did, once
+        /// there is no canary or it is another version's.
+        func own(_ canary: Reading, _ stable: Reading, from start: Date, to end: Date) -> Reading {
+            guard hasCanary(until: end) else { return stable }
             guard let sealed, start >= sealed, canary.sample == nil else { return canary }
             return stable
         }
@@ -75,10 +83,10 @@ package struct EvidenceCollector: Sendable {
         }
         let own = SignalReader(source: source, sides: sides, signals: signals, service: service)
         var health = try await own.health(of: sides.canary, at: moment)
-        if let sealed = moment.sealed, health.desired == 0 {
+        if let sealed = moment.sealed, health.desired == 0 || !moment.hasCanary(until: moment.now) {
             // The stable processes started anew for the release: that was no crash.
             let since = Moment(
-                walkBegan: moment.walkBegan, stepBegan: max(moment.stepBegan, sealed), now: moment.now, sealed: sealed)
+                walkBegan: moment.walkBegan, stepBegan: max(moment.stepBegan, sealed), now: moment.now)
             health = try await own.health(of: sides.stable, at: since)
         }
         return ServiceEvidence(
@@ -144,7 +152,7 @@ package struct EvidenceCollector: Sendable {
             let other = callers.applied(to: stable.reading(from: start, to: end), \.stable, from: start, to: end)
             intervals.append(
                 IndicatorEvidence.Interval(
-                    endSeconds: Int(end.timeIntervalSince1970), canary: moment.own(mine, other, from: start),
+                    endSeconds: Int(end.timeIntervalSince1970), canary: moment.own(mine, other, from: start, to: end),
                     stable: other))
             start = end
         }
@@ -158,7 +166,7 @@ package struct EvidenceCollector: Sendable {
         zip(canary, stable).map { mine, other in
             let start = end.addingTimeInterval(-TimeInterval(mine.seconds))
             return IndicatorEvidence.Window(
-                seconds: mine.seconds, reading: moment.own(mine.reading, other.reading, from: start))
+                seconds: mine.seconds, reading: moment.own(mine.reading, other.reading, from: start, to: end))
         }
     }
 

@@ -50,12 +50,14 @@ struct SignalReader: Sendable {
         return Int(spans.max() ?? 0)
     }
 
-    /// Each breaker as its worst replica has it. The gauge is 0 closed, 1 half-open, 2 open.
+    /// Each breaker as its worst replica has it. The gauge is 0 closed, 1 half-open, 2 open. Those of another
+    /// version's canary say nothing of the release.
     func breakers(at moment: EvidenceCollector.Moment) async throws(GateError) -> [BreakerEvidence] {
         guard let text = signals.breakers else { return [] }
         let selector = try SeriesSelector(parsing: text)
         var found: [BreakerEvidence] = []
-        for (side, labels) in [(BreakerEvidence.Side.canary, sides.canary), (.stable, sides.stable)] {
+        for (side, labels) in [(BreakerEvidence.Side.canary, sides.canary), (.stable, sides.stable)]
+        where side == .stable || moment.hasCanary(until: moment.now) {
             let mine = labels.merging(["service": service]) { own, _ in own }
             let reading = try await read(selector, mine, at: moment)
             let byName = Dictionary(grouping: reading.series) { $0.labels["name"] ?? "breaker" }

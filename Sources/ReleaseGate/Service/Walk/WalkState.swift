@@ -30,10 +30,23 @@ package struct WalkState: Sendable, Equatable {
     package private(set) var seal: LineageEntry?
     /// A later verification found it bad: nothing may be promoted from it.
     package private(set) var isRevoked = false
+    /// Where another version's walk first began after the seal: from there on the canary is that one's.
+    package private(set) var nextWalk: LineageEntry?
+    /// Where another version was first sealed after the seal: from there on the stable side is that one's, too.
+    package private(set) var nextSeal: LineageEntry?
 
     package init(_ entries: [LineageEntry], environment: DeployEnvironment, version: Version) {
-        for entry in entries where entry.event.environment == environment && entry.event.version == version {
-            apply(entry)
+        for entry in entries where entry.event.environment == environment {
+            if entry.event.version == version { apply(entry) } else if seal != nil { follow(entry) }
+        }
+    }
+
+    /// Takes what happened to another version after the seal.
+    private mutating func follow(_ entry: LineageEntry) {
+        switch entry.event.kind {
+        case .install: nextWalk = nextWalk ?? entry
+        case .seal: nextSeal = nextSeal ?? entry
+        default: break
         }
     }
 

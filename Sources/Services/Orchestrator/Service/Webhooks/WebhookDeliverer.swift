@@ -14,8 +14,6 @@ struct WebhookDeliverer: Service {
     static let interval: Duration = .milliseconds(250)
     static let busyInterval: Duration = .milliseconds(25)
     static let retryInterval: Duration = .seconds(1)
-    /// Targets looked at in one pass; the next goes on behind them.
-    static let targetsMax = 256
     /// Deliveries of one target that one pass parks or releases.
     static let parkMax = 500
     /// Beyond an attempt's time: for a name's lookup to get a thread and to answer, and for the result to be written.
@@ -71,17 +69,13 @@ struct WebhookDeliverer: Service {
     // MARK: Taking
 
     private func takeAll(_ jobs: AsyncStream<Job>.Continuation) async throws {
-        var place: DeliveryTarget?
-        var oldest: Double = 0
+        var walk = BacklogWalk()
         while true {
             var rest = Self.interval
             do {
-                let backlog = try await deliveries.backlog(after: place, limit: Self.targetsMax)
-                oldest = max(place == nil ? 0 : oldest, backlog.map(\.oldestSeconds).max() ?? 0)
-                let isLast = backlog.count < Self.targetsMax
-                place = isLast ? nil : backlog.last?.target
-                if try await take(backlog, jobs) > 0 || !isLast { rest = Self.busyInterval }
-                metrics.show(oldestSeconds: oldest, underWay: slots.underWay)
+                let backlog = try await deliveries.backlog(&walk)
+                if try await take(backlog, jobs) > 0 || walk.goesOn { rest = Self.busyInterval }
+                metrics.show(oldestSeconds: walk.oldestSeconds, underWay: slots.underWay)
                 try await attempt.sender.clients.sweep()
             } catch let error as CancellationError {
                 throw error
