@@ -13,7 +13,7 @@ struct ExecutionRecovery: Sendable {
     static let travelTime: Duration = .seconds(2)
     static let batchMax = 100
     /// The longest wait between two requests for one run, which begin `travelTime` apart.
-    static let askingMax: TimeInterval = 60
+    static let askingMax: Duration = .seconds(60)
 
     let bus: MessageBus
     let executions: TaskExecutionStore
@@ -21,11 +21,11 @@ struct ExecutionRecovery: Sendable {
     let logger: Logger
 
     func run() async throws {
-        var asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] = [:]
+        var waits = GrowingWaits(first: Self.travelTime, longest: Self.askingMax)
         while true {
             do {
                 try await applier.apply(try await executions.unheard(age: Self.travelTime, limit: Self.batchMax))
-                asked = try await askAgain(asked)
+                try await askAgain(&waits)
                 try await stopAbandoned()
             } catch {
                 try Task.checkCancellation()
@@ -35,25 +35,19 @@ struct ExecutionRecovery: Sendable {
         }
     }
 
-    /// Answers when each of the runs that nobody has was asked for, and when it is next.
-    private func askAgain(
-        _ asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)]
-    ) async throws -> [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] {
+    /// Asks for runs that nobody has.
+    private func askAgain(_ waits: inout GrowingWaits) async throws {
         let unasked = try await executions.unasked(age: Self.travelTime, limit: Self.batchMax)
-        guard !unasked.isEmpty else { return [:] }
+        guard !unasked.isEmpty else { return waits.keep([]) }
         // What waits in the stream, or in an executor's hands, is not lost.
         guard let requests = try await bus.backlog(of: BusTopology.sandboxRequests),
             requests.pending + requests.ackPending == 0
-        else { return asked }
+        else { return }
         let now = ContinuousClock.now
-        let due = unasked.filter { asked[$0].map { $0.next <= now } ?? true }
+        let due = unasked.filter { waits.isDue($0, at: now) }
         try await applier.requester.ask(due, derivation: Int(Date().timeIntervalSince1970))
-        var next = asked.filter { unasked.contains($0.key) }
-        for task in due {
-            let wait = min((next[task]?.wait ?? 1) * 2, Self.askingMax)
-            next[task] = (wait, now + .seconds(wait))
-        }
-        return next
+        waits.keep(Set(unasked))
+        for task in due { waits.done(task, at: now) }
     }
 
     private func stopAbandoned() async throws {

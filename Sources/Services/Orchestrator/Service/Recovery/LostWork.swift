@@ -21,6 +21,9 @@ struct LostWork: Sendable {
     static let pageMax = 100
     static let pageBytesMax = 16 << 20
     static let watched: [BusTopology.StreamName] = [.work, .results, .reviews]
+    /// Between the first derivation of a task's work and the second, and the longest wait between two.
+    static let derivingFirst: Duration = .seconds(10)
+    static let derivingMax: Duration = .seconds(600)
     static let droppingInterval: Duration = .seconds(30)
     /// Messages removed in one look.
     static let droppedMax = 5000
@@ -43,7 +46,7 @@ struct LostWork: Sendable {
                 }
             }
             group.addTask {
-                var waits = DerivationWaits()
+                var waits = GrowingWaits(first: Self.derivingFirst, longest: Self.derivingMax)
                 while true {
                     await attempt("compare streams") { try await compareStreams() }
                     await attempt("compare queues") { try await compareQueues(&waits) }
@@ -89,7 +92,7 @@ struct LostWork: Sendable {
     }
 
     /// Derives work again that Postgres has handed out and no queue, agent or result accounts for.
-    private func compareQueues(_ waits: inout DerivationWaits) async throws {
+    private func compareQueues(_ waits: inout GrowingWaits) async throws {
         guard let results = try await bus.backlog(of: BusTopology.orchestratorResults),
             results.pending + results.ackPending == 0
         else { return }
@@ -111,7 +114,7 @@ struct LostWork: Sendable {
 
     /// Answers how many of the missing it was time for.
     private func deriveMissing(
-        of role: AgentRole, _ waits: inout DerivationWaits, missing: inout Set<TaskID>
+        of role: AgentRole, _ waits: inout GrowingWaits, missing: inout Set<TaskID>
     ) async throws -> Int {
         let leases = agents.leases()
         var derived = 0
@@ -125,7 +128,7 @@ struct LostWork: Sendable {
             let now = ContinuousClock.now
             let due = lost.filter { waits.isDue($0.task.id, at: now) }
             try await republish(due)
-            for queued in due { waits.derived(queued.task.id, at: now) }
+            for queued in due { waits.done(queued.task.id, at: now) }
             derived += due.count
         }
     }

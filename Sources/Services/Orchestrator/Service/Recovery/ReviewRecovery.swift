@@ -2,6 +2,7 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Logging
 internal import MessageBus
+internal import OrchestratorCore
 internal import Storage
 
 /// Comes back to reviews that a message was lost of: runs on the leading replica.
@@ -19,7 +20,7 @@ struct ReviewRecovery: Sendable {
     static let closingInterval: Duration = .seconds(5)
     static let batchMax = 200
     /// The longest wait between two requests for one session, which begin `openingTime` apart.
-    static let askingMax: TimeInterval = 60
+    static let askingMax: Duration = .seconds(60)
 
     let bus: MessageBus
     let reviews: TaskReviewStore
@@ -30,10 +31,10 @@ struct ReviewRecovery: Sendable {
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                var asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] = [:]
+                var waits = GrowingWaits(first: Self.openingTime, longest: Self.askingMax)
                 while true {
                     await attempt("take decisions nobody heard") { try await hear() }
-                    await attempt("ask for reviews again") { asked = try await askAgain(asked) }
+                    await attempt("ask for reviews again") { try await askAgain(&waits) }
                     try await Task.sleep(for: Self.interval)
                 }
             }
@@ -62,34 +63,26 @@ struct ReviewRecovery: Sendable {
         logger.info("took decisions nobody had heard", metadata: ["count": "\(unheard.count)"])
     }
 
-    /// Answers when each of the sessions still unopened was asked for, and when it is next.
-    private func askAgain(
-        _ asked: [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)]
-    ) async throws -> [TaskID: (wait: TimeInterval, next: ContinuousClock.Instant)] {
+    /// Asks for sessions that are still unopened.
+    private func askAgain(_ waits: inout GrowingWaits) async throws {
         var unopened = try await reviews.unopened(age: Self.openingTime, limit: Self.batchMax)
-        guard !unopened.isEmpty else { return [:] }
-        guard let requests = try await bus.backlog(of: BusTopology.hubRequests) else { return asked }
+        guard !unopened.isEmpty else { return waits.keep([]) }
+        guard let requests = try await bus.backlog(of: BusTopology.hubRequests) else { return }
         // What waits in the stream, or in a hub's hands, is not lost; but behind others' requests one may be missing.
         if requests.pending + requests.ackPending > 0 {
             unopened = try await reviews.unopened(age: Self.stalledTime, limit: Self.batchMax)
         }
         let now = ContinuousClock.now
-        let due = unopened.filter { asked[$0].map { $0.next <= now } ?? true }
+        let due = unopened.filter { waits.isDue($0, at: now) }
         let outcome = try await requester.ask(due, derivation: Int(Date().timeIntervalSince1970))
         if outcome.count > 0 { logger.warning("asked for reviews again", metadata: ["count": "\(outcome.count)"]) }
         if !outcome.unasked.isEmpty {
             let count = outcome.unasked.count
             logger.warning("could not ask for reviews again; it is tried again", metadata: ["count": "\(count)"])
         }
-        let known = Set(unopened)
-        var next = asked.filter { known.contains($0.key) }
+        waits.keep(Set(unopened))
         // Those that could not be asked for are due at once.
-        for task in Set(due).subtracting(outcome.unasked) {
-            let wait = min(
-                (next[task]?.wait ?? TimeInterval(Self.openingTime.components.seconds) / 2) * 2, Self.askingMax)
-            next[task] = (wait, now + .seconds(wait))
-        }
-        return next
+        for task in Set(due).subtracting(outcome.unasked) { waits.done(task, at: now) }
     }
 
     private func close() async throws {
