@@ -220,11 +220,11 @@ let package = Package(
         ),
 
         // 8. Tests.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: [log], path: "Tests/TestSupport"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "ContractsTests", dependencies: ["Contracts"]),
         .testTarget(name: "NATSTests", dependencies: ["NATS", "TestSupport", log]),
-        .testTarget(name: "RedisTests", dependencies: ["Redis", "TestSupport", log]),
+        .testTarget(name: "RedisTests", dependencies: ["Redis", "DriverThreads", "TestSupport", log]),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", log]),
         .testTarget(
             name: "MessageBusTests", dependencies: ["MessageBus", "Bootstrap", "Contracts", "NATS", "TestSupport", log]

@@ -14,6 +14,7 @@ package struct BootstrapError: Error, CustomStringConvertible {
     package let code: Code
     /// Names the setting and what to do; never holds a secret's value.
     package let message: String
+    /// Why, in the words of whoever failed; shown too, so nothing that quotes a setting's value.
     package let underlying: (any Error)?
 
     package init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
@@ -22,5 +23,7 @@ package struct BootstrapError: Error, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    package var description: String { "\(code.rawValue): \(message)" }
+    package var description: String {
+        underlying.map { "\(code.rawValue): \(message) (\($0))" } ?? "\(code.rawValue): \(message)"
+    }
 }

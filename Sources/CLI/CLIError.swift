@@ -1,4 +1,6 @@
 internal import Contracts
+internal import FoundationEssentials
+internal import Glibc
 
 /// What went wrong in a command, told the way every message of Golden is: what happened, what was kept, what next.
 struct CLIError: Error, CustomStringConvertible {
@@ -44,10 +46,23 @@ struct CLIError: Error, CustomStringConvertible {
 
     var description: String {
         var lines = [message]
-        if let underlying { lines.append("Cause: \(underlying)") }
+        if let cause { lines.append("Cause: \(cause)") }
         if let kept { lines.append("Kept: \(kept)") }
         if let next { lines.append("Next: \(next)") }
         return lines.joined(separator: "\n")
+    }
+
+    /// What lies below, in words. Foundation's own description of its errors is all that they hold.
+    var cause: String? {
+        guard let underlying else { return nil }
+        guard let error = underlying as? CocoaError else { return "\(underlying)" }
+        if let system = error.underlying as? POSIXError { return String(cString: strerror(system.code.rawValue)) }
+        switch error.code {
+        case .fileReadNoPermission, .fileWriteNoPermission: return String(cString: strerror(EACCES))
+        case .fileNoSuchFile, .fileReadNoSuchFile: return String(cString: strerror(ENOENT))
+        case .fileWriteOutOfSpace: return String(cString: strerror(ENOSPC))
+        default: return "Foundation's error \(error.code.rawValue)"
+        }
     }
 
     /// The exit code this failure maps to.
@@ -71,7 +86,7 @@ extension CLIError {
                 object: { writer in
                     writer.field("code", code.rawValue)
                     writer.field("message", message)
-                    writer.field(ifPresent: "cause", underlying.map { "\($0)" })
+                    writer.field(ifPresent: "cause", cause)
                     writer.field(ifPresent: "kept", kept)
                     writer.field(ifPresent: "next", next)
                 })

@@ -10,15 +10,16 @@ struct GoldenCommand: AsyncParsableCommand {
               golden up --detach                       start the stack in the background
               golden submit task.json --follow         submit a task and watch it to the end
               golden tasks list                        what was submitted
-              golden status                            what runs, where, and its logs
+              golden status                            what runs, and where
+              golden logs --follow                     what it writes
               golden down                              stop everything
 
             \(ExitStatus.helpText)
             """,
         version: "golden \(Version.current)",
         subcommands: [
-            UpCommand.self, DownCommand.self, UpgradeCommand.self, StatusCommand.self, DoctorCommand.self,
-            MigrateCommand.self, BackupCommand.self, RestoreCommand.self,
+            UpCommand.self, DownCommand.self, UpgradeCommand.self, StatusCommand.self, LogsCommand.self,
+            DoctorCommand.self, MigrateCommand.self, BackupCommand.self, RestoreCommand.self,
             JetStreamCommand.self, TokenCommand.self, SubmitCommand.self, TasksCommand.self, AgentsCommand.self,
             WorkflowsCommand.self, EscalationsCommand.self,
             UsersCommand.self, KeysCommand.self, AuditCommand.self,
@@ -35,9 +36,16 @@ struct FolderOptions: ParsableArguments {
         name: .customLong("data"), help: ArgumentHelp("The stack's data folder (or GOLDEN_DATA).", valueName: "dir"))
     var path: String?
 
-    func folder(_ environment: [String: String]) -> StackFolder {
+    func folder(_ environment: [String: String]) -> StackFolder { Self.folder(path, environment) }
+
+    static func folder(_ path: String?, _ environment: [String: String]) -> StackFolder {
         StackFolder(path ?? environment["GOLDEN_DATA"] ?? StackFolder.nameDefault)
     }
+}
+
+extension StackFolder {
+    /// For a command line that is to find this stack: ` --data DIR`, or nothing where it does so without.
+    var option: String { self == StackFolder(Self.nameDefault) ? "" : " --data \(path)" }
 }
 
 /// `--json`, understood by every command.

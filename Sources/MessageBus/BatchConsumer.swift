@@ -163,7 +163,7 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
                 hopeless.append(
                     Hopeless(
                         delivery: received.delivery, reason: GiveUpReason.deliveriesExhausted, error: error))
-            case .retry(let wait, _):
+            case .retry(let wait, _), .wait(let wait):
                 bus.counters.change { $0.retried += 1 }
                 bus.settle("retrying") { () throws(NATSError) in try pull.reject(received.delivery, delay: wait) }
             case .giveUp(let reason, let error):

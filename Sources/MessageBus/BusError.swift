@@ -67,6 +67,8 @@ extension BusError {
         static let storeFailed = 10077
     }
 
+    private static let unavailableStatus = 503
+
     init(_ error: NATSError, doing what: String) {
         let code: Code
         switch error.code {
@@ -79,17 +81,20 @@ extension BusError {
         case .cancelled: code = .cancelled
         case .outcomeUnknown: code = .outcomeUnknown
         case .invalidConfiguration, .invalidSubject, .invalidHeader: code = .invalid
-        case .jetStream: code = Self.code(forServer: error.jetStreamCode)
+        case .jetStream: code = Self.code(forServer: error.jetStreamCode, status: error.jetStreamStatus)
         }
         self.init(code, "\(what) failed.", underlying: error)
     }
 
-    static func code(forServer number: Int?) -> Code {
+    /// - Parameters:
+    ///   - number: the answer's `err_code`; some refusals of a leader that is just losing its office have none.
+    ///   - status: its `code`, as in HTTP: 503 while leaders are elected and servers start.
+    static func code(forServer number: Int?, status: Int?) -> Code {
         switch number {
         case ServerCode.streamNotFound, ServerCode.consumerNotFound: .topologyMissing
         case ServerCode.storeFailed, ServerCode.storageExceeded, ServerCode.insufficientResources: .streamFull
         case ServerCode.messageTooLarge: .messageTooLarge
-        default: .refused
+        default: status == Self.unavailableStatus ? .unavailable : .refused
         }
     }
 }

@@ -83,7 +83,6 @@ struct JetStreamAdmin: Sendable {
         return answer
     }
 
-    /// Nil when the server says that the stream, the consumer or the message does not exist.
     private func call(_ verb: String, _ body: JSON) async throws(BusError) -> JSON? {
         let answer: NATSMessage
         do {
@@ -95,18 +94,26 @@ struct JetStreamAdmin: Sendable {
             // The API answers on every server that has JetStream on, so this is a start or a leader election.
             throw BusError(.unavailable, "JetStream does not answer \(verb). Is it enabled?", underlying: error)
         }
+        return try Self.answer(answer.payload, to: verb)
+    }
+
+    /// Nil when the server says that the stream, the consumer or the message does not exist.
+    static func answer(_ payload: [UInt8], to verb: String) throws(BusError) -> JSON? {
         do {
-            let json = try JSON(parsing: answer.payload)
+            let json = try JSON(parsing: payload)
             var reader = try JSONReader(json)
             guard var failure = try reader.optionalObject("error") else { return json }
             let number = try failure.optionalInt("err_code")
+            let status = try failure.optionalInt("code")
             let text = try failure.optionalString("description") ?? "no description"
             switch number {
             case BusError.ServerCode.streamNotFound, BusError.ServerCode.consumerNotFound,
                 BusError.ServerCode.messageNotFound, BusError.ServerCode.sequenceNotFound:
                 return nil
             default:
-                throw BusError(BusError.code(forServer: number), "JetStream refused \(verb): \(text) [\(number ?? 0)].")
+                throw BusError(
+                    BusError.code(forServer: number, status: status),
+                    "JetStream refused \(verb): \(text) [\(number ?? 0)].")
             }
         } catch let error as BusError {
             throw error

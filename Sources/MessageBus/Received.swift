@@ -43,6 +43,8 @@ package enum Settlement: Sendable, Equatable {
     case acknowledge
     /// Deliver it again, not before `after`. The fifth delivery that ends so is a dead letter with that `error`.
     case retry(after: Duration, error: String = "the handler could not process it")
+    /// Deliver it again, not before that, however often it was: what stands in its way is not the message.
+    case wait(Duration)
     /// Dead-letter it now. `reason` is a stable word, `error` one line for people.
     case giveUp(reason: String, error: String)
 }

@@ -36,6 +36,7 @@ struct CommandBackendTests {
             ("echo sorry >&2; exit 75", "temporary_failure", true), ("kill -9 $$", "signal_9", true),
             ("cat >/dev/null; head -c 2000000 /dev/zero | tr '\\0' 1", "output_too_large", false),
             ("/nonexistent/program", "exit_127", false),
+            ("cat >/dev/null; (sleep 1; echo 1) & exit 0", "bad_output", false),
         ]
     )
     func `every end of a program is reported as documented`(

@@ -39,7 +39,7 @@ struct ExamplesTests {
             process.standardInput = try FileHandle(forReadingFrom: folder.appending(path: "in"))
             process.standardOutput = try FileHandle(forWritingTo: folder.appending(path: "out"))
             process.standardError = try FileHandle(forWritingTo: folder.appending(path: "err"))
-            try process.run()
+            try Spawner.shared.start(process)
             process.waitUntilExit()
             var reader = StderrReader()
             let progress = reader.read(try Data(contentsOf: folder.appending(path: "err"))) + reader.finish()
@@ -178,7 +178,7 @@ struct ExamplesTests {
             let process = Process()
             process.executableURL = URL(filePath: "/usr/bin/env")
             process.arguments = ["python3", maker.path]
-            try process.run()
+            try Spawner.shared.start(process)
             process.waitUntilExit()
             #expect(process.terminationStatus == 0)
         }

@@ -1,7 +1,9 @@
 import AgentWorkerCore
+import Bootstrap
 import Contracts
 import Coordination
 import Foundation
+import NATS
 import Synchronization
 import Testing
 
@@ -220,6 +222,33 @@ struct ModelBackendTests {
             #expect(end.failure?.code == "model_timeout" && end.failure?.isRetryable == true)
             // What was written by then is paid for.
             #expect((end.usage?.tokens ?? 0) > 0)
+            #expect(test.counted == [1, 1, 0])
+        }
+    }
+
+    @Test func `an attempt's own short deadline says nothing of the endpoint`() async throws {
+        try await ModelUnderTest.run { _, reply in
+            try await reply.head()
+            await reply.untilGone()
+        } _: { test async throws in
+            let failure = try await test.work(seconds: 0.5).failure
+            #expect(failure?.code == "model_timeout" && failure?.isRetryable == true)
+            #expect(test.counted == [0, 0, 0])
+        }
+    }
+
+    @Test func `the model sees what was made before and what its reviewers said of it`() async throws {
+        let concern = "SQL is put together from input."
+        try await ModelUnderTest.run { _, reply in
+            try await reply.answer("Bound.")
+        } _: { test async throws in
+            let plan = "{\"review\": {\"concerns\": [{\"role\": \"security\", \"rationale\": \"\(concern)\"}]}}"
+            _ = try await test.work(plan: plan, previous: "{\"code\": \"select($name)\"}")
+            let body = try #require(test.server.requests.first).json.fields ?? []
+            let messages = body.first { $0.name == "messages" }?.value.array ?? []
+            let asked = messages.map { $0.fields?.last?.value.string ?? "" }
+            #expect(asked.count == 3 && asked.dropFirst().first == "Why?")
+            #expect(asked.last?.contains(concern) == true && asked.last?.contains("select($name)") == true)
         }
     }
 
@@ -321,6 +350,18 @@ struct ModelBackendTests {
             #expect(try await test.work().output != nil)
             #expect(test.counted == [1, 0, 1])
         }
+    }
+
+    @Test func `the breaker around the endpoint is a metric of the agent`() throws {
+        let configuration = AgentWorkerConfiguration(
+            agent: AgentID(literal: "agent-1"), roles: [developer], slots: 1, owner: "tests", backend: .echo,
+            nats: NATSConfiguration(servers: ["nats://127.0.0.1:1"], name: "agent-1")
+        )
+        let health = AgentHealth(configuration)
+        let registry = BreakerRegistry(redis: nil, replica: "test", replicas: { 1 }, logger: quietLogger)
+        _ = try registry.breaker("llm:models.example.com")
+        health.show(breakers: { registry.statuses })
+        #expect(health.registry.text().contains(#"circuit_breaker_state{name="llm:models.example.com"} 0"#))
     }
 
     @Test func `the key is in no message, whatever the endpoint says`() async throws {

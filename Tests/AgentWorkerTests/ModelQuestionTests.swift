@@ -5,9 +5,13 @@ import Testing
 @Suite
 struct ModelQuestionTests {
     private static func question(
-        _ input: String, _ instructions: [String] = [], form: AnswerForm = .text
+        _ input: String, _ instructions: [String] = [], form: AnswerForm = .text, plan: String? = nil,
+        previous: String? = nil
     ) throws -> ModelQuestion {
-        try ModelQuestion(JSON(parsing: input.utf8), instructions: instructions, form: form)
+        try ModelQuestion(
+            JSON(parsing: input.utf8), instructions: instructions, form: form,
+            plan: try plan.map { try JSON(parsing: $0.utf8) }, previous: try previous.map { try JSON(parsing: $0.utf8) }
+        )
     }
 
     @Test(
@@ -34,6 +38,36 @@ struct ModelQuestionTests {
                 .init(.user, "c"),
             ]
         )
+    }
+
+    @Test(
+        arguments: [
+            ("{\"note\": \"smaller\"}", nil, "{\"plan\":{\"note\": \"smaller\"}}"),
+            (nil, "\"draft\"", "{\"previous\":\"draft\"}"),
+            ("{\"note\": \"smaller\"}", "[1, 2]", "{\"previous\":[1, 2],\"plan\":{\"note\": \"smaller\"}}"),
+        ] as [(String?, String?, String)]
+    )
+    func `work that was begun before is asked with what was made and what is planned`(
+        _ plan: String?, _ previous: String?, _ text: String
+    ) throws {
+        let first = try Self.question("\"Why?\"", ["Be brief."])
+        let again = try Self.question("\"Why?\"", ["Be brief."], form: .consensus, plan: plan, previous: previous)
+        #expect(Array(again.messages.dropFirst()) == [.init(.user, "Why?"), .init(.user, text)])
+        let told = try #require(again.messages.first)
+        #expect(told.speaker == .system && told.text.hasPrefix("Be brief.\n\nThis work was begun before."))
+        // How the answer must look comes last.
+        let schema = try #require(AnswerForm.consensus.schema)
+        #expect(told.text.hasSuffix(schema.text))
+        #expect(again.tokensEstimate >= first.tokensEstimate + TokenEstimate.tokens(bytes: text.utf8.count))
+    }
+
+    @Test func `of a draft too long for a question the beginning is shown`() throws {
+        let draft = "\"" + String(repeating: "é", count: ModelQuestion.previousBytesMax) + "\""
+        let text = try #require(try Self.question("\"x\"", plan: "{}", previous: draft).messages.last?.text)
+        let shown = Dictionary(uniqueKeysWithValues: try JSON(parsing: text.utf8).fields ?? [])
+        #expect(shown["previous"]?.string.map { draft.hasPrefix($0) } == true)
+        #expect(shown["previous_cut"]?.bool == true && shown["plan"]?.text == "{}")
+        #expect(text.utf8.count < ModelQuestion.previousBytesMax + 100)
     }
 
     @Test(

@@ -62,14 +62,15 @@ struct ModelUnderTest: Sendable {
 
     func work(
         _ input: String = "\"Why?\"", seconds: TimeInterval = 60, budget: Int? = nil, prompt: String? = nil,
-        kind: String = "work", stop: StopSignal = StopSignal()
+        kind: String = "work", plan: String? = nil, previous: String? = nil, stop: StopSignal = StopSignal()
     ) async throws -> WorkEnd {
         let item = WorkItem(
             task: newTask(), tenant: TenantID(literal: "acme"), workflow: WorkflowName(literal: "single"),
             stage: "work",
             kind: kind, role: developer, attempt: 1, leaseToken: "lease",
             deadline: Date().addingTimeInterval(seconds),
-            budgetLeft: budget, prompt: prompt, input: try JSON(parsing: input.utf8)
+            budgetLeft: budget, prompt: prompt, input: try JSON(parsing: input.utf8),
+            plan: try plan.map { try JSON(parsing: $0.utf8) }, previous: try previous.map { try JSON(parsing: $0.utf8) }
         )
         let assignment = Assignment(item: item, bytes: Array(item.json.bytes), stop: stop) { progress.add($0) }
         return await backend.work(on: assignment)

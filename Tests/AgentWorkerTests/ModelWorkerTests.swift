@@ -113,6 +113,38 @@ struct ModelWorkerTests {
         }
     }
 
+    @Test func `a probe that takes as long as a call may closes the breaker`() async throws {
+        let endpoint = Endpoint()
+        endpoint.state.withLock { $0.isDown = true }
+        try await ModelServer.run({ request, reply in
+            // Several times as long as the policy gives a probe.
+            if !endpoint.state.withLock({ $0.isDown }) { try await Task.sleep(for: .milliseconds(800)) }
+            try await endpoint.answer(request, reply)
+        }) { server in
+            var model = try Self.settings(server)
+            model.policy.probes = 1
+            model.policy.probeLease = .milliseconds(200)
+            let settings = model
+            try await Bench.run(TestNATS.binaries[0]) { bench in
+                let (intakes, intakeInput) = AsyncStream<String>.makeStream()
+                let logger = Logger(label: "test") { _ in IntakeLog { intakeInput.yield($0) } }
+                try await bench.withWorker(.openai(settings), logger: logger) { _ in
+                    for _ in 0..<2 { try await bench.submit() }
+                    for await intake in intakes where intake == "nothing" { break }
+                    endpoint.state.withLock { $0.isDown = false }
+                    try await bench.submit()
+                    var after: [String] = []
+                    for await intake in intakes {
+                        after.append(intake)
+                        if after.count == 2 { break }
+                    }
+                    #expect(after == ["one", "everything"])
+                    try await bench.untilWorkIsDone()
+                }
+            }
+        }
+    }
+
     @Test func `an operator's word on the fleet's breaker parks agents and releases them`() async throws {
         let endpoint = Endpoint()
         let redis = try await TestRedis.started()
@@ -135,7 +167,9 @@ struct ModelWorkerTests {
                     try await connection.waitUntilConnected(within: .seconds(10))
                     let reports = try bench.reports()
                     let parked = Latch()
-                    let logger = Logger(label: "test") { _ in ParkingLog(parked: parked) }
+                    let logger = Logger(label: "test") { _ in
+                        IntakeLog { if $0 == "nothing" { parked.open() } }
+                    }
                     try await bench.withWorker(.openai(settings), logger: logger) { _ in
                         // Until the agent has told the fleet of its breaker nobody knows that name.
                         while case .unknown = try await operators.carryOut(
@@ -191,12 +225,14 @@ struct ModelWorkerTests {
     }
 }
 
-/// Opens a latch when the agent says that it takes no work.
-private struct ParkingLog: LogHandler {
-    let parked: Latch
+/// Hears how much work the agent says it takes.
+private struct IntakeLog: LogHandler {
+    let heard: @Sendable (String) -> Void
     var metadata: Logger.Metadata = [:]
     var metadataProvider: Logger.MetadataProvider?
     var logLevel = Logger.Level.info
+
+    init(_ heard: @escaping @Sendable (String) -> Void) { self.heard = heard }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
@@ -204,6 +240,6 @@ private struct ParkingLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        if event.metadata?["intake"] == "nothing" { parked.open() }
+        if let intake = event.metadata?["intake"] { heard("\(intake)") }
     }
 }

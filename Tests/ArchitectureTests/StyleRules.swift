@@ -76,6 +76,16 @@ import Testing
         "Sources/MessageBus/MessageBus+Consume.swift", "Sources/MessageBus/WorkLeases.swift",
     ]
 
+    /// Each service sets the streams up when it starts: one that were told less than the others would shrink them, and
+    /// what no longer fits is lost. Agents only use streams.
+    @Test func `services are told how the streams are kept by BusSettings alone`() throws {
+        let made = /\bBusConfiguration\(/
+        for file in try SourceFile.swift(below: "Sources/Services")
+        where !file.path.hasPrefix("Sources/Services/AgentWorker/") {
+            #expect(file.text.firstMatch(of: made) == nil, "\(file.path) decides about the streams by itself")
+        }
+    }
+
     @Test func `subjects are spelled in Contracts alone`() throws {
         let literal = /"(work|results|events|prc|supervisor|sandbox|dlq|control|alerts|rpc|agents)\.[^"]*"/
         for file in try SourceFile.swift(below: "Sources") where file.path != "Sources/Contracts/Subject.swift" {

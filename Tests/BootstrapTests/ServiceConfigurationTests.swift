@@ -93,6 +93,12 @@ import Testing
         #expect(code { _ = try both.string("GOLDEN_A") } == .ambiguousSetting)
         let gone = ServiceConfiguration(environment: ["GOLDEN_A_FILE": "/nowhere/x"])
         #expect(code { _ = try gone.string("GOLDEN_A") } == .unreadableFile)
+        do {
+            _ = try gone.string("GOLDEN_A")
+        } catch {
+            let why = try #require(error.underlying)
+            #expect("\(error)" == "config_unreadable_file: GOLDEN_A_FILE: /nowhere/x cannot be read. (\(why))")
+        }
         let large = ServiceConfiguration(environment: ["GOLDEN_A_FILE": try file(String(repeating: "x", count: 70_000))]
         )
         #expect(code { _ = try large.string("GOLDEN_A") } == .invalidSetting)

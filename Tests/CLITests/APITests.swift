@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import JWTKit
+import TestSupport
 import Testing
 
 @testable import golden
@@ -28,7 +29,37 @@ import Testing
     func `what is no problem document is told by its status`(body: String) {
         let problem = Problem(status: 502, body: Array(body.utf8))
         #expect(problem.code == "http_502")
-        #expect(problem.error(wrote: true).kept?.contains("Idempotency-Key") == true)
+        #expect(problem.error(wrote: false).kept == nil)
+        #expect(problem.error(wrote: true).kept?.hasSuffix("; look before you repeat it.") == true)
+        let kept = problem.error(wrote: true, idempotencyKey: "mine").kept
+        #expect(kept?.hasSuffix("; its Idempotency-Key mine makes a retry safe.") == true)
+    }
+
+    @Test(arguments: ["host:8080", "127.0.0.1:8080", "ftp://host", "http://", ""])
+    func `what is no address of an API is refused before anything is sent`(url: String) throws {
+        let folder = try Scratch.folder("address")
+        for environment in [[:], ["GOLDEN_URL": url]] as [[String: String]] {
+            let error = #expect(throws: CLIError.self) {
+                try Endpoint.find(
+                    url: environment.isEmpty ? url : nil, token: "t", folder: folder, role: "developer",
+                    environment: environment)
+            }
+            #expect(error?.code == .usage && error?.next?.contains("http://127.0.0.1:8080") == true)
+        }
+    }
+
+    @Test func `only a stack of this machine that cannot be reached is to be started`() async throws {
+        let url = "http://127.0.0.1:\(freePort())"
+        func next(_ endpoint: Endpoint) async -> String? {
+            let error = await #expect(throws: CLIError.self) {
+                try await APIClient.with(endpoint) { try await $0.get("/tasks") }
+            }
+            return error?.next
+        }
+        let remote = await next(Endpoint(url: url, credential: .token("t")))
+        #expect(remote?.contains("--url") == true && remote?.contains("golden up") == false)
+        let own = await next(Endpoint(url: url, credential: .token("t"), stack: StackFolder("/b")))
+        #expect(own?.contains("golden up --detach --data /b starts it.") == true)
     }
 
     @Test func `a problem's text cannot steer the terminal`() {

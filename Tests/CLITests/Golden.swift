@@ -120,6 +120,20 @@ struct Golden: Sendable {
         let description: String
     }
 
+    /// Answers what the statement answers, without the line break.
+    /// - Parameter other: a stack in another folder.
+    @discardableResult
+    func execute(_ sql: String, in other: StackFolder? = nil) async throws -> String {
+        let place = other ?? folder
+        guard let secrets = try StackSecrets.load(from: place), let record = try StackRecord.load(from: place) else {
+            throw Failed(description: "no stack in \(place.path)")
+        }
+        let url = StoreAddresses(ports: record.ports, secrets: secrets).postgres
+        let outcome = await Tool.run(["psql", "-XAtq", url, "-c", sql], environment: ["PATH": "/usr/bin:/bin"])
+        guard outcome.isSuccess else { throw Failed(description: outcome.output) }
+        return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
     /// The processes in the stack's record.
     func record() throws -> StackRecord {
         guard let record = try StackRecord.load(from: folder) else { throw Failed(description: "no record") }

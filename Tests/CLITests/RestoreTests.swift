@@ -7,27 +7,17 @@ import Testing
 
 /// Backups of an embedded stack with its real database; the services are stand-ins.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct `Backing up and restoring` {
-    /// Answers what the statement answers, without the line break.
-    @discardableResult
-    private func execute(_ sql: String, _ golden: Golden) async throws -> String {
-        let secrets = try #require(try StackSecrets.load(from: golden.folder))
-        let url = StoreAddresses(ports: try golden.record().ports, secrets: secrets).postgres
-        let outcome = await Tool.run(["psql", "-XAtq", url, "-c", sql], environment: ["PATH": "/usr/bin:/bin"])
-        guard outcome.isSuccess else { throw Golden.Failed(description: outcome.output) }
-        return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
     /// A stack with 2000 rows that is backed up, given one more, and stopped.
     private func withBackup(
         _ name: String, at place: (Golden) -> String, _ body: (Golden, _ backup: String) async throws -> Void
     ) async throws {
         try await Golden.withStack(name) { golden in
             let backup = place(golden)
-            try await execute("CREATE TABLE kept (words text)", golden)
-            try await execute("INSERT INTO kept SELECT md5(n::text) FROM generate_series(1, 2000) n", golden)
+            try await golden.execute("CREATE TABLE kept (words text)")
+            try await golden.execute("INSERT INTO kept SELECT md5(n::text) FROM generate_series(1, 2000) n")
             let taken = try await golden.run("backup", backup)
             #expect(taken.status == 0, "\(taken.errors)")
-            try await execute("INSERT INTO kept VALUES ('later')", golden)
+            try await golden.execute("INSERT INTO kept VALUES ('later')")
             try await golden.run("down")
             try await body(golden, backup)
         }
@@ -36,7 +26,7 @@ import Testing
     private func count(_ golden: Golden) async throws -> String {
         let up = try await golden.run("up", "--detach")
         guard up.status == 0 else { throw Golden.Failed(description: "up: \(up.errors)") }
-        return try await execute("SELECT count(*) FROM kept", golden)
+        return try await golden.execute("SELECT count(*) FROM kept")
     }
 
     @Test func `a backup in the data folder takes the stack's place there, and nothing else in it goes`() async throws {
@@ -52,12 +42,31 @@ import Testing
             #expect(Set(left) == ["data", "initialised"])
             #expect(try await count(golden) == "2000")
             #expect(readSmallFile(notes) == "mine")
+            #expect(try StackSettings.load(from: golden.folder) != nil, "what it was started with stays")
             // And once more, of the stack that was restored.
             try await golden.run("down")
             #expect(try await golden.run("restore", backup, "--replace").status == 0)
             #expect(try await count(golden) == "2000")
             try StackFolder.remove(notes)
             try StackFolder.remove("\(golden.folder.path)/backups")
+        }
+    }
+
+    @Test func `a restore takes the port for later, whoever has it now`() async throws {
+        try await withBackup("beside", at: { "\($0.folder.path)-backup" }) { golden, backup in
+            let listener = try Listener()
+            var other = golden
+            let folder = StackFolder("\(golden.folder.path)-other")
+            other.environment["GOLDEN_DATA"] = folder.path
+            let restored = try await other.run("restore", backup, "--port", "\(listener.port)")
+            #expect(restored.status == 0, "\(restored.errors)")
+            #expect(try StackRecord.load(from: folder)?.ports.api == listener.port)
+            let taken = try await other.run("up", "--detach")
+            #expect(taken.status == 1 && taken.errors.contains("Port \(listener.port) is taken"), "\(taken.errors)")
+            let up = try await other.run("up", "--detach", "--port", "0")
+            #expect(up.status == 0, "\(up.errors)")
+            #expect(try await golden.execute("SELECT count(*) FROM kept", in: folder) == "2000")
+            #expect(try await other.run("down", "--delete").status == 0)
         }
     }
 

@@ -85,8 +85,8 @@ import Testing
 
     @Test func `a database elsewhere than below the fallback folder is never removed`() throws {
         let folder = try Scratch.folder("fallback")
-        try PostgresPlace.deleteFallback(folder.path)
-        try PostgresPlace.deleteFallback("\(PostgresPlace.fallbackRoot)/../../\(folder.path)")
+        try PostgresPlace.deleteFallback(folder.path, of: folder)
+        try PostgresPlace.deleteFallback("\(PostgresPlace.fallbackRoot)/../../\(folder.path)", of: folder)
         #expect(FileManager.default.fileExists(atPath: folder.path))
     }
 

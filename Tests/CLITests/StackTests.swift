@@ -12,7 +12,7 @@ import Testing
         let started = ContinuousClock.now
         let up = try await golden.run("up", "--detach", "--port", "0", "--json", "--env", "GOLDEN_NATS_STORAGE=2GiB")
         #expect(up.status == 0, "\(up.output)\(up.errors)")
-        #expect(ContinuousClock.now - started < .seconds(30))
+        #expect(ContinuousClock.now - started < .seconds(90))
         var ready = try JSONReader(try up.json)
         #expect(try ready.string("state") == "ready")
 
@@ -124,7 +124,7 @@ import Testing
         try await Golden.withStack("leftovers") { golden in
             let record = try golden.record()
             // A stopped process hears no request to end: only the record's pid and start time can find it.
-            let agent = try #require(try golden.process("agent-echo-1").identity)
+            let agent = try #require(try golden.process("agent-developer-1").identity)
             let stubborn = Process()
             stubborn.executableURL = URL(filePath: "/bin/sleep")
             stubborn.arguments = ["1000"]
@@ -133,7 +133,7 @@ import Testing
             try #require(record.supervisor).send(SIGKILL)
             #expect(try await eventually { !agent.isRunning })
             var changed = record
-            let index = try #require(changed.processes.firstIndex { $0.name == "agent-echo-1" })
+            let index = try #require(changed.processes.firstIndex { $0.name == "agent-developer-1" })
             changed.processes[index].identity = identity
             try changed.save(to: golden.folder)
             #expect(try await golden.run("status").output.contains("orphaned"))

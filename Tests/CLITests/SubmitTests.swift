@@ -85,6 +85,17 @@ import Testing
         }
     }
 
+    @Test func `a task that was refused for now at every try is found again by the key that was sent`() async throws {
+        try await Golden.withAPI("refused") { golden, log in
+            let outcome = try await golden.run("submit", "-", input: #"{"input":{"refuse":true}}"#)
+            #expect(outcome.status == 1)
+            let keys = LogFiles.tail(log).split(separator: "\n").map { $0.dropFirst("refused ".count) }
+            #expect(keys.count == SubmitCommand.triesMax && Set(keys).count == 1)
+            let key = try #require(keys.first)
+            #expect(outcome.errors.contains("the same command with --key \(key) finds it"), "\(outcome.errors)")
+        }
+    }
+
     @Test func `waiting ends at the timeout and the task goes on`() async throws {
         try await Golden.withAPI("timeout") { golden, _ in
             let body = #"{"input":{"pause":30}}"#
@@ -130,9 +141,13 @@ import Testing
 
     @Test func `without a stack each command says what to do`() async throws {
         let golden = try Golden("nothing")
-        for arguments in [["status"], ["down"], ["tasks", "list"], ["agents"], ["submit", "-"], ["migrate", "up"]] {
+        let commands = [
+            ["status"], ["down"], ["logs"], ["tasks", "list"], ["agents"], ["submit", "-"], ["migrate", "up"],
+        ]
+        for arguments in commands {
             let outcome = try await golden.run(arguments, input: "{}")
-            #expect(outcome.status == 1 && outcome.errors.contains("golden up --detach"), "\(arguments)")
+            let next = "golden up --detach --data \(golden.folder.path)"
+            #expect(outcome.status == 1 && outcome.errors.contains(next), "\(arguments): \(outcome.errors)")
         }
         #expect(try await golden.run("submit", "/no/such/file").status == 2)
         #expect(try await golden.run("nonsense").status == 2)

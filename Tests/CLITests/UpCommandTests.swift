@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contracts
+import Foundation
 import Testing
 
 @testable import golden
@@ -18,6 +19,30 @@ import Testing
         #expect(options.agents == expected)
         #expect(options.environment == ["A": "b=c", "EMPTY": ""])
         #expect(options.slots == 8 && options.folder.path == "/d" && options.port == nil)
+    }
+
+    @Test func `a variable without a value has the caller's, and is refused where the caller has none`() throws {
+        let command = try UpCommand.parse(["--env", "PATH", "--env", "A="])
+        #expect(try command.options(["PATH": "/here"]).environment == ["PATH": "/here", "A": ""])
+        #expect(throws: (any Error).self) { try command.options([:]) }
+        #expect(throws: (any Error).self) { try UpCommand.parse(["--env", "NO_SUCH_VARIABLE_HERE"]) }
+    }
+
+    @Test func `the process in the background has its variables from its environment`() throws {
+        let environment = [DetachedStart.variablesName: StackEnvironment.text(["A": "b"])]
+        #expect(try UpCommand.parse(["--supervise"]).options(environment).environment == ["A": "b"])
+        #expect(try !UpCommand.parse(["--supervise"]).options(environment).isAsLastTime)
+        #expect(try UpCommand.parse([]).options(environment).environment == [:])
+    }
+
+    @Test(
+        arguments: [
+            ([], true), (["--port", "0", "--detach"], true), (["--agent", "a=b"], false), (["--env", "A=b"], false),
+            (["--orchestrators", "1"], false), (["--slots", "4"], false),
+        ] as [([String], Bool)]
+    )
+    func `a stack has the settings of last time when none is given`(arguments: [String], isAsLastTime: Bool) throws {
+        #expect(try UpCommand.parse(arguments).options([:]).isAsLastTime == isAsLastTime)
     }
 
     @Test(
@@ -73,13 +98,17 @@ import Testing
         #expect(CLIError(.portTaken, "").exitStatus == .other)
         let error = CLIError(.unreachable, "a", kept: "b", next: "c")
         #expect("\(error)" == "a\nKept: b\nNext: c")
+        let closed = CLIError(.folderUnusable, "a", underlying: CocoaError(.fileWriteNoPermission))
+        #expect("\(closed)" == "a\nCause: Permission denied")
+        #expect(closed.json.text == #"{"error":{"code":"folder_unusable","message":"a","cause":"Permission denied"}}"#)
         #expect(error.json.text == #"{"error":{"code":"unreachable","message":"a","kept":"b","next":"c"}}"#)
     }
 
     @Test func `what the supervisor tells comes back from its lines`() throws {
         let failed = CLIError(.portTaken, "m", kept: "k", next: "n")
         let events: [UpEvent] = [
-            .step("a"), .running("b"), .ready(.sample(supervisor: nil)), .failed(failed), .stopping("c"), .stopped,
+            .supervisor(ProcessIdentity(pid: 5, startTicks: 7)), .step("a"), .note("d"), .running("b"),
+            .ready(.sample(supervisor: nil)), .failed(failed), .stopping("c"), .stopped,
         ]
         for event in events {
             let back = try #require(UpEvent(line: event.json.text))

@@ -27,8 +27,18 @@ import Testing
             { try ReviewRequest(json: $0).json }
         ),
         (
+            "review request with a budget",
+            #"{"v":1,"session_id":"\#(task)","tenant":"acme","task_id":"\#(task)","attempt":1,"round":1,"author":"dev-1","author_owner":"team","quorum":0.6667,"reviewers":[{"role":"security","weight":0.3}],"timeout_seconds":180,"budget_left":8200,"artifact":7}"#,
+            { try ReviewRequest(json: $0).json }
+        ),
+        (
             "review decision",
             #"{"v":1,"session_id":"\#(task)","tenant":"acme","task_id":"\#(task)","attempt":1,"round":2,"artifact_sha256":"\#(String(repeating: "0f", count: 32))","decision":"rejected","score":0.42505,"decided_at":"2026-01-31T12:00:00.250Z","explanation":{"reason":"x"},"votes":[{"role":"security","reviewer":"s-1","vote":"reject","rationale":"r","concerns":["c"]}]}"#,
+            { try ReviewDecision(json: $0).json }
+        ),
+        (
+            "review decision with usage",
+            #"{"v":1,"session_id":"\#(task)","tenant":"acme","task_id":"\#(task)","attempt":1,"round":1,"artifact_sha256":"\#(String(repeating: "0f", count: 32))","decision":"approved","score":1,"decided_at":"2026-01-31T12:00:00.250Z","usage_tokens":745,"explanation":{},"votes":[]}"#,
             { try ReviewDecision(json: $0).json }
         ),
         (

@@ -25,15 +25,13 @@ import Testing
     }
 
     @Test(arguments: [BreakerFleet.Hearing.notices, .poll])
-    func `a real outage opens every replica in under two seconds`(hearing: BreakerFleet.Hearing) async throws {
+    func `a real outage opens every replica`(hearing: BreakerFleet.Hearing) async throws {
         try await BreakerFleet.with(policy: BreakerFleet.lasting, hearing: hearing) { fleet in
             let watches = fleet.watches()
-            let start = ContinuousClock.now
             // Two see it; the third has no traffic at all.
             await fleet.fail(on: 0)
             await fleet.fail(on: 1)
             await watches.all(.open)
-            #expect(ContinuousClock.now - start < .seconds(2))
             #expect(fleet.breakers[2].status.origin == .fleet)
             await #expect(throws: BreakerRefusal.self) { try await fleet.breakers[2].call {} }
             let lines = fleet.logs[2].all
@@ -50,11 +48,9 @@ import Testing
             await fleet.fail(on: 1)
             await opening.all(.open)
             let closing = fleet.watches()
-            let start = ContinuousClock.now
             guard case .done(let overview) = try await fleet.reset() else { throw Unexpected() }
             #expect(overview.state == .closed && overview.reason == "fixed" && overview.actor == "ops")
             await closing.all(.closed)
-            #expect(ContinuousClock.now - start < .seconds(1))
             for replica in 0..<3 {
                 for ticket in underWay[replica] { fleet.breakers[replica].finish(ticket, .failure) }
             }

@@ -112,10 +112,15 @@ import Testing
             var record = FleetRecord(now: now)
             var leases: [String] = []
             var seen: Set<String> = []
+            var jumps = SeededGenerator(seed + 100)
             for step in 0..<1500 {
                 now += Int64.random(
                     in: 0...(Int.random(in: 0..<20, using: &random) == 0 ? 40_000 : 900), using: &random)
                 if step == 0 { now = record.born }
+                // A clock that is set, or another server's after a failover.
+                if step > 0, Int.random(in: 0..<40, using: &jumps) == 0 {
+                    now -= Int64.random(in: 1...3_600_000, using: &jumps)
+                }
                 var terms = Self.terms(
                     replicas: .random(in: 1...6, using: &random), idle: Bool.random(using: &random) ? .close : .reopen)
                 terms.cycle.jitter = .random(in: -200...200, using: &random)
@@ -145,6 +150,37 @@ import Testing
             let answers = ["noted", "granted", "refused", "passed", "stale"]
             let modes = ["automatic", "forcedOpen", "disabled", "metricsOnly"]
             #expect(seen.isSuperset(of: transitions + answers + modes), "\(seen)")
+        }
+    }
+
+    @Test func `when Redis' clock goes back an hour, what was due in seconds still is`() async throws {
+        try await withRedis { _, redis in
+            let start: Int64 = 1_800_000_000_000
+            let back = start - 3_600_000
+            let terms = Self.terms()
+            var record = FleetRecord(now: start)
+            let force = Event.command(.forcedOpen, duration: 9000, reason: "r", actor: "a", expected: nil)
+            // When, what, and the state it leaves.
+            let steps: [(now: Int64, event: Event, state: BreakerState)] = [
+                (start, .report(replica: "r", version: start, own: 2, Self.noCounts), .open),
+                (back, .look, .open), (back + 4999, .look, .open), (back + 5000, .look, .halfOpen),
+                (back + 5000, .acquire(lease: "a"), .halfOpen),
+                // Again, with a probe under way that nobody hears of.
+                (back - 60_000, .look, .halfOpen), (back - 60_000 + 29_999, .look, .halfOpen),
+                (back - 60_000 + 30_000, .look, .open),
+                (back, force, .closed), (back - 1000, .look, .closed), (back + 7999, .look, .closed),
+            ]
+            for (place, step) in steps.enumerated() {
+                let arguments = BreakerScript.arguments(step.event, terms: terms, now: step.now)
+                let reply = try await redis.evaluate(BreakerScript.script, keys: ["k"], arguments: arguments)
+                _ = record.apply(step.event, now: step.now, terms: terms)
+                #expect(BreakerScript.reply(reply)?.record == record, "step \(place)")
+                #expect(record.cycle.state == step.state, "step \(place)")
+                #expect(record.reports.values.allSatisfy { $0.at <= step.now }, "step \(place)")
+            }
+            #expect(record.mode == .forcedOpen)
+            _ = record.apply(.look, now: back + 8000, terms: terms)
+            #expect(record.mode == .automatic)
         }
     }
 

@@ -75,13 +75,15 @@ struct WorkerUnderTest: Sendable {
         try await running
     }
 
-    func worker(_ more: [String: String] = [:]) async throws -> Replica {
+    func worker(
+        _ more: [String: String] = [:], onListening: @escaping @Sendable (Int) -> Void = { _ in }
+    ) async throws -> Replica {
         let settings = ServiceConfiguration(
             environment: [
                 "GOLDEN_POSTGRES_URL": postgres.connectionString(database: database), "GOLDEN_NATS_URL": nats.url,
                 "GOLDEN_HTTP_PORT": "0",
             ].merging(more) { $1 })
-        let worker = try await DLQWorker(DLQWorkerConfiguration(settings), logger: quiet)
+        let worker = try await DLQWorker(DLQWorkerConfiguration(settings), logger: quiet, onListening: onListening)
         return Replica(ServiceGroup(configuration: .init(services: worker.services, logger: quiet)))
     }
 
@@ -90,10 +92,10 @@ struct WorkerUnderTest: Sendable {
     /// Publishes a dead letter as a consumer does that gives up.
     func bury(
         _ payload: [UInt8], subject: String, id: String, reason: String = "undecodable", error: String = "bad",
-        tenant: String? = "acme"
+        attempts: String = "5", tenant: String? = "acme"
     ) async throws {
         var headers = [
-            MessageHeader.reason: reason, MessageHeader.error: error, MessageHeader.attempts: "5",
+            MessageHeader.reason: reason, MessageHeader.error: error, MessageHeader.attempts: attempts,
             MessageHeader.stream: "RESULTS", MessageHeader.sequence: "7", "kept": "yes",
         ]
         headers[MessageHeader.tenant] = tenant
@@ -117,10 +119,13 @@ struct WorkerUnderTest: Sendable {
         }
     }
 
-    func begin(_ filter: DeadLetterFilter, payload: String? = nil, rate: Int = 100_000) async throws -> Replay {
+    func begin(
+        _ filter: DeadLetterFilter, of tenant: TenantID = WorkerUnderTest.tenant, payload: String? = nil,
+        rate: Int = 100_000
+    ) async throws -> Replay {
         try await store.begin(
             ReplayRequest(
-                id: ReplayID(UUID()), tenant: Self.tenant, filter: filter, payload: payload, rate: rate,
+                id: ReplayID(UUID()), tenant: tenant, filter: filter, payload: payload, rate: rate,
                 requestedBy: "ada", note: nil))
     }
 

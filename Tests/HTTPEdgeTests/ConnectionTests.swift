@@ -81,12 +81,13 @@ import Testing
             .get, "/slow", access: .open,
             operation: Operation(id: "slow", summary: "Slow.", tag: "t", answers: [])
         ) { _, _ in
-            try await Task.sleep(for: .milliseconds(900))
+            try await Task.sleep(for: .seconds(5))
             return .json(.emptyObject)
         }
         let times = configuration {
-            $0.idleTimeout = .milliseconds(300)
-            $0.requestTimeout = .milliseconds(300)
+            // They bound the request's head and body, too.
+            $0.idleTimeout = .seconds(2)
+            $0.requestTimeout = .seconds(2)
         }
         try await TestEdge.run(server: times, routes: [slow]) { server in
             let answer = try await server.send("GET", "/slow")

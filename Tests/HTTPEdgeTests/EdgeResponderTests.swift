@@ -135,7 +135,10 @@ import Testing
 
     @Test func `the service says what its own errors mean`() async throws {
         try await TestEdge.run(adjust: { edge in
-            edge.problem = { $0 is POSIXError ? Problem(.unavailable, "Storage is away.", retryAfterSeconds: 2) : nil }
+            edge.problem = { error, operation in
+                guard error is POSIXError, operation?.id == "fails" else { return nil }
+                return Problem(.unavailable, "Storage is away.", retryAfterSeconds: 2)
+            }
         }) { server in
             let answer = try await server.send("GET", "/fails")
             try expectProblem(answer, .unavailable)

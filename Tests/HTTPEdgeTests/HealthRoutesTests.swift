@@ -32,6 +32,8 @@ import Testing
                 answer.text.contains(
                     #""checks":{"postgres":"ok","redis":"failed","nats":"timed_out"},"draining":false"#))
             #expect(answer.text.contains(#""code":"not_ready""#) && !answer.text.contains("Away"))
+            // A probe is no caller whose request failed.
+            #expect(server.metrics.callers.isEmpty && server.metrics.recorded.contains("GET /ready 503"))
             #expect(try await server.send("GET", "/health").status == 200)
         }
     }

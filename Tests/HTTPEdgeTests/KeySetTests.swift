@@ -67,7 +67,7 @@ import Testing
         let pipe = Pipe()
         process.standardOutput = pipe
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try Spawner.shared.start(process)
         let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self)
@@ -171,6 +171,9 @@ import Testing
     }
 
     @Test func `a key set that is not there stops the start`() async throws {
-        await #expect { _ = try await verifier("/nowhere/jwks.json") } throws: { ($0 as? EdgeError)?.code == .badKeys }
+        await #expect { _ = try await verifier("/nowhere/jwks.json") } throws: {
+            guard let error = $0 as? EdgeError, let why = error.underlying else { return false }
+            return error.code == .badKeys && "\(error)".hasSuffix("cannot be read. (\(why))")
+        }
     }
 }

@@ -2,6 +2,7 @@ internal import Contracts
 internal import Foundation
 internal import HTTPEdge
 internal import HTTPTypes
+internal import Hummingbird
 import Testing
 
 @Suite struct OpenAPIDocumentTests {
@@ -41,6 +42,31 @@ import Testing
         #expect(statuses("/things", "get").isDisjoint(with: ["413", "415", "422"]))
         #expect(statuses("/health", "get").isDisjoint(with: ["401", "403", "429"]))
         #expect(statuses("/ready", "get").contains("503"))
+    }
+
+    @Test func `what must be sent is said to be required, and every GET may refuse its query`() throws {
+        let route = Route(
+            .put, "/limits/{id}", access: .open,
+            operation: Operation(
+                id: "setLimits", summary: "Set.", tag: "x",
+                parameters: [
+                    Parameter(.path, "id", .text(), "Which."),
+                    Parameter(.header, "If-Match", .text(), "The version.", isRequired: true),
+                    Parameter(.header, "Prefer", .text(), "How."),
+                ],
+                answers: []
+            )
+        ) { _, _ in .json(.emptyObject) }
+        let plain = Route(
+            .get, "/plain", access: .open, operation: Operation(id: "plain", summary: "Plain.", tag: "x", answers: [])
+        ) { _, _ in .json(.emptyObject) }
+        let text = OpenAPIDocument(title: "Tests", version: "1", schemas: []).json(describing: [route]).text
+        for (name, isRequired) in [("id", true), ("If-Match", true), ("Prefer", false)] {
+            let place = name == "id" ? "path" : "header"
+            #expect(text.contains(#""name":"\#(name)","in":"\#(place)","required":\#(isRequired)"#), "\(text)")
+        }
+        #expect(OpenAPIDocument.problems(of: plain).contains(.invalidQuery))
+        #expect(!OpenAPIDocument.problems(of: route).contains(.invalidQuery))
     }
 
     @Test func `open routes ask for no token, others do`() async throws {

@@ -21,10 +21,10 @@ final class SharedKeys: Sendable {
                 self.reads.withLock { $0 += 1 }
                 return self.all.filter { now < $0.validUntil }
             },
-            extend: { now, decide in
+            change: { now, decide in
                 try self.records.withLock { records in
-                    if let new = try decide(records.filter { now < $0.validUntil }) { records.append(new) }
-                    return records.filter { now < $0.validUntil }
+                    records = try decide(records.filter { now < $0.validUntil })
+                    return records
                 }
             }
         )
@@ -103,9 +103,67 @@ final class SharedKeys: Sendable {
         let token = try await issuer(keyring).issue(to: ada, now: start + 70).token
         #expect(try kid(token) == keys[1])
         #expect(try await verifier(shared.replica(), at: start + 70).verify(token: token).principal == ada)
-        for _ in 3...SigningKeyring.keysMax { try await keyring.rotate(now: start + 80) }
+        for number in 3...SigningKeyring.keysMax { try await keyring.rotate(now: start + 80 + Double(number)) }
         await #expect(throws: Problem.self) { try await keyring.rotate(now: start + 90) }
         #expect(shared.all.count == SigningKeyring.keysMax)
+        try await keyring.rotate(immediately: true, now: start + 90)
+        #expect(shared.all.count == 1)
+    }
+
+    @Test func `a key made out of turn retires all others, and what was published for later never signs`()
+        async throws
+    {
+        let shared = SharedKeys()
+        let (keyring, thief) = (shared.replica(), shared.replica())
+        try await keyring.keepUp(now: start)
+        let turn = start + 6 * day
+        try await keyring.keepUp(now: turn)
+        let old = try ids(keyring, at: turn)
+        #expect(old.count == 2)
+        // Whoever has the old keys goes on signing with them, whatever became of them.
+        try await thief.keepUp(now: turn)
+        try await keyring.rotate(now: turn)
+        let kept = try ids(keyring, at: turn)
+        #expect(kept.count == 2 && kept[0] == old[0] && kept[1] != old[1])
+        let last = try await issuer(keyring).issue(to: ada, now: turn + 59).token
+        #expect(try kid(last) == old[0])
+        for time in [turn + 60, turn + day, turn + day + 1] {
+            #expect(try kid(try await issuer(keyring).issue(to: ada, now: time).token) == kept[1])
+        }
+        // What was signed before is good until it expires.
+        #expect(try await verifier(keyring, at: turn + 958).verify(token: last).principal == ada)
+        let late = turn + 3 * 3600
+        for time in [late, turn + day + 3600] {
+            let forged = try await issuer(thief).issue(to: ada, now: time).token
+            #expect(old.contains(try kid(forged)))
+            let verifier = try await verifier(keyring, at: time)
+            await #expect { _ = try await verifier.verify(token: forged) } throws: {
+                ($0 as? Problem)?.code == .tokenUnknownKey
+            }
+        }
+        let newcomer = shared.replica()
+        try await newcomer.keepUp(now: late)
+        #expect(try ids(newcomer, at: late) == [kept[1]])
+    }
+
+    @Test func `rotated immediately, the new key signs at once and no token of another counts`() async throws {
+        let shared = SharedKeys()
+        let (one, two) = (shared.replica(), shared.replica())
+        let token = try await issuer(one).issue(to: ada, now: start).token
+        let verifiers = [try await verifier(one, at: start + 5), try await verifier(two, at: start + 5)]
+        for verifier in verifiers { #expect(try await verifier.verify(token: token).principal == ada) }
+        try await one.rotate(immediately: true, now: start + 5)
+        #expect(shared.all.count == 1)
+        try await two.keepUp(now: start + 5)
+        let fresh = try await issuer(one).issue(to: ada, now: start + 5).token
+        #expect(try kid(fresh) == shared.all[0].id && kid(fresh) != kid(token))
+        for verifier in verifiers {
+            // Though it was verified a moment ago.
+            await #expect { _ = try await verifier.verify(token: token) } throws: {
+                ($0 as? Problem)?.code == .tokenUnknownKey
+            }
+            #expect(try await verifier.verify(token: fresh).principal == ada)
+        }
     }
 
     @Test func `another secret opens no key; the older one still does`() async throws {

@@ -1,6 +1,10 @@
 internal import Contracts
-internal import HTTPEdge
+internal import HTTPTypes
+internal import Hummingbird
+internal import Synchronization
 import Testing
+
+@testable import HTTPEdge
 
 /// Where a request comes from when proxies stand in front.
 @Suite struct TrustedProxiesTests {
@@ -82,5 +86,44 @@ import Testing
                 #expect(edge.metrics.callers == ["127.0.0.1"])
             }
         }
+    }
+
+    @Test(arguments: [
+        ("203.0.113.7", "203.0.113.7"), ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"), ("2001:DB8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"), ("::1", "0:0:0:0::/64"),
+    ])
+    func `limits count an IPv6 address by its network, which is its holder's`(address: String, counted: String) {
+        #expect(IPAddress(address)?.limited == counted)
+    }
+
+    @Test func `limits see the network, the audit log the address`() async throws {
+        let limited = Mutex<[String]>([])
+        let events = `Audit hook`.Events()
+        let route = Route(
+            .post, "/open", access: .open, operation: Operation(id: "open", summary: "Open.", tag: "x", answers: []),
+            handler: { _, _ in .json(.emptyObject) }
+        )
+        try await TestEdge.run(
+            routes: [route],
+            adjust: { edge in
+                edge.trustedProxies = Self.proxies("127.0.0.0/8")
+                edge.audit = events.record
+                edge.rateLimiter = { request in
+                    limited.withLock { $0.append(request.address) }
+                    return RateLimitDecision(policies: [], isAdmitted: true)
+                }
+            }
+        ) { edge in
+            for address in ["2001:db8:1:2::1", "2001:db8:1:2::2", "203.0.113.7"] {
+                let answer = try await edge.send("POST", "/open", headers: ["X-Forwarded-For": address])
+                #expect(answer.status == 200)
+            }
+        }
+        let counted = ["2001:db8:1:2::/64", "2001:db8:1:2::/64", "203.0.113.7"]
+        let seen = limited.withLock { $0 }
+        #expect(seen == counted && events.events.map(\.limitedAddress) == counted)
+        #expect(
+            events.events.map(\.address) == ["2001:db8:1:2:0:0:0:1", "2001:db8:1:2:0:0:0:2", "203.0.113.7"])
     }
 }

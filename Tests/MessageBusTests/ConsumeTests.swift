@@ -142,6 +142,29 @@ struct ConsumeTests {
         }
     }
 
+    @Test(arguments: TestNATS.binaries)
+    func `what has to wait is never a dead letter`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            let bus = test.bus
+            let task = newTask()
+            let counts = Journal<Int>()
+            _ = try await bus.publish(report(1, task), on: .results(developer, task), id: nil)
+            try await beside({
+                try await bus.consume(.allResults, as: BusTopology.orchestratorResults) { batch in
+                    batch.map { received in
+                        counts.add(received.deliveryCount)
+                        let isEnough = received.deliveryCount > BusTopology.deliveriesMax
+                        return isEnough ? .acknowledge : .wait(.milliseconds(50))
+                    }
+                }
+            }) {
+                let count = BusTopology.deliveriesMax + 1
+                #expect(await counts.wait(for: count) == Array(1...count))
+            }
+            #expect(bus.counts.deadLettered == 0)
+        }
+    }
+
     @Test(
         arguments: TestNATS.binaries,
         [
@@ -171,6 +194,39 @@ struct ConsumeTests {
                     #expect(letter.headers[MessageHeader.attempts] == "1")
                     #expect(letter.headers[MessageHeader.error]?.isEmpty == false)
                     break
+                }
+                #expect(await seen.wait(for: 1) == [report(1, task)])
+            }
+        }
+    }
+
+    @Test(arguments: TestNATS.binaries)
+    func `an empty message that looks like a word of the server is a dead letter and its neighbours pass`(
+        _ binary: String
+    ) async throws {
+        try await BusUnderTest.run(binary) { test in
+            let bus = test.bus
+            let task = newTask()
+            let statuses: Set = ["100", "409", "503"]
+            let letters = try test.connection.subscribe("dlq.>")
+            for status in statuses {
+                _ = try await test.connection.publishToStream(
+                    "results.developer.x", headers: ["Status": status], payload: [])
+            }
+            _ = try await bus.publish(report(1, task), on: .results(developer, task), id: nil)
+            let seen = Journal<AgentReport>()
+            try await beside({
+                try await bus.consume(.allResults, as: BusTopology.orchestratorResults) { batch in
+                    batch.forEach { seen.add($0.message) }
+                    return batch.map { _ in .acknowledge }
+                }
+            }) {
+                var buried: Set<String> = []
+                for await letter in letters {
+                    #expect(letter.headers[MessageHeader.reason] == "undecodable")
+                    #expect(letter.headers[MessageHeader.attempts] == "1")
+                    if let status = letter.headers["Status"] { buried.insert(status) }
+                    if buried == statuses { break }
                 }
                 #expect(await seen.wait(for: 1) == [report(1, task)])
             }

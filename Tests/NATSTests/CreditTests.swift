@@ -83,6 +83,29 @@ extension NATSTests {
         }
 
         @Test(arguments: TestNATS.binaries)
+        func `a message that looks like a word of the server is delivered, and its credit comes back`(
+            _ binary: String
+        ) async throws {
+            try await withServer(binary) { connection, _ in
+                try await connection.makeStream("WORK", retention: "workqueue")
+                let consumer = try connection.pullConsumer(
+                    stream: "WORK", consumer: "agents", capacity: 1, holdCreditsUntilSettled: true
+                )
+                for status in ["100", "404", "408", "409", "503"] {
+                    _ = try await connection.publishToStream("WORK.a", headers: ["Status": status], payload: [])
+                    let delivery = try await consumer.next()
+                    #expect(delivery.message.headers == ["Status": status] && delivery.deliveryCount == 1)
+                    #expect(consumer.credits == (requested: 0, buffered: 0, held: 1))
+                    try await consumer.acknowledgeConfirmed(delivery)
+                    #expect(consumer.credits.held == 0)
+                }
+                _ = try await connection.publishToStream("WORK.a", payload: bytes("next"))
+                #expect(text(try await consumer.next().message.payload) == "next")
+                #expect(consumer.problemCount == 0)
+            }
+        }
+
+        @Test(arguments: TestNATS.binaries)
         func `the sum of credits never exceeds the capacity while agents work`(_ binary: String) async throws {
             try await withServer(binary) { connection, _ in
                 try await connection.makeStream("WORK", retention: "workqueue")

@@ -146,7 +146,7 @@ final class TestAuthority {
         process.arguments = ["openssl"] + arguments
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try Spawner.shared.start(process)
         process.waitUntilExit()
         guard process.terminationStatus == 0 else { throw Failure("openssl \(arguments[0]) failed.") }
     }

@@ -79,6 +79,32 @@ extension NATSTests {
             }
         }
 
+        /// A dial that is under way at the shutdown succeeds when all else is gone.
+        @Test(arguments: TestNATS.binaries)
+        func `a session that comes up after the shutdown is closed`(_ binary: String) async throws {
+            let server = try TestNATS(binary)
+            let left = try await Self.shutDownWhileDialling(server)
+            server.resume()
+            // An open session would hold it.
+            try await within(patience) {
+                while left.value != nil { try await Task.sleep(for: .milliseconds(5)) }
+            }
+        }
+
+        private static func shutDownWhileDialling(_ server: TestNATS) async throws -> Left {
+            var settings = configuration(server)
+            settings.pingInterval = .milliseconds(200)
+            settings.connectTimeout = .seconds(20)
+            let connection = try await NATSConnection.connect(settings, logger: quiet)
+            server.pause()
+            try await connection.waitUntilDisconnected()
+            // Longer than the wait before a dial. The kernel accepts it in the server's stead.
+            try await Task.sleep(for: .milliseconds(500))
+            await connection.shutdown(within: .milliseconds(100))
+            #expect(connection.state == .closed)
+            return Left(value: connection)
+        }
+
         @Test(arguments: TestNATS.binaries)
         func `without a server it is quick`(_ binary: String) async throws {
             let server = try TestNATS(binary)

@@ -72,6 +72,7 @@ extension NATSTests {
             }
             #expect(error.code == .jetStream)
             #expect(error.jetStreamCode == 10059)
+            #expect(error.jetStreamStatus == 404)
             #expect(error.message.contains("stream not found"))
         }
 

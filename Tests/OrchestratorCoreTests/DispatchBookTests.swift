@@ -14,6 +14,13 @@ import Testing
         return book
     }
 
+    /// Roles that no agent announces, in the order of their names.
+    func madeUp(_ count: Int, tenant: TenantID = acme) -> [DispatchBook.Key] {
+        (0..<count).compactMap { number in
+            AgentRole("made-up-\(100_000 + number)").map { DispatchBook.Key(role: $0, tenant: tenant) }
+        }
+    }
+
     @Test func `tasks start at once while there is room, then wait`() {
         var book = book(slots: 4)
         let answers = (0..<6).map { _ in book.admit(mine) }
@@ -86,6 +93,89 @@ import Testing
         var book = DispatchBook(limits: .init())
         let started = (0..<100).filter { _ in book.admit(mine) }.count
         #expect(started == 56)
+    }
+
+    @Test func `a tenant's work for roles nobody announced has one window, however many roles it names`() {
+        var book = DispatchBook(limits: .init())
+        book.announce(slots: [developer: 8])
+        let keys = madeUp(100)
+        let started = keys.filter { book.admit($0) }.count
+        #expect(started == 56)
+        #expect(book.room(mine) == 7, "what it made up takes nothing from roles with agents")
+        let other = DispatchBook.Key(role: keys[0].role, tenant: theirs.tenant)
+        #expect(book.room(other) == 56, "nor from other tenants")
+
+        book.announce(slots: [developer: 8, keys[0].role: 4])
+        #expect(book.room(keys[99]) == 1, "an agent came for one of them")
+        book.freed(keys[1], 1)
+        #expect(book.room(keys[99]) == 2)
+        let waiting = book.plan()
+        #expect(waiting.reduce(0) { $0 + $1.count } == 2)
+    }
+
+    @Test func `all tenants have four windows for roles nobody announced, and whoever has nothing out finds a place`() {
+        var book = DispatchBook(limits: .init())
+        let tenants = (0..<10).compactMap { TenantID("tenant-\($0)") }
+        let started = tenants.map { tenant in
+            madeUp(10, tenant: tenant).reduce(0) { count, key in
+                count + (0..<10).filter { _ in book.admit(key) }.count
+            }
+        }
+        #expect(started == [56, 56, 56, 56, 1, 1, 1, 1, 1, 1])
+        let key = madeUp(1, tenant: tenants[0])[0]
+        book.freed(key, 1)
+        let none = book.plan()
+        #expect(none.isEmpty, "the last places are for those who have nothing out")
+        book.freed(key, 9)
+        let grants = book.plan()
+        #expect(grants.map(\.count) == [1, 1, 1, 1])
+        #expect(Set(grants.map(\.key.tenant)) == Set([tenants[0]] + tenants[4...6]))
+        let newcomer = DispatchBook.Key(role: key.role, tenant: acme)
+        let answers = (0..<2).map { _ in book.admit(newcomer) }
+        #expect(answers == [true, false])
+    }
+
+    @Test func `roles nobody announced take turns within their tenant, and go on where they stopped after a count`() {
+        var limits = DispatchBook.Limits()
+        limits.windowDefault = 1
+        var book = DispatchBook(limits: limits)
+        let keys = madeUp(3)
+        var served: [DispatchBook.Key] = []
+        for _ in 0..<4 {
+            book.resync(.init(inFlight: [:], queued: Dictionary(uniqueKeysWithValues: keys.map { ($0, 10) })))
+            served += book.plan().map(\.key)
+        }
+        #expect(served == [keys[0], keys[1], keys[2], keys[0]])
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a plan looks at roles with agents first, and at few of very many that a tenant made up`() {
+        var book = book(slots: 64)
+        let keys = madeUp(50_000)
+        var queued = Dictionary(uniqueKeysWithValues: keys.map { ($0, 2) })
+        queued[theirs] = 1000
+        book.resync(.init(inFlight: [:], queued: queued))
+        let first = book.plan()
+        #expect(first.first?.key == theirs && first.first?.count == 56)
+        #expect(first.dropFirst().map(\.key) == Array(keys.prefix(56)))
+        // Plans that look at all roles do not come to the end of this in time.
+        var out = Array(first.dropFirst().map(\.key))
+        for _ in 0..<1000 {
+            book.freed(out.removeFirst(), 1)
+            out += book.plan().map(\.key)
+        }
+        #expect(out == Array(keys[1000..<1056]))
+    }
+
+    @Test func `a count keeps few of very many roles that a tenant made up, and all others`() {
+        var queued = Dictionary(uniqueKeysWithValues: madeUp(5000).map { ($0, 1) })
+        for key in [mine, theirs] + madeUp(3, tenant: other) { queued[key] = 7 }
+        let all = DispatchBook.Snapshot(inFlight: [:], queued: queued, held: queued)
+        let counted = all.bounded(announced: [developer: 8])
+        for counts in [counted.queued, counted.held] {
+            #expect(counts.filter { $0.value == 1 }.count == DispatchBook.Snapshot.unannouncedMax)
+            #expect(counts.filter { $0.value == 7 }.count == 5)
+        }
     }
 
     @Test func `a grant that found less gives the rest back`() {

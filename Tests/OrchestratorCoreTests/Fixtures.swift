@@ -62,6 +62,7 @@ extension TaskMachine.Decision {
             switch effect {
             case .record(let event): event.kind.rawValue
             case .hand: "hand"
+            case .withdraw: "withdraw"
             case .stop: "stop"
             case .queue: "queue"
             case .free: "free"

@@ -35,7 +35,7 @@ enum Reviewed {
 
     static func decision(
         _ status: ReviewStatus, session: ReviewID = session(), of task: TaskRecord = waiting,
-        votes: [ReviewVote] = [vote(security, .reject), vote(tester, .approve)]
+        votes: [ReviewVote] = [vote(security, .reject), vote(tester, .approve)], usageTokens: Int = 0
     ) throws -> ReviewDecision {
         let outcome = ReviewOutcome(
             status: status, score: "0.3",
@@ -43,19 +43,22 @@ enum Reviewed {
                 $0.field("summary", "Said \(status.rawValue).")
                 $0.field("quorum", decimal: "0.75")
             })
-        return try decision(outcome, session: session, of: task, votes: votes)
+        return try decision(outcome, session: session, of: task, votes: votes, usageTokens: usageTokens)
     }
 
     static func decision(
-        _ outcome: ReviewOutcome, session: ReviewID, of task: TaskRecord = waiting, votes: [ReviewVote]
+        _ outcome: ReviewOutcome, session: ReviewID, of task: TaskRecord = waiting, votes: [ReviewVote],
+        usageTokens: Int = 0
     ) throws -> ReviewDecision {
+        var usage = ReviewUsage()
+        _ = usage.note(usageTokens, of: security, attempt: 1)
         let terms = try #require(ReviewTerms(seats: ReviewTerms.seatsDefault, quorum: ReviewTerms.quorumDefault))
         let session = ReviewSession(
             id: session, tenant: task.tenant, task: task.id, attempt: task.author?.attempt ?? 1,
             round: task.reviewRound, author: "worker-1", authorOwner: "o",
             artifact: try #require(ArtifactHash(bytes: [UInt8](repeating: 7, count: 32))), terms: terms,
             assignments: [:], traceparent: nil, openedAt: epoch, deadline: epoch,
-            phase: .decided(ReviewSession.Decision(outcome: outcome, at: epoch))
+            phase: .decided(ReviewSession.Decision(outcome: outcome, at: epoch)), usage: usage
         )
         return try #require(ReviewDecision(session, votes: votes))
     }

@@ -113,5 +113,43 @@ import Testing
         #expect(ended.task?.state == .canceled && ended.task?.usageTokens == 40)
     }
 
+    @Test(
+        arguments: [
+            (.approved, 50, .completed), (.rejected, 39, .queued), (.rejected, 40, .failed),
+            (.escalated, 40, .escalated),
+        ] as [(ReviewStatus, Int, TaskState)]
+    )
+    func `what reviewers used counts with their decision, as an attempt's does`(
+        _ status: ReviewStatus, _ used: Int, _ state: TaskState
+    ) throws {
+        let done = AgentReport.Body.completed(output: .null, usage: .init(tokens: 60))
+        let reviewed = Reviewed.context()
+        let waiting = try #require(TaskMachine.decide(Self.running(), report(done), context: reviewed).task)
+        let request = TaskMachine.reviewRequest(
+            of: waiting, artifact: .null, owner: "o", workflow: reviewed.workflow)
+        #expect(request?.budgetLeft == 40)
+        let decided = TaskMachine.Event.reviewDecided(
+            try Reviewed.decision(status, of: waiting, usageTokens: used))
+        let after = try #require(TaskMachine.decide(waiting, decided, context: Reviewed.context(2)).task)
+        #expect(after.state == state && after.usageTokens == 60 + used)
+        if case .ended(.failed(let code, _), _) = after.phase { #expect(code == "budget_exhausted") }
+    }
+
+    @Test func `what an analyst used counts with the resolution, and may leave nothing for it`() throws {
+        let stuck = AgentReport.Body.failed(
+            .init(code: "stuck", message: "no way", isRetryable: false, usage: .init(tokens: 60)))
+        let failing = `Task stages`.context(1, escalates: true)
+        let escalated = try #require(TaskMachine.decide(Self.running(), report(stuck), context: failing).task)
+        let id = try #require(escalated.lease.flatMap { EscalationID($0.token) })
+        func resolve(_ resolution: Resolution, _ tokens: Int) -> TaskMachine.Decision {
+            let event = TaskMachine.Event.escalationResolved(id, by: "s", resolution, usageTokens: tokens)
+            return TaskMachine.decide(escalated, event, context: `Task stages`.context(2, escalates: true))
+        }
+        #expect(resolve(.retry(plan: nil), 39).task?.usageTokens == 99)
+        #expect(resolve(.retry(plan: nil), 40).reason == .budgetUsedUp)
+        let canceled = try #require(resolve(.cancel(reason: "r"), 40).task)
+        #expect(canceled.state == .canceled && canceled.usageTokens == 100)
+    }
+
     private struct Unexpected: Error {}
 }

@@ -95,6 +95,70 @@ import Testing
         #expect(canceled.task?.state == .canceled && canceled.effects == ["stop execution", "task.canceled"])
     }
 
+    private static func late(
+        _ standing: TaskMachine.RunStanding, at seconds: Double, execution: ExecutionID = Tested.execution(),
+        _ context: TaskMachine.Context? = nil
+    ) -> TaskMachine.Decision {
+        TaskMachine.decide(
+            Tested.waiting, .unfinished(execution, standing), context: context ?? Tested.context(seconds))
+    }
+
+    /// (how far the sandbox is, when the time for a result is over) -> until when the task waits
+    static let standings: [(TaskMachine.RunStanding, Double, Double)] = [
+        (.waiting, 300, 600), (.waiting, 3000, 3300), (.waiting, 3700, 3900), (.ended, 300, 600),
+        (.running(since: epoch.addingTimeInterval(299)), 300, 599),
+        (.running(since: epoch.addingTimeInterval(1)), 300, 301),
+        (.running(since: epoch.addingTimeInterval(3700)), 3800, 3900),
+    ]
+
+    @Test(arguments: standings.indices)
+    func `a run that the sandbox has gets its stage's time, under its name and as the same try`(index: Int) throws {
+        let (standing, now, deadline) = Self.standings[index]
+        let decision = Self.late(standing, at: now)
+        #expect(decision.effects == ["task.progress"], "\(standing)")
+        let task = try #require(decision.task)
+        #expect(task.lease?.token == Tested.execution().description && task.lease?.dispatchedAt == epoch)
+        #expect(task.lease?.deadline == epoch.addingTimeInterval(deadline), "\(standing)")
+        #expect(task.state == .testing && task.stageAttempt == 1 && task.attempt == Tested.waiting.attempt)
+        let passed = TaskMachine.decide(
+            task, .executed(Tested.report(Tested.ok)), context: Tested.context(deadline))
+        #expect(passed.task?.state == .reviewing)
+    }
+
+    @Test func `a run that has had its time is stopped and tried again`() {
+        let decision = Self.late(.running(since: epoch), at: 300)
+        #expect(decision.effects == ["stop execution", "task.retrying", "task.execution_requested", "execute"])
+        #expect(decision.task?.stageAttempt == 2)
+    }
+
+    @Test func `who stands in line for too long is put before somebody, or fails with the reason`() {
+        for standing in [TaskMachine.RunStanding.waiting, .ended, .running(since: epoch.addingTimeInterval(3800))] {
+            let failed = Self.late(standing, at: 3900)
+            #expect(failed.effects == ["stop execution", "task.failed"])
+            guard case .ended(.failed(let code, let message), _) = failed.task?.phase else { continue }
+            #expect(code == "deadline_exceeded" && message.contains("3900 s ago"), "\(message)")
+            let context = `Task stages`.context(3900, Tested.stages, escalates: true)
+            let escalated = Self.late(standing, at: 3900, context)
+            #expect(escalated.effects == ["stop execution", "task.escalated", "escalate"])
+        }
+    }
+
+    @Test func `brief stages are looked at once a minute while they stand in line`() {
+        let brief = Stage(
+            name: "test", kind: .execute(Tested.terms), role: developer, timeout: .seconds(3), attemptMax: 2,
+            guards: [])
+        let context = Tested.context(300, [Reviewed.work, brief, Reviewed.review])
+        #expect(Self.late(.waiting, at: 300, context).task?.lease?.deadline == epoch.addingTimeInterval(360))
+    }
+
+    @Test func `how far another run is, or one in its time, changes nothing`() {
+        #expect(Self.late(.waiting, at: 299).reason == .notApplicable)
+        #expect(Self.late(.waiting, at: 300, execution: Tested.execution(at: 1)).reason == .lost)
+        let running = TaskMachine.decide(
+            runningTask(), .unfinished(Tested.execution(), .waiting), context: Tested.context(300))
+        #expect(running.reason == .lost)
+    }
+
     @Test func `after three rounds somebody has to look at it`() throws {
         for (outcome, source) in [
             (Tested.failing, EscalationCause.Source.failure), (Tested.untested, .guardFailure),

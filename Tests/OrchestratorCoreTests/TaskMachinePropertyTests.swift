@@ -34,7 +34,10 @@ import Testing
         let lease = isCurrent ? task.lease?.token ?? token : token
         let attempt = isCurrent ? task.attempt : dice.roll(task.attempt + 1)
         let session = ReviewID(lease) ?? Reviewed.session(at: Double(dice.roll(400)))
-        switch dice.roll(17) {
+        switch dice.roll(20) {
+        case 17: return .unsent(attempt: attempt)
+        case 18: return .unfinished(ExecutionID(lease) ?? Tested.execution(), .waiting)
+        case 19: return .unfinished(ExecutionID(lease) ?? Tested.execution(), .running(since: epoch))
         case 13: return .executed(Tested.report(Tested.ok, ExecutionID(lease)))
         case 14: return .executed(Tested.report(Tested.failing, ExecutionID(lease)))
         case 15: return .executed(Tested.report(Tested.lost, ExecutionID(lease)))
@@ -104,6 +107,8 @@ import Testing
             case .closeReview(let closing):
                 let wasOpen = seen.open.remove(closing.session) != nil
                 #expect(wasOpen)
+            case .withdraw(let attempt):
+                #expect(attempt == after.attempt && after.state == .queued && after.lease == nil)
             case .hand, .stop, .keep, .queue, .free, .escalate, .settle: break
             }
         }
@@ -112,6 +117,7 @@ import Testing
         #expect(seen.running.count <= 1 && (after.state == .testing) == (seen.running.count == 1))
         if after.state == .reviewing || after.state == .testing { #expect(after.draft != nil && after.author != nil) }
         #expect(after.reviewRound == seen.asked.count)
+        #expect(after.attempt >= before.attempt && (0...after.attempt).contains(after.stageAttempt))
     }
 
     @Test(arguments: 0..<UInt64(400))

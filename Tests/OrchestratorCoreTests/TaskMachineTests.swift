@@ -49,6 +49,10 @@ import Testing
             "deadline of the last attempt", runningTask(attemptMax: 1), .deadlinePassed, 60, .failed,
             ["stop", "free", "task.failed"]
         ),
+        (
+            "deadline of a last attempt that nobody was sent", runningTask(attemptMax: 1), .unsent(attempt: 1), 60,
+            .queued, ["stop", "withdraw", "task.retrying", "free", "queue"]
+        ),
     ]
 
     @Test(arguments: changes.indices)
@@ -70,6 +74,9 @@ import Testing
         ("repeated progress", runningTask(), report(.progress(number: 0, message: "", data: nil)), 1, .repeated),
         ("too much progress", runningTask(), report(.progress(number: 1001, message: "", data: nil)), 1, .tooMuch),
         ("deadline not yet passed", runningTask(), .deadlinePassed, 59, .notApplicable),
+        ("unsent work before its deadline", runningTask(), .unsent(attempt: 1), 59, .notApplicable),
+        ("unsent work of another attempt", runningTask(), .unsent(attempt: 0), 60, .lost),
+        ("unsent work of a task that waits", newTask(), .unsent(attempt: 1), 60, .lost),
         ("second dispatch", runningTask(), .dispatched(token: "y", input: .null), 1, .notApplicable),
         ("result while queued", newTask(), report(success), 1, .lost),
         ("dispatch before its time", newTask(), .dispatched(token: "y", input: .null), -1, .notApplicable),
@@ -118,6 +125,30 @@ import Testing
         let result = TaskMachine.decide(second, report(success, attempt: 2, lease: "lease-2"), context: context(11))
         #expect(result.task?.state == .completed)
         #expect(result.task?.usageTokens == 7)
+    }
+
+    @Test func `work that nobody was sent costs no try, and its number is not used again`() throws {
+        var task = runningTask(attemptMax: 1)
+        for attempt in 1...5 {
+            let late = Double(attempt) * 100
+            task = try #require(TaskMachine.decide(task, .unsent(attempt: attempt), context: context(late)).task)
+            #expect(task.state == .queued && task.attempt == attempt && task.stageAttempt == 0)
+            let stale = report(success, attempt: attempt, lease: "lease-\(attempt)")
+            #expect(TaskMachine.decide(task, stale, context: context(late)).reason == .lost, "it was sent after all")
+            let next = TaskMachine.Event.dispatched(token: "lease-\(attempt + 1)", input: .null)
+            task = try #require(TaskMachine.decide(task, next, context: context(late + 1)).task)
+            #expect(task.attempt == attempt + 1 && task.stageAttempt == 1)
+            #expect(TaskMachine.decide(task, stale, context: context(late + 1)).reason == .lost)
+        }
+        let done = TaskMachine.decide(task, report(success, attempt: 6, lease: "lease-6"), context: context(502))
+        #expect(done.task?.state == .completed)
+    }
+
+    @Test func `an attempt that was heard of was sent`() throws {
+        let progress = report(.progress(number: 1, message: "m", data: nil))
+        let heard = try #require(TaskMachine.decide(runningTask(attemptMax: 1), progress, context: context(1)).task)
+        let late = TaskMachine.decide(heard, .unsent(attempt: 1), context: context(60))
+        #expect(late.task?.state == .failed && late.effects == ["stop", "free", "task.failed"])
     }
 
     @Test func `waits double with full jitter and honour the agent's wish`() throws {

@@ -128,6 +128,24 @@ import Testing
         }
     }
 
+    @Test func `an IPv6 network is locked as one address, and no other with it`() async throws {
+        let environment = Self.environment.merging(["GOLDEN_TRUSTED_PROXIES": "127.0.0.0/8"]) { $1 }
+        try await OrchestratorUnderTest.run(environment: environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "acme", subject: "root")
+            let body = #"{"name":"ada","role":"observer","password":"\#(Self.password)"}"#
+            #expect(try await stack.post("/users", body, token: admin).status == 201)
+            for host in 1...5 {
+                #expect(try await login(stack, "ada", "wrong", from: "2001:db8:1:2::\(host)").status == 401)
+            }
+            let locked = try await login(stack, "ada", Self.password, from: "2001:db8:1:2:ffff::6")
+            #expect(locked.status == 429 && locked["code"] == "login_locked", "\(locked.body)")
+            #expect(try await login(stack, "ada", Self.password, from: "2001:db8:1:3::1").status == 200)
+            try await eventually {
+                try await stack.get("/audit?action=login", token: admin).body.contains("2001:db8:1:2:0:0:0:5")
+            }
+        }
+    }
+
     @Test func `of a hundred guesses at once five are looked at`() async throws {
         try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
             let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -186,6 +204,32 @@ import Testing
             #expect(try await keys(stack, replica: 0).count == 2)
             let text = try await stack.get("/.well-known/jwks.json", token: nil).body
             #expect(!text.contains("\"d\""))
+        }
+    }
+
+    @Test func `rotated immediately, the keys end every login, on all replicas`() async throws {
+        try await OrchestratorUnderTest.run(replicas: 2, environment: Self.environment) { stack in
+            let admin = try await stack.token(role: "admin", tenant: "acme", subject: "root")
+            let body = #"{"name":"ada","role":"observer","password":"\#(Self.password)"}"#
+            #expect(try await stack.post("/users", body, token: admin).status == 201)
+            let token = try #require(try await login(stack, "ada", Self.password)["access_token"])
+            for replica in 0..<2 {
+                #expect(try await stack.get("/tasks", replica: replica, token: token).status == 200)
+            }
+            let path = "/admin/signing-keys/rotate"
+            #expect(try await stack.post(path, #"{"immediately":"yes"}"#, token: admin).status == 422)
+            #expect(try await stack.post(path, #"{"immediately":true}"#, token: admin).status == 201)
+            #expect(try await keys(stack, replica: 0).count == 1)
+            let refused = try await stack.get("/tasks", token: token)
+            #expect(refused.status == 401 && refused["code"] == "token_unknown_key", "\(refused.body)")
+            try await eventually(within: .seconds(5)) {
+                try await stack.get("/tasks", replica: 1, token: token).status == 401
+            }
+            for replica in 0..<2 {
+                let again = try await login(stack, "ada", Self.password, replica: replica)
+                let fresh = try #require(again["access_token"])
+                #expect(try await stack.get("/tasks", replica: 1 - replica, token: fresh).status == 200)
+            }
         }
     }
 

@@ -35,6 +35,14 @@ import Testing
         #expect(told.count == 1 && told[0].actor == "olga" && told[0].detail.text.contains("\"repeated\":10"))
     }
 
+    @Test func `addresses of one network are counted as one stranger`() {
+        var digest = DenialDigest()
+        let network = "2001:db8:1:2::/64"
+        let written = (0..<30).flatMap { digest.admit(denial(0, actor: "2001:db8:1:2:0:0:0:\($0)"), of: network) }
+        #expect(written.map(\.actor) == (0..<20).map { "2001:db8:1:2:0:0:0:\($0)" })
+        #expect(digest.close(before: .distantFuture).map(\.actor) == [network])
+    }
+
     @Test func `its memory is bounded however many come`() {
         var digest = DenialDigest()
         var written = 0
@@ -42,4 +50,8 @@ import Testing
         #expect(written == DenialDigest.keysMax + DenialDigest.singleMax)
         #expect(digest.close(before: .distantFuture).map(\.detail.text).filter { $0.contains("480") }.count == 1)
     }
+}
+
+extension DenialDigest {
+    fileprivate mutating func admit(_ entry: AuditEntry) -> [AuditEntry] { admit(entry, of: entry.actor) }
 }

@@ -144,6 +144,32 @@ import Testing
         }
     }
 
+    @Test func `runs that stand in line longer than their stage's time pass all the same, each once`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let brief = Self.tested.replacing("120", with: "10").replacing(
+                "\"execute\"", with: "\"execute\",\"max_attempts\":1")
+            #expect(try await stack.put("/workflows/brief", brief).status == 201)
+            try await `The sandbox's API`.withExecutor(stack, ["GOLDEN_SANDBOX_CONCURRENCY": "1"]) {
+                // The executor is there when its first run has ended.
+                let first = try await stack.post(
+                    `The sandbox's API`.path, #"{"code":"print(1)"}"#, token: stack.token())
+                #expect(first.status == 200, "\(first)")
+                try await stack.withAgent(work: { _ in Self.made("time.sleep(3); self.assertEqual(total([1]), 1)") }) {
+                    var tasks: [String] = []
+                    for _ in 0..<5 { tasks.append(try await stack.submit(#"{"workflow":"brief"}"#)) }
+                    for task in tasks { try await stack.until("completed", task) }
+                    var told = ""
+                    for task in tasks {
+                        let kinds = try await stack.kinds(of: task)
+                        #expect(kinds.filter { $0 == "task.execution_requested" }.count == 1, "\(kinds)")
+                        told += try await stack.get("/tasks/\(task)/events", token: stack.token()).body
+                    }
+                    #expect(told.contains("stand in line"), "some waited for as long as this test is about")
+                }
+            }
+        }
+    }
+
     @Test func `a canceled task stops its run, and what nobody runs passes its deadline`() async throws {
         try await OrchestratorUnderTest.run { stack in
             _ = try await stack.put("/workflows/tested", Self.tested)

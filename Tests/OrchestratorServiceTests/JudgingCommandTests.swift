@@ -56,7 +56,7 @@ import Testing
                 process.environment = ["GOLDEN_URL": url, "GOLDEN_TOKEN": token, "NO_COLOR": "1"]
                 let (answer, question) = (Pipe(), Pipe())
                 (process.standardOutput, process.standardError, process.standardInput) = (answer, answer, question)
-                try process.run()
+                try Spawner.shared.start(process)
                 try question.fileHandleForWriting.write(contentsOf: Data(input.utf8))
                 try question.fileHandleForWriting.close()
                 let text = String(decoding: answer.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)

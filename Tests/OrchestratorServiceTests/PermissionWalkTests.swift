@@ -20,6 +20,20 @@ import Testing
         }
     }
 
+    @Test func `the API document says how unknown queries are answered, and what must be sent`() async throws {
+        try await OrchestratorUnderTest.run(environment: `Accounts`.environment) { stack in
+            let walk = try await Walk(stack)
+            for route in stack.routes {
+                let mustName = route.operation.problems.contains(.preconditionRequired)
+                let isNamed = route.operation.parameters.contains { $0.name == "If-Match" && $0.isRequired }
+                #expect(mustName == isNamed, "\(route.operation.id)")
+                if route.method == .get { try await walk.askUnknown(route) }
+            }
+            let run = try #require(stack.routes.first { $0.operation.id == "executeProgram" })
+            #expect(run.operation.answers.allSatisfy { $0.headers.contains { $0.name == "Idempotent-Replayed" } })
+        }
+    }
+
     @Test func `permissions.md shows the tables as they are`() async throws {
         try await OrchestratorUnderTest.run { stack in
             let now = PermissionPage.text(of: stack.routes)
@@ -163,6 +177,15 @@ private final class Walk {
             if status == 401 { #expect(answer.headers["www-authenticate"] != nil) }
         }
         return answer.body
+    }
+
+    /// Reads with a parameter that no route has.
+    func askUnknown(_ route: Route) async throws {
+        let admin = try await stack.token(role: "admin")
+        let answer = try await stack.get(try path(route) + "?x=1", token: admin)
+        let documented =
+            route.operation.answers.map(\.status.code) + OpenAPIDocument.problems(of: route).map(\.status.code)
+        #expect(documented.contains(answer.status), "\(route.operation.id): \(answer)")
     }
 
     /// The pattern with a thing of acme's in it. A route whose things this walk does not know fails the test: make one

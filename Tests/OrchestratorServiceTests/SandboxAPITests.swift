@@ -2,6 +2,7 @@ import Bootstrap
 import Contracts
 import Foundation
 import Logging
+import OrchestratorService
 import SandboxExecutorService
 import ServiceLifecycle
 import Storage
@@ -33,9 +34,12 @@ import Testing
         return stack.settings.merging(own) { $1 }
     }
 
-    static func withExecutor(_ stack: OrchestratorUnderTest, _ body: () async throws -> Void) async throws {
+    /// - Parameter more: what it is told besides.
+    static func withExecutor(
+        _ stack: OrchestratorUnderTest, _ more: [String: String] = [:], _ body: () async throws -> Void
+    ) async throws {
         try #require(geteuid() == 0, "This test needs root: it builds real sandboxes with control groups.")
-        let settings = ServiceConfiguration(environment: settings(stack))
+        let settings = ServiceConfiguration(environment: settings(stack).merging(more) { $1 })
         let executor = try await SandboxExecutor(
             SandboxExecutorConfiguration(settings), logger: OrchestratorUnderTest.quiet)
         let services = ServiceGroup(
@@ -190,5 +194,80 @@ import Testing
                 Self.path, #"{"code":"x"}"#, token: token, headers: ["prefer": "wait=1"])
             #expect(brief.status == 202, "without an executor nobody waits for ever")
         }
+    }
+
+    @Test func `however many follow a run, one look a second finds out for all that it has ended`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let token = try await stack.token()
+            let accepted = try await stack.post(
+                Self.path, #"{"code":"x"}"#, token: token, headers: Self.asynchronous)
+            let place = try #require(accepted.headers["location"])
+            try await withThrowingTaskGroup(of: String.self) { group in
+                for _ in 0..<5 { group.addTask { try await stack.follow(place + "/events", token: token).body } }
+                // Each looks for itself at its beginning: for the answer, and for the stream.
+                try await eventually { try await stack.timesRun("FindExecution") == 10 }
+                let looks = try await stack.timesRun("EndedExecutions")
+                try await eventually { try await stack.timesRun("EndedExecutions") >= looks + 3 }
+                #expect(try await stack.timesRun("FindExecution") == 10)
+                #expect(try await stack.post(place + "/cancel", nil, token: token).status == 200)
+                for try await body in group { #expect(body.contains(#""status":"canceled""#)) }
+            }
+        }
+    }
+
+    @Test func `who waits for a run when the server ends is told at once where it will be`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let token = try await stack.token()
+            let leaving = try await stack.orchestrator([:])
+            let services = ServiceGroup(
+                configuration: .init(services: leaving.services, logger: OrchestratorUnderTest.quiet))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await services.run() }
+                try await eventually { stack.replicas == 2 }
+                try await eventually { try await stack.get("/ready", replica: 1, token: nil).status == 200 }
+                async let answer = stack.post(
+                    Self.path, #"{"code":"x"}"#, replica: 1, token: token, headers: ["prefer": "wait=300"])
+                // Accepted, and so written down, though nobody has been answered.
+                let entries = "SELECT count(*) FROM audit_log WHERE action = 'executeProgram' AND outcome = 'allowed'"
+                try await eventually(within: .seconds(20)) { try await stack.sql(entries) == "1" }
+                await services.triggerGracefulShutdown()
+                let told = try await answer
+                #expect(told.status == 202 && told["state"] == "queued", "\(told)")
+                let place = try #require(told.headers["location"])
+                #expect(try await stack.get(place, token: token)["id"] == told["id"])
+                try await group.waitForAll()
+                #expect(try await stack.sql(entries) == "1")
+            }
+        }
+    }
+
+    @Test func `who has a run's last event is told not to come back`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            let token = try await stack.token()
+            let accepted = try await stack.post(
+                Self.path, #"{"code":"x"}"#, token: token, headers: Self.asynchronous)
+            let place = try #require(accepted.headers["location"])
+            #expect(try await stack.post(place + "/cancel", nil, token: token).status == 200)
+            let exit = try await stack.follow(place + "/events", after: 1, token: token)
+            #expect(exit.status == 200 && exit.body.contains("id: 2\nevent: exit"), "\(exit)")
+            for last in [2, 3] {
+                #expect(try await stack.follow(place + "/events", after: last, token: token).status == 204)
+            }
+        }
+    }
+}
+
+extension OrchestratorUnderTest {
+    /// The whole of an event stream.
+    func follow(_ path: String, after last: Int = 0, token: String) async throws -> Answer {
+        let headers = ["accept": "text/event-stream", "last-event-id": "\(last)"]
+        return try await get(path, token: token, headers: headers)
+    }
+
+    /// How often the first orchestrator ran a statement.
+    func timesRun(_ statement: String) async throws -> Int {
+        let start = #"db_query_duration_seconds_count{statement="\#(statement)"} "#
+        let line = try await get("/metrics", token: nil).body.split(separator: "\n").first { $0.hasPrefix(start) }
+        return line.flatMap { Int($0.dropFirst(start.count)) } ?? 0
     }
 }

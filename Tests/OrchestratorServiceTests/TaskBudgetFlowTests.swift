@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import Synchronization
 internal import TestSupport
 import Testing
 
@@ -59,6 +60,46 @@ import Testing
                 #expect(try await stack.state(of: locked) == "developing", "Its account is locked still.")
                 _ = try await lock
                 try await eventually { try await stack.state(of: locked) == "failed" }
+            }
+            try await stack.expectBalanced()
+        }
+    }
+
+    @Test func `a tenant's account that somebody holds locked holds up no other tenant's submissions and results`()
+        async throws
+    {
+        try await OrchestratorUnderTest.run { stack in
+            try await stack.open("default", 1000)
+            let locked = Moment()
+            try await stack.withAgent(isParallel: true) { item in
+                // What acme was working on ends while its account is locked.
+                if item.tenant.text == "acme" { try await locked.wait() }
+                return .completed(output: .null, usage: .init(tokens: 1))
+            } _: {
+                let body = #"{"budget_tokens":10}"#
+                var working: [String] = []
+                for _ in 0..<4 { working.append(try await stack.submit(body)) }
+                async let lock = stack.sql(
+                    "BEGIN; SELECT FROM budget_limits WHERE tenant_id = 'acme' FOR UPDATE; SELECT pg_sleep(12); COMMIT")
+                let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+                try await eventually {
+                    try await stack.sql("\(sleeping) AND datname = current_database()") == "1"
+                }
+                locked.comes()
+                let token = try await stack.token()
+                async let statuses = withThrowingTaskGroup(of: Int.self) { group in
+                    for _ in 0..<6 { group.addTask { try await stack.post("/tasks", body, token: token).status } }
+                    return try await group.reduce(into: Set<Int>()) { $0.insert($1) }
+                }
+                for _ in 0..<8 {
+                    let start = ContinuousClock.now
+                    let task = try await stack.submit(tenant: "beta")
+                    try await eventually { try await stack.state(of: task, tenant: "beta") == "completed" }
+                    #expect(ContinuousClock.now - start < .seconds(5), "It waited for another tenant's account.")
+                }
+                #expect(try await statuses.isSubset(of: [202, 503]))
+                _ = try await lock
+                for task in working { try await eventually { try await stack.state(of: task) == "completed" } }
             }
             try await stack.expectBalanced()
         }
@@ -168,6 +209,17 @@ import Testing
             #expect(try await stack.sql("SELECT current_usage, reserved FROM budget_limits") == "0|200")
             try await stack.expectBalanced()
         }
+    }
+}
+
+/// Something that some wait for and others bring about.
+private final class Moment: Sendable {
+    private let hasCome = Mutex(false)
+
+    func comes() { hasCome.withLock { $0 = true } }
+
+    func wait() async throws {
+        while !hasCome.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(20)) }
     }
 }
 

@@ -89,6 +89,31 @@ import Testing
         }
     }
 
+    @Test func `a pass that fails in its middle keeps no slots`() async throws {
+        try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
+            try await WebhookReceiver.run { receiver in
+                let others = (1...4).map { "well-\($0)" }
+                for tenant in ["acme"] + others { _ = try await stack.subscribe(receiver.url, tenant: tenant) }
+                _ = try await stack.submit()
+                try await stack.waitForDeliveries(1, "delivered")
+                let forced = try await stack.post(
+                    "/admin/circuit-breaker/force-open",
+                    #"{"name":"webhook:acme:127.0.0.1:\#(receiver.port)","reason":"drill"}"#,
+                    token: stack.token(role: "operator"))
+                #expect(forced.status == 200)
+                try await stack.refuseParking(times: 4)
+                _ = try await stack.submit()
+                // Due in the same passes, mostly before what cannot be parked.
+                for tenant in others { _ = try await stack.submit(tenant: tenant) }
+                for tenant in others { try await stack.waitForDeliveries(1, "delivered", tenant: tenant) }
+                try await stack.waitForDeliveries(1, "parked")
+                try await eventually {
+                    try await stack.get("/metrics", token: nil).body.contains("\nwebhook_attempts_under_way 0\n")
+                }
+            }
+        }
+    }
+
     /// Neither shown nor commanded, but for who configures everybody's limits.
     private static func expectHidden(_ name: String, from tenant: String, _ stack: OrchestratorUnderTest) async throws {
         #expect(try await state(name, stack, tenant: tenant) == nil)
@@ -114,5 +139,21 @@ import Testing
         try await eventually { receiver.received.count > before }
         try await eventually { try await state(name, stack) == "open" }
         #expect(receiver.received.count - before <= 10, "Two phases at most have begun in that time.")
+    }
+}
+
+extension OrchestratorUnderTest {
+    /// The database does not let the next deliveries be parked.
+    fileprivate func refuseParking(times: Int) async throws {
+        try await postgres.sql(
+            """
+            CREATE SEQUENCE parkings;
+            CREATE FUNCTION refuse_parking() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF nextval('parkings') <= \(times) THEN RAISE EXCEPTION 'not now'; END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER refuse_parking BEFORE UPDATE ON webhook_deliveries
+                FOR EACH ROW WHEN (NEW.state = 'parked') EXECUTE FUNCTION refuse_parking();
+            """, database: database)
     }
 }

@@ -15,7 +15,7 @@ import Testing
     @Test func `a tenant's silent receivers leave another's deliveries their slots`() async throws {
         // Longer than the other tenant has.
         let environment = OrchestratorUnderTest.webhookEnvironment
-            .merging(["GOLDEN_WEBHOOK_TIMEOUT_SECONDS": "20"]) { $1 }
+            .merging(["GOLDEN_WEBHOOK_TIMEOUT_SECONDS": "60"]) { $1 }
         try await OrchestratorUnderTest.run(environment: environment) { stack in
             try await Self.withSilentReceivers(8) { silent in
                 try await WebhookReceiver.run { well in
@@ -24,7 +24,7 @@ import Testing
                     for _ in 0..<20 { _ = try await stack.submit() }
                     try await eventually { try await Self.underWay(stack) == DeliverySlots.max / 2 }
                     for _ in 0..<20 { _ = try await stack.submit(tenant: "zeta") }
-                    try await eventually(within: .seconds(15)) { well.received.count == 20 }
+                    try await eventually(within: .seconds(50)) { well.received.count == 20 }
                     #expect(try await Self.underWay(stack) <= DeliverySlots.max / 2)
                 }
             }
@@ -40,7 +40,7 @@ import Testing
     ) async throws {
         if urls.count == count { return try await body(urls) }
         try await WebhookReceiver.run { _ in
-            .after(.seconds(60), status: 200)
+            .after(.seconds(120), status: 200)
         } _: { receiver in
             try await withSilentReceivers(count, urls + [receiver.url], body)
         }

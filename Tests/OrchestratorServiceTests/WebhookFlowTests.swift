@@ -190,9 +190,13 @@ import Testing
     }
 
     @Test func `a slow receiver holds up neither others nor more than its share`() async throws {
-        try await OrchestratorUnderTest.run(environment: Self.environment) { stack in
+        // Longer than the fast one's deliveries take.
+        let environment = Self.environment.merging(["GOLDEN_WEBHOOK_TIMEOUT_SECONDS": "60"]) { $1 }
+        try await OrchestratorUnderTest.run(environment: environment) { stack in
+            let door = Gate()
+            defer { door.open() }
             try await WebhookReceiver.run { _ in
-                .after(.milliseconds(1500), status: 200)
+                .held(door)
             } _: { slow in
                 try await WebhookReceiver.run { fast in
                     _ = try await stack.subscribe(slow.url)
@@ -200,6 +204,7 @@ import Testing
                     for _ in 0..<60 { _ = try await stack.submit() }
                     try await stack.waitForDeliveries(60, "delivered", "&webhook=\(hook.id)")
                     #expect(slow.received.count < 60, "The slow one has not been waited for.")
+                    door.open()
                     try await stack.waitForDeliveries(120, "delivered")
                     #expect(slow.mostUnderWay <= 16 && slow.mostUnderWay > 1)
                 }

@@ -19,6 +19,8 @@ final class WebhookReceiver: Sendable {
     enum Answer: Sendable {
         case status(Int, headers: [(String, String)] = [], body: String = "")
         case after(Duration, status: Int)
+        /// 200 once the gate is open.
+        case held(Gate)
         /// That many mebibytes behind the head of a 200.
         case endless(mebibytes: Int)
         case hangUp
@@ -135,6 +137,16 @@ final class WebhookReceiver: Sendable {
                     let (handler, context) = bound.value
                     handler.write(context, status, [], [])
                     receiver.end()
+                }
+            case .held(let gate):
+                let (loop, bound) = (context.eventLoop, NIOLoopBound((self, context), eventLoop: context.eventLoop))
+                Task {
+                    await gate.wait()
+                    loop.execute {
+                        let (handler, context) = bound.value
+                        handler.write(context, 200, [], [])
+                        receiver.end()
+                    }
                 }
             case .endless(let mebibytes):
                 let part = ByteBuffer(repeating: UInt8(ascii: "x"), count: 1 << 20)

@@ -40,6 +40,30 @@ import Testing
         }
     }
 
+    @Test func `reviewers are told what is left, and the decision says what they used`() async throws {
+        try await HubUnderTest.run { test in
+            let hub = try await test.hub()
+            try await test.introduce(["security-1", "architect-1"])
+            let decisions = try test.bus.subscribe(.reviewDecisions)
+            try await test.ask(try HubUnderTest.request(["security", "architect"], budgetLeft: 1000))
+            let first = try await test.work(of: ["security", "architect"], count: 2)
+            #expect(first.map(\.budgetLeft) == [1000, 1000])
+            let security = try #require(first.first { $0.role.text == "security" })
+            let busy = AgentReport.Failure(code: "busy", message: "m", isRetryable: true, usage: .init(tokens: 300))
+            try await test.report(.failed(busy), on: security, by: "security-1")
+            let again = try await test.work(of: ["security"], count: 1)
+            #expect(again.map(\.attempt) == [2] && again.map(\.budgetLeft) == [700])
+            for item in again + first where item != security {
+                let vote = AgentReport.Body.completed(
+                    output: HubUnderTest.output("approve"), usage: .init(tokens: 50))
+                try await test.report(vote, on: item, by: "\(item.role)-1")
+            }
+            let decision = await decisions.first { _ in true }
+            #expect(decision?.outcome.status == .approved && decision?.usageTokens == 400)
+            await hub.stop()
+        }
+    }
+
     @Test func `a request that comes twice is one session`() async throws {
         try await HubUnderTest.run { test in
             let hub = try await test.hub()

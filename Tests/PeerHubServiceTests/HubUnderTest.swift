@@ -123,7 +123,7 @@ struct HubUnderTest: Sendable {
 
     static func request(
         _ roles: [String] = ["security", "architect", "reviewer", "tester", "developer"], seconds: Int = 60,
-        artifact: JSON = JSONWriter.object { $0.field("code", "print(1)\n") }
+        budgetLeft: Int? = nil, artifact: JSON = JSONWriter.object { $0.field("code", "print(1)\n") }
     ) throws -> ReviewRequest {
         let weights = ReviewTerms.seatsDefault.map(\.weight)
         let seats = try zip(roles, weights).map { role, weight in
@@ -133,7 +133,7 @@ struct HubUnderTest: Sendable {
             session: ReviewID(newID()), tenant: TenantID(literal: "acme"), task: TaskID(newID()), attempt: 1, round: 1,
             author: "author-1", authorOwner: "authors",
             terms: try #require(ReviewTerms(seats: seats, quorum: ReviewTerms.quorumDefault)), timeoutSeconds: seconds,
-            artifact: artifact
+            budgetLeft: budgetLeft, artifact: artifact
         )
     }
 

@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import MessageBus
+import NATS
 import Postgres
 import Storage
 import TestSupport
@@ -99,6 +100,36 @@ import Testing
             try await test.vote(HubUnderTest.output("approve"), on: again, by: "security-2")
             #expect(try await test.untilDecided(request.session).status == .approved)
             for hub in hubs { await hub.stop() }
+        }
+    }
+
+    @Test func `a seat whose request is gone is not counted as offered again`() async throws {
+        try await HubUnderTest.run { test in
+            let port = freePort()
+            let hub = try test.process(port: port)
+            try await test.introduce(["security-1"])
+            let request = try HubUnderTest.request(["security"])
+            try await test.ask(request)
+            let item = try await test.work(of: ["security"], count: 1)[0]
+            let connection = try await NATSConnection.connect(
+                NATSConfiguration(servers: [test.nats.url], name: "test"), logger: quiet)
+            let purge = #"{"filter":"prc.\#(request.session).request"}"#
+            _ = try await connection.jetStream("STREAM.PURGE.PRC", payload: Array(purge.utf8))
+            await connection.shutdown(within: .seconds(1))
+            let failure = AgentReport.Failure(code: "down", message: "no model", isRetryable: true)
+            try await test.report(.failed(failure), on: item, by: "security-1")
+            let looked = #"peer_review_votes_total{outcome="no_vote"}"#
+            while try await HubUnderTest.metric(looked, port: port) == 0 {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            // Settled once it was tried.
+            while let left = try await test.bus.backlog(of: BusTopology.hubResponses),
+                left.pending + left.ackPending > 0
+            {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(try await HubUnderTest.metric("peer_review_seats_offered_again_total", port: port) == 0)
+            hub.kill()
         }
     }
 

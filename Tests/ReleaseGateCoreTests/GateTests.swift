@@ -131,6 +131,16 @@ import Testing
         Case("partial", .extend, .evidenceLacking, "stable: 2 of 3 targets answered") {
             $0.newestStable = .partial(answered: 2, targets: 3)
         },
+        Case("breakers that should be there", .extend, .evidenceLacking, "breakers on canary: no such series") {
+            $0.unknownSignals = [UnknownSignal("breakers on canary", .missing)]
+        },
+        Case("dead letters of long ago", .extend, .evidenceLacking, "dead letters: stale for 300 s") {
+            $0.deadLetters = nil
+            $0.unknownSignals = [UnknownSignal("dead letters", .stale(ageSeconds: 300))]
+        },
+        Case("no signals", .advance, .stepPassed, "no: no breakers to watch, no dead letters to watch") {
+            $0.deadLetters = nil
+        },
         Case("old", .extend, .evidenceLacking, "the newest interval ended 121 s ago") { $0.newestAge = 121 },
         Case("no stable side at 100%", .seal, .provenGood, "evidence_lacking: no") {
             $0.stepIndex = 2
@@ -155,7 +165,21 @@ import Testing
 
     @Test func `every row is reached by a case`() {
         let reached = Set((Self.health + Self.counts + Self.lacks).map(\.row))
-        #expect(reached.union([.schemaPastContract]) == Set(Decision.Row.allCases))
+        #expect(reached.union([.schemaPastContract, .barred]) == Set(Decision.Row.allCases))
+    }
+
+    @Test(arguments: [
+        (Decision.Row.worseThanStable, Decision.Outcome.rollBack, true), (.schemaPastContract, .hold, true),
+        (.environmentBad, .hold, true), (.invariantBroken, .hold, false), (.evidenceLacking, .hold, false),
+        (.undecided, .hold, false), (.undecided, .extend, false), (.provenGood, .seal, false),
+    ])
+    func `a hold that wants a look does not show a release to be bad`(
+        row: Decision.Row, outcome: Decision.Outcome, isBad: Bool
+    ) {
+        let service = Decision.ServiceDecision(service: "ledger", outcome: outcome, row: row, lines: [])
+        let decision = Decision(
+            outcome: outcome, row: row, pages: false, decidedBy: "ledger", lines: [], services: [service])
+        #expect(decision.showsBad == isBad)
     }
 
     @Test func `what would be rolled back is held when the schema cannot go back`() throws {

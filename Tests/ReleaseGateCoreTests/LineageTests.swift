@@ -52,6 +52,56 @@ import Testing
             Lineage.minted(try Self.chain([.cut, .rollback])) == [MintedVersion(version, rolledBackFor: "because 1")])
     }
 
+    /// Of one environment, one second after the other; imported ones as Helm has them deployed.
+    private static func happened(_ items: Happened) throws -> [LineageEntry] {
+        try items.enumerated().reduce(into: []) { entries, item in
+            let (kind, text) = item.element
+            let event = LineageEntry.Event(
+                atSeconds: 1_767_225_600 + item.offset, environment: .prod, version: try #require(Version(text)),
+                digests: [], kind: kind, actor: "ada", reason: "helm: deployed; because \(item.offset)")
+            entries.append(try Lineage.entry(event, after: entries.last))
+        }
+    }
+
+    typealias Happened = [(LineageEntry.Kind, String)]
+
+    private static let running: [(Happened, String)] = [
+        ([(.install, "1.1.0")], ""), ([(.seal, "1.1.0")], "1.1.0"), ([(.imported, "1.1.0")], "1.1.0"),
+        ([(.seal, "1.1.0"), (.seal, "1.2.0")], "1.2.0"),
+        ([(.seal, "1.1.0"), (.seal, "1.2.0"), (.rollback, "1.2.0")], "1.1.0"),
+        ([(.seal, "1.1.0"), (.rollback, "1.2.0")], "1.1.0"), ([(.seal, "1.1.0"), (.uninstall, "1.1.0")], ""),
+        ([(.seal, "1.1.0"), (.uninstall, "1.1.0"), (.seal, "1.2.0")], "1.2.0"),
+    ]
+
+    @Test(arguments: running)
+    func `knows what runs`(items: Happened, running: String) throws {
+        let entries = try Self.happened(items)
+        #expect(Lineage.running(in: .prod, by: entries)?.event.version == Version(running))
+        #expect(Lineage.running(in: .staging, by: entries) == nil)
+    }
+
+    private static let replaced: [(Happened, String)] = [
+        ([(.seal, "1.1.0")], "1.1.0"), ([(.install, "1.2.0"), (.seal, "1.1.0")], ""),
+        ([(.seal, "1.1.0"), (.install, "1.2.0"), (.seal, "1.2.0"), (.seal, "1.3.0")], "1.1.0"),
+        ([(.seal, "1.0.0"), (.seal, "1.1.0"), (.install, "1.2.0"), (.rollback, "1.1.0")], "1.0.0"),
+    ]
+
+    @Test(arguments: replaced)
+    func `knows what a version replaces`(items: Happened, previous: String) throws {
+        let version = try #require(Version("1.2.0"))
+        let found = Lineage.predecessor(of: version, in: .prod, by: try Self.happened(items))
+        #expect(found == Version(previous))
+    }
+
+    @Test func `knows when what it was committed to by was taken off or exchanged`() throws {
+        let entries = try Self.chain([.cut, .promote, .decision, .seal])
+        let root = try Lineage.tree(Array(entries.prefix(3))).root
+        #expect(try Lineage.grew(from: 3, root: root, to: entries))
+        #expect(try Lineage.grew(from: 3, root: root, to: Array(entries.prefix(3))))
+        #expect(try !Lineage.grew(from: 3, root: root, to: Array(entries.prefix(2))))
+        #expect(try !Lineage.grew(from: 3, root: root, to: try Self.chain([.cut, .promote, .seal, .seal])))
+    }
+
     private static func leaves(_ count: Int) -> [[UInt8]] { (0..<count).map { Array("leaf \($0)".utf8) } }
 
     /// The eight leaves and the roots of Certificate Transparency's own tests.

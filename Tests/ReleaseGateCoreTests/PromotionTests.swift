@@ -63,12 +63,22 @@ import Testing
         ])
     }
 
-    static func standing(bad: Int, windows: [IndicatorEvidence.Window] = []) throws -> PromotionRequest.Standing {
+    static func standing(
+        bad: Int, windows: [IndicatorEvidence.Window] = Self.windows(.counted(Sample(total: 1000, bad: 1)))
+    ) throws -> PromotionRequest.Standing {
         let budget = try #require(ErrorBudget(target: 0.99))
         let objective = ServiceLevelObjective(
             name: "http-errors", service: "orchestrator", indicator: .init(bad: "bad", total: "total"), budget: budget)
         return .init(
             objective: objective, thirtyDays: .counted(Sample(total: 100_000, bad: bad)), windows: windows)
+    }
+
+    /// Of the rule that no release begins by.
+    static func windows(_ short: Reading) -> [IndicatorEvidence.Window] {
+        [
+            .init(seconds: 86_400, reading: .counted(Sample(total: 10_000, bad: 10))),
+            .init(seconds: 7200, reading: short),
+        ]
     }
 
     static func codes(_ request: PromotionRequest) -> [Refusal.Code] {
@@ -179,6 +189,71 @@ import Testing
         }
     }
 
+    static func report(
+        _ kind: Precondition.Kind, _ result: Precondition.Result, hoursAgo: Int, digests: [ArtifactDigest],
+        in environment: DeployEnvironment? = nil
+    ) -> Precondition {
+        Precondition(
+            kind: kind, result: result, atSeconds: now - hoursAgo * 3600, digests: digests,
+            evidenceSHA256: String(repeating: "c", count: 64), summary: "of \(hoursAgo) h ago",
+            environment: environment)
+    }
+
+    @Test func `goes by the newest report of a kind that is about it`() throws {
+        var request = try Self.request()
+        let (artifacts, others) = (request.train.artifacts, [try Self.digest("chart", "e")])
+        let kind = Precondition.Kind.vulnerabilityScan
+        let reports: [([Precondition], [String])] = [
+            (
+                [
+                    Self.report(kind, .passed, hoursAgo: 20, digests: artifacts),
+                    Self.report(kind, .failed, hoursAgo: 2, digests: artifacts),
+                ], ["vulnerability_scan: failed: of 2 h ago"]
+            ),
+            (
+                [
+                    Self.report(kind, .failed, hoursAgo: 20, digests: artifacts),
+                    Self.report(kind, .passed, hoursAgo: 2, digests: artifacts),
+                    Self.report(kind, .failed, hoursAgo: 1, digests: others),
+                    Self.report(kind, .failed, hoursAgo: 1, digests: artifacts, in: .staging),
+                ], []
+            ),
+            (
+                [Self.report(kind, .passed, hoursAgo: 1, digests: others)],
+                ["vulnerability_scan: is about other digests"]
+            ),
+        ]
+        let rest = request.preconditions.filter { $0.kind != kind }
+        for (own, messages) in reports {
+            for order in [own, own.reversed()] {
+                request.preconditions = rest + order
+                let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+                #expect(ruling.refusals.map(\.message) == messages)
+            }
+        }
+    }
+
+    @Test func `goes nowhere with a number that was rolled back`() throws {
+        var request = try Self.request()
+        request.burnedFor = "errors tripled"
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+        #expect(
+            ruling.refusals.map(\.description)
+                == ["version_burned: 1.2.0 is burned: it was rolled back for: errors tripled"])
+    }
+
+    @Test func `replaces what runs there, and nothing that is said to`() throws {
+        var request = try Self.request()
+        request.runningVersion = request.previousVersion
+        #expect(Self.codes(request) == [])
+        request.runningVersion = Version("1.0.0")
+        #expect(Self.codes(request) == [.previousVersion, .compatibility], "1.0.0 does not run beside it")
+        request.runningVersion = Version("1.1.0")
+        request.previousVersion = nil
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+        #expect(ruling.refusals.map(\.message) == ["prod runs 1.1.0, release.yaml names no previousVersion"])
+    }
+
     @Test func `takes no report about another environment`() throws {
         var request = try Self.request()
         request.preconditions = request.preconditions.map { report in
@@ -228,6 +303,18 @@ import Testing
         fix.standings = [try Self.standing(bad: 5000)]
         try Self.attest(&fix)
         #expect(Self.codes(fix) == [])
+    }
+
+    @Test(arguments: [Reading.partial(answered: 2, targets: 3), .stale(ageSeconds: 300), .reset])
+    func `waits where nobody can say whether a budget burns too fast`(reading: Reading) throws {
+        var request = try Self.request()
+        request.standings = [try Self.standing(bad: 100, windows: Self.windows(reading))]
+        #expect(
+            PromotionRules.judge(request, policy: PromotionPolicy()).refusals.map(\.description) == [
+                "budget_unknown: http-errors: nobody can say whether it burns too fast for a new release (1d/2h)"
+            ])
+        request.standings = [try Self.standing(bad: 100, windows: [])]
+        #expect(Self.codes(request) == [.budgetUnknown])
     }
 
     @Test func `soaks only while there is traffic within budget`() throws {

@@ -48,6 +48,19 @@ import Testing
         #expect(VersionRules.size(of: try #require(Version(text)), over: running) == size)
     }
 
+    @Test(arguments: [
+        ("2.0.0", "2.0.0-rc.3", "", VersionRules.Bump.major), ("1.3.0", "1.3.0-rc.1", "", .minor),
+        ("1.2.1", "1.2.1-rc.1", "", .patch), ("2.0.0-rc.4", "2.0.0-rc.3", "1.9.0", .major),
+        ("1.2.1", "1.2.1-rc.1", "1.1.0", .minor),
+    ])
+    func `is over its own pre-release as large as over the last release`(
+        text: String, other: String, last: String, size: VersionRules.Bump
+    ) throws {
+        let minted = Version(last).map { [MintedVersion($0)] } ?? []
+        let (version, other) = (try #require(Version(text)), try #require(Version(other)))
+        #expect(VersionRules.size(of: version, over: other, minted: minted) == size)
+    }
+
     @Test func `as a pre-release is higher than those before it`() throws {
         let minted = try ["1.0.0", "1.1.0-rc.2"].map { MintedVersion(try #require(Version($0))) }
         func judge(_ text: String) throws -> VersionRules.Ruling {

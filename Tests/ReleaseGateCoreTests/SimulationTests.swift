@@ -35,4 +35,18 @@ import Testing
         let (gate, reference) = (outcome.gate.medianMinutes, outcome.reference.medianMinutes)
         #expect(try #require(gate) <= 1.2 * #require(reference))
     }
+
+    @Test func `a caller's failure counts once in a while, whichever side it comes from`() {
+        var counter = EpisodeCounter(spacingSeconds: 60)
+        counter.addGood(10, on: .canary)
+        counter.addBad(caller: 1, on: .canary, atSeconds: 0)
+        counter.addBad(caller: 1, on: .stable, atSeconds: 10)
+        counter.addBad(caller: 2, on: .stable, atSeconds: 10)
+        let first = counter.closeInterval(atSeconds: 30)
+        #expect(first.canary == Sample(total: 11, bad: 1))
+        #expect(first.stable == Sample(total: 2, bad: 2, repeats: 1))
+        counter.addBad(caller: 1, on: .canary, atSeconds: 59)
+        counter.addBad(caller: 1, on: .canary, atSeconds: 61)
+        #expect(counter.closeInterval(atSeconds: 61).canary == Sample(total: 2, bad: 2, repeats: 1))
+    }
 }

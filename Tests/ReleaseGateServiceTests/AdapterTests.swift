@@ -69,6 +69,44 @@ import Testing
                 == "helm rollback x-release x-previousRevision -n x-namespace --wait --timeout 5m")
     }
 
+    @Test func `what has no Rollout is left out, and what runs goes by its own name`() async throws {
+        let (program, record) = try recorder()
+        let runner = try runner(["abort": [program, "{rollout}"], "rollback": [program, "{object}"]])
+        let each: [String: [CommandTemplate.Place: String]] = [
+            "orders": [.object: "golden-orders", .rollout: "golden-orders"], "front": [.object: "blue-front"],
+        ]
+        try await runner.run(.abort, services: ["front", "orders"], values: [:], each: each)
+        try await runner.run(.rollback, services: ["front", "orders"], values: [:], each: each)
+        #expect(try record() == ["golden-orders", "blue-front", "golden-orders"])
+        let none = await #expect(throws: GateError.self) {
+            try await runner.run(.abort, services: ["front"], values: [:], each: each)
+        }
+        #expect(none?.code == .invalid && none?.next?.contains("canary: true") == true)
+    }
+
+    @Test func `a command for one environment acts on no other's namespace`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.write(
+            "gate.yaml",
+            try folder.read("gate.yaml").replacing("golden-architecture", with: "{dev: one, prod: two}").replacing(
+                "adapters:\n", with: "adapters:\n  uninstall: [\(path)/kubectl, \"{release}\", \"{namespace}\"]\n"))
+        let release = try folder.release
+        @Sendable func uninstall(_ environment: String) async throws {
+            try await folder.gate {
+                try await $0.uninstall(release, environment: environment, reason: "it is given up", isArmed: true)
+            }
+        }
+        try await uninstall("dev")
+        try await uninstall("prod")
+        #expect(try folder.commands() == ["golden one", "golden two"])
+        let error = await #expect(throws: GateError.self) { try await uninstall("staging") }
+        #expect(error?.code == .invalid && error?.message.contains("no namespace of staging") == true)
+        #expect(try folder.commands().isEmpty)
+        #expect(try await folder.gate { try await $0.book.entries().count } == 4)
+    }
+
     @Test(arguments: [["{nothing}"], [""], []])
     func `a command that means nothing is refused`(words: [String]) {
         #expect(throws: GateError.self) { try CommandTemplate(words) }

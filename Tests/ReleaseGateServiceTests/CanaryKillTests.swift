@@ -88,7 +88,7 @@ import Testing
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try Spawner.shared.start(process)
         let end = ContinuousClock.now + .seconds(120)
         while process.isRunning, try entries(folder) < count, ContinuousClock.now < end { usleep(5_000) }
         guard process.isRunning else { return process.terminationStatus }

@@ -38,11 +38,15 @@ import Testing
         let manager = FileManager.default
         for name in ["release", "release.pub"] { try manager.removeItem(atPath: "\(path)/\(name)") }
         for name in [
-            "keys", "certs", "k8s/charts", "environments/prod", "bin", "scripts", "release", "approvals",
+            "keys", "certs", "k8s/charts/golden", "environments/prod", "bin", "scripts", "release", "approvals",
         ] {
             try manager.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: true)
         }
-        try manager.moveItem(atPath: path + "/chart", toPath: path + "/k8s/chart")
+        // The chart and its changelog, where this repository has them.
+        for (file, place) in [("CHANGELOG.md", "CHANGELOG.md"), ("Chart.yaml", "k8s/charts/golden/Chart.yaml")] {
+            #expect(manager.fileExists(atPath: "\(root)/\(place)"))
+            try manager.moveItem(atPath: "\(path)/chart/\(file)", toPath: "\(path)/\(place)")
+        }
         for name in ["lead", "release", "build"] { try ReleaseKey().write(to: "\(path)/keys/\(name)") }
         try folder.write("environments/prod/argocd-applications.yaml", "spec:\n  targetRevision: 1.1.0\n")
         try folder.write(

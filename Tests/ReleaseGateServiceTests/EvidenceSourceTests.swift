@@ -62,6 +62,13 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func `a series that begins within the window counts from zero`(kind: Kind) async throws {
+        #expect(try await count(kind, #"late_total{instance="a:1"}"#) == .counted(14))
+        #expect(try await count(kind, #"late_total{instance="a:1"}"#, from: 8) == .counted(14))
+        #expect(try await count(kind, #"late_total{instance="a:1"}"#, from: 9) == .counted(11))
+    }
+
+    @Test(arguments: Kind.allCases)
     func `a counter that falls was reset`(kind: Kind) async throws {
         #expect(try await count(kind, #"falls_total{instance="a:1"}"#) == .reset)
         #expect(try await count(kind, #"falls_total{instance="a:1"}"#, from: 12) == .counted(8))
@@ -69,6 +76,14 @@ import Testing
         let reading = try await Self.source(kind).read(
             [try SeriesSelector(parsing: #"falls_total{instance="a:1"}"#)], from: from, to: to)
         #expect(CounterReading(reading[0], from: from, to: to, spansRestarts: true) == .counted(19))
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `what answered is counted where gaps are no reason not to`(kind: Kind) async throws {
+        let (from, to) = (EvidenceFixture.start, EvidenceFixture.end)
+        let reading = try await Self.source(kind).read(
+            [try SeriesSelector(parsing: #"b_total{job="orders"}"#)], from: from, to: to)
+        #expect(CounterReading(reading[0], from: from, to: to, spansGaps: true) == .counted(40))
     }
 
     @Test(arguments: Kind.allCases)

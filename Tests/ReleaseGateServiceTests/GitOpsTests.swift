@@ -23,6 +23,17 @@ import Testing
             version: try #require(Version(version)), chart: chart, manifests: manifests, cars: cars)
     }
 
+    @Test func `a chart says what breaks, ours too`() throws {
+        let place = PreflightStores.root.appending(path: "k8s/charts/golden/Chart.yaml")
+        let ours = try String(contentsOf: place, encoding: .utf8)
+        let annotation = #"golden.dev/breaking-changes: "none""#
+        #expect(ours.contains(annotation))
+        #expect(try ChartFile(text: ours, from: place.path).breaking == nil)
+        let breaks = ours.replacing(annotation, with: #"golden.dev/breaking-changes: "the API""#)
+        #expect(try ChartFile(text: breaks, from: place.path).breaking == "the API")
+        #expect(try ChartFile(text: ours.replacing(annotation, with: ""), from: place.path).breaking == nil)
+    }
+
     /// Changes far apart, side by side, at the first and at the last line.
     private static func text(_ version: String) throws -> String {
         let images = try train(version).cars.map { "      - image: \($0.image.name)@sha256:\($0.image.sha256)" }

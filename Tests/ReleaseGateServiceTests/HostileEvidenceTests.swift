@@ -13,6 +13,9 @@ import Testing
         var last = 1e300
         let outcome: Decision.Outcome
 
+        /// Dead letters are the installation's, whichever service counts them.
+        static let worker = ["service": "dlq-worker", "track": "stable"]
+
         static let all = [
             Said(metric: "http_requests_total", labels: ["status": "500"], before: 0, outcome: .rollBack),
             Said(metric: "http_requests_total", labels: ["status": "204"], before: 0, outcome: .advance),
@@ -22,7 +25,7 @@ import Testing
                 outcome: .extend),
             Said(metric: "http_caller_errors_total", labels: ["bucket": "7"], before: 0, outcome: .advance),
             Said(metric: "circuit_breaker_state", labels: ["name": "store"], before: 1e300, outcome: .rollBack),
-            Said(metric: "dlq_messages_unresolved", before: 1e300, outcome: .rollBack),
+            Said(metric: "dlq_messages_unresolved", labels: worker, before: 1e300, outcome: .rollBack),
             Said(metric: "oom_kills_total", before: 0, outcome: .rollBack),
         ]
     }
@@ -42,6 +45,7 @@ import Testing
                 add("http_requests_total", ["track": track, "status": "200"], Double(requests * look))
                 add("http_requests_total", ["track": track, "status": "500"], 0)
             }
+            add("dlq_messages_unresolved", Said.worker, 0)
             let other = ["track": "canary", "instance": "other"].merging(said.labels) { $1 }
             add(said.metric, other, look == looks ? said.last : said.before)
         }

@@ -91,7 +91,7 @@ import Testing
             "bin/kubectl",
             """
             #!/bin/sh
-            case $2 in undo) service=${3#deployment/};; *) service=${2#deployment/};; esac
+            case $2 in undo) service=${3#deployment/golden-};; *) service=${2#deployment/golden-};; esac
             case $service in \(digests.joined(separator: " ")) esac
             case $1 in
             get) \(answer)
@@ -131,7 +131,7 @@ import Testing
         let again = try await Self.rollback(folder)
         #expect(again.status == 0, "\(again.output)")
         #expect(try folder.read("done").split(separator: "\n").map(String.init) == Self.order)
-        #expect(again.output.contains("done already: kubectl rollout undo deployment/front"), "\(again.output)")
+        #expect(again.output.contains("done already: kubectl rollout undo deployment/golden-front"), "\(again.output)")
         #expect(again.output.contains("What runs is ready and works."), "\(again.output)")
         let kinds = try await folder.gate { try await $0.book.entries().map(\.event.kind) }
         #expect(kinds == [.intent, .rollback, .verification])

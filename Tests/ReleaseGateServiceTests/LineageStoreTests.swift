@@ -136,7 +136,7 @@ import Testing
             process.standardInput = FileHandle.nullDevice
             process.standardOutput = FileHandle.nullDevice
             process.standardError = FileHandle.nullDevice
-            try process.run()
+            try Spawner.shared.start(process)
             return process
         }
         func count(_ text: String) async throws -> String { try await postgres.sql(text, database: database) }
@@ -153,7 +153,7 @@ import Testing
         ]
         holder.standardOutput = FileHandle.nullDevice
         holder.standardError = FileHandle.nullDevice
-        try holder.run()
+        try Spawner.shared.start(holder)
         defer { holder.terminate() }
         let isHeld = "SELECT count(*) FROM pg_locks WHERE relation = 'release_lineage'::regclass AND mode = 'ShareLock'"
         try await Self.until { try await count(isHeld).contains("1") }

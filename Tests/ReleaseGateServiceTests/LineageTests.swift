@@ -66,6 +66,54 @@ import Testing
         #expect(entries.map(\.event.kind) == [.imported, .imported])
     }
 
+    @Test func `a promotion of before its documents were listed is still read`() async throws {
+        let book = LineageBook(store: FolderLineage(folder: try temporaryFolder("lineage").path))
+        let plan = LineageDocument(.plan, Array(#"{"environment":"prod","train":{}}"#.utf8))
+        let event = LineageEntry.Event(
+            atSeconds: 1, environment: .prod, version: try #require(Version("1.0.0")), digests: [], kind: .promote,
+            actor: "ann", reason: "from staging", evidenceSHA256: plan.sha256)
+        try await book.record(event, naming: [plan])
+        let checked = try await book.verify()
+        #expect(checked.entries == 1 && checked.documents == 1)
+    }
+
+    @Test func `what was taken off its end shows by a checkpoint and by a certificate`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        try folder.writeRelease("1.2.0-rc.1")
+        let release = try folder.release
+        #expect(try await folder.gate { try await $0.canary(release, environment: "dev", isArmed: true) } == 0)
+        try await folder.gate {
+            try await $0.certificate(
+                release, environment: "dev", keyFile: path + "/release", signer: "Release Manager", resources: [],
+                out: path + "/certs")
+        }
+        let gate = try LineProcess.built("release-gate")
+        func run(_ words: String) async throws -> Command.Outcome {
+            try await blocking { try Command.run("sh", ["-c", "'\(gate)' \(words)"], folder: path) }
+        }
+        #expect(try await run("history --checkpoint release > checkpoint").status == 0)
+        let verify = "verify --lineage --checkpoint checkpoint"
+        #expect(try await run("\(verify) --key release.pub").status == 0)
+        #expect(try await run(verify).status == 0, "gate.yaml trusts the key")
+        let stranger = try await run("\(verify) --key build.pub")
+        #expect(stranger.status == 2 && stranger.output.contains("has signed"), "\(stranger.output)")
+        // The chain of what is left holds in itself.
+        let lines = try folder.read("lineage/lineage.jsonl").split(separator: "\n")
+        try folder.write("lineage/lineage.jsonl", lines.dropLast().joined(separator: "\n") + "\n")
+        #expect(try await run("verify --lineage").status == 0)
+        let cut = try await run("\(verify) --key release.pub")
+        #expect(cut.status == 2 && cut.output.contains("commits to \(lines.count) entries"), "\(cut.output)")
+        let error = await #expect(throws: GateError.self) {
+            try await folder.gate {
+                try await $0.promote(
+                    release, from: "dev", to: "staging", approvals: nil, certificate: path + "/certs/certificate.json",
+                    gitOps: nil)
+            }
+        }
+        #expect(error?.code == .tampered && error?.message.contains("of \(lines.count) entries") == true)
+    }
+
     @Test func `whatever was changed is refused by name`() async throws {
         let folder = try ReleaseFolder()
         let path = folder.path

@@ -147,6 +147,67 @@ import Testing
         #expect(message.contains("of 30 minutes with traffic and green objectives"), "\(message)")
     }
 
+    @Test func `is verified again once the version after it was rolled back`() async throws {
+        let folder = try await Self.folder()
+        #expect(try await Self.walkNext(folder) == 0)
+        try folder.writeRelease("1.2.0-rc.2")
+        let next = try folder.release
+        try await folder.gate {
+            try await $0.rollback(next, environment: "dev", reason: "it is bad", isArmed: true)
+        }
+        try folder.writeRelease(Self.version)
+        folder.time.advance(by: 3600)
+        #expect(try await Self.reverify(folder) == 0)
+        #expect(try await Self.events(folder).last?.kind == .verification)
+    }
+
+    @Test func `is not revoked for a breaker that is half open`() async throws {
+        let folder = try await Self.folder()
+        folder.time.advance(by: 3600)
+        var history = try SampleHistory(json: try JSON(parsing: try folder.read("evidence.json").utf8))
+        for minute in (0...10).reversed() {
+            history.add(
+                "circuit_breaker_state", ["service": "ledger", "track": "canary", "name": "store"],
+                SeriesSample(at: folder.time.clock.now().addingTimeInterval(TimeInterval(-60 * minute)), value: 1))
+        }
+        try folder.write("evidence.json", history.json.text)
+        let gate = try folder.read("gate.yaml")
+        try folder.write("gate.yaml", gate + "\nsignals: {breakers: circuit_breaker_state}\n")
+        #expect(try await Self.reverify(folder) == 10)
+        let last = try await Self.events(folder).last
+        #expect(last?.kind == .verification && last?.decision == .hold, "\(String(describing: last))")
+        try await Self.certify(folder)
+        #expect(try folder.read("certs/certificate.txt").contains("? Post-Deployment:        UNVERIFIED"))
+    }
+
+    @Test func `is certified by what was shown of it when it was sealed`() async throws {
+        let folder = try await Self.folder()
+        let sealed = Int(Self.sealed.timeIntervalSince1970)
+        let digests = try folder.release.train.artifacts.map { "{name: \"\($0.name)\", sha256: \"\($0.sha256)\"}" }
+        let own = "[\(digests.joined(separator: ", "))]"
+        func record(_ kind: String, _ result: String, hours: Int, digests: String, more: String = "") -> String {
+            "{kind: \(kind), result: \(result), atSeconds: \(sealed - hours * 3600), digests: \(digests), "
+                + "evidenceSHA256: \(String(repeating: "c", count: 64)), summary: done\(more)}"
+        }
+        try folder.write(
+            "preconditions.yaml",
+            [
+                record("vulnerability_scan", "passed", hours: 48, digests: own),
+                record("e2e_tests", "passed", hours: 1, digests: "[]"),
+                record("backup", "passed", hours: 1, digests: "[]", more: ", environment: staging"),
+                record("release_notes", "passed", hours: 5, digests: own),
+                record("release_notes", "failed", hours: 1, digests: own),
+                record("release_notes", "passed", hours: -1, digests: own),
+            ].joined(separator: "\n---\n"))
+        try folder.writeRelease(Self.version, more: "preconditions: [preconditions.yaml]")
+        try await Self.certify(folder)
+        let text = try folder.read("certs/certificate.txt")
+        for line in [
+            "? Security & RBAC:        UNVERIFIED", "? Pre-Deployment:         UNVERIFIED",
+            "? State Management:       UNVERIFIED", "✗ Documentation:          FAILED",
+        ] { #expect(text.contains(line), "\(line)\n\(text)") }
+    }
+
     @Test func `is not verified once another version is sealed there`() async throws {
         let folder = try await Self.folder()
         #expect(try await Self.walkNext(folder) == 0)

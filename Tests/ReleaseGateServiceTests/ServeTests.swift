@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import ReleaseGateService
 import TestSupport
 import Testing
 
@@ -36,15 +37,17 @@ import Testing
         return Dictionary(fields.map { ($0.name, $0.value) }) { $1 }
     }
 
-    /// The server of a folder's release in dev, once it listens.
-    private func start(_ folder: ReleaseFolder, _ port: Int, flaggerPort: Int? = nil) async throws -> ServerProcess {
+    /// The server of a folder's release, once it listens.
+    private func start(
+        _ folder: ReleaseFolder, _ port: Int, flaggerPort: Int? = nil, environment: String = "dev"
+    ) async throws -> ServerProcess {
         var settings = ["GOLDEN_GATE_TOKEN": Self.token, "GOLDEN_HTTP_PORT": "\(port)"]
         if let flaggerPort { settings["GOLDEN_GATE_FLAGGER_PORT"] = "\(flaggerPort)" }
         let server = ServerProcess(
             try LineProcess.built("release-gate"),
             [
                 "serve", "--config", folder.path + "/gate.yaml", "--release", folder.path + "/release.yaml", "--env",
-                "dev",
+                environment,
             ], environment: settings, logFile: URL(filePath: folder.path + "/log"))
         try await blocking {
             try server.start(within: .seconds(60)) {
@@ -75,6 +78,7 @@ import Testing
         #expect(said["outcome"]?.string == "seal" && said["proven"]?.bool == true, "\(decision.body)")
         #expect(try await ask(port, "/flagger/confirm-rollout", post: true).status == 200)
         #expect(try await ask(port, "/flagger/rollout", post: true).status == 200)
+        #expect(try await ask(port, "/flagger/confirm-traffic-increase", post: true).status == 200)
         #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 200)
         #expect(try await ask(port, "/flagger/rollback", post: true).status == 409)
         let metrics = try await ask(port, "/metrics", token: nil)
@@ -101,6 +105,33 @@ import Testing
         server.terminate()
     }
 
+    @Test func `what the lineage forbids is answered so, whatever is seen`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.writeLiveEvidence(endingAt: Date(), badCanary: nil)
+        let release = try folder.release
+        let forbidden = [
+            (hook: 409, outcome: "hold", words: "was not promoted to prod"),
+            (hook: 200, outcome: "roll_back", words: "was rolled back in prod"),
+        ]
+        for (hook, outcome, words) in forbidden {
+            let port = freePort()
+            let server = try await start(folder, port, environment: "prod")
+            let begin = try await ask(port, "/flagger/confirm-rollout", post: true)
+            #expect(begin.status == 409 && begin.body.contains(words), "\(begin.body)")
+            let decision = try await ask(port, "/argo/decision")
+            let said = try said(decision)
+            #expect(said["outcome"]?.string == outcome && said["row"]?.string == "barred", "\(decision.body)")
+            #expect(said["proven"]?.bool == false && decision.body.contains(words), "\(decision.body)")
+            #expect(try await ask(port, "/flagger/confirm-traffic-increase", post: true).status == 409)
+            #expect(try await ask(port, "/flagger/rollback", post: true).status == hook)
+            server.terminate()
+            try await folder.gate {
+                try await $0.rollback(release, environment: "prod", reason: "it is bad", isArmed: true)
+            }
+        }
+    }
+
     @Test func `a step without evidence may go on, and nothing is proven by it`() async throws {
         let folder = try ReleaseFolder()
         try folder.writeRelease("1.2.0-rc.1")
@@ -112,7 +143,47 @@ import Testing
         #expect(said["outcome"]?.string == "extend", "\(decision.body)")
         #expect(said["goOn"]?.bool == true && said["rollBack"]?.bool == false, "\(decision.body)")
         #expect(said["proven"]?.bool == false, "\(decision.body)")
+        #expect(try await ask(port, "/flagger/rollout", post: true).status == 200)
+        #expect(try await ask(port, "/flagger/confirm-traffic-increase", post: true).status == 409)
         #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 409)
+        server.terminate()
+    }
+
+    /// Eight of a thousand requests fail on both sides: within a budget of one in a hundred, and not shown to be.
+    private func writeBorderline(_ folder: ReleaseFolder, endingAt now: Date) throws {
+        var history = SampleHistory()
+        let minute = (now.timeIntervalSince1970 / 60).rounded(.down) * 60
+        for number in 0...180 {
+            let at = Date(timeIntervalSince1970: minute + TimeInterval((number - 120) * 60))
+            for (track, times) in [("canary", 1), ("stable", 4)] {
+                for (status, count) in [("200", 124), ("500", 1)] {
+                    history.add(
+                        "http_requests_total", ["service": "ledger", "track": track, "status": status],
+                        SeriesSample(at: at, value: Double(number * times * count)))
+                }
+            }
+        }
+        try folder.write("evidence.json", history.json.text)
+    }
+
+    @Test func `a step is judged as the one that it is`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.keepFirstService()
+        try writeBorderline(folder, endingAt: Date())
+        let port = freePort()
+        let server = try await start(folder, port)
+        let steps = [("?step=1", "advance", true), ("?step=3", "extend", false), ("", "extend", false)]
+        for (query, outcome, isProven) in steps {
+            let decision = try await ask(port, "/argo/decision" + query)
+            let said = try said(decision)
+            #expect(said["outcome"]?.string == outcome && said["goOn"]?.bool == true, "\(query) \(decision.body)")
+            #expect(said["proven"]?.bool == isProven, "\(query) \(decision.body)")
+        }
+        for query in ["?step=0", "?step=4", "?step=one"] {
+            let refused = try await ask(port, "/argo/decision" + query)
+            #expect(refused.status == 422 && refused.body.contains("step must be 1 to 3"), "\(query) \(refused.body)")
+        }
         server.terminate()
     }
 }

@@ -148,6 +148,100 @@ import Testing
         #expect(major.contains("volume_snapshot: there is no report"), "\(major)")
     }
 
+    /// What stands against a promotion from staging to production, with nothing at all that speaks for it.
+    private func obstacles(_ folder: ReleaseFolder) async throws -> String {
+        let release = try folder.release
+        return try await refusal {
+            try await folder.gate {
+                try await $0.promote(
+                    release, from: "staging", to: "prod", approvals: nil, certificate: nil, gitOps: nil)
+            }
+        }
+    }
+
+    @Test func `it replaces what the lineage knows, whatever release.yaml says or leaves out`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        let history = #"{"revision":6,"updated":"2026-10-01T12:00:00Z","status":"deployed","chart":"golden-1.1.0"}"#
+        try folder.write("helm.json", "[\(history)]")
+        try await folder.gate { try await $0.importHelm(path + "/helm.json", environment: "prod") }
+        try folder.writeRelease("2.0.0", previous: "2.0.0-rc.3")
+        let candidate = try await obstacles(folder)
+        #expect(candidate.contains("prod runs 1.1.0, previousVersion is 2.0.0-rc.3"), "\(candidate)")
+        #expect(candidate.contains("volume_snapshot: there is no report"), "it is a major version\n\(candidate)")
+        let lines = try folder.read("release.yaml").split(separator: "\n")
+        try folder.write(
+            "release.yaml", lines.filter { !$0.hasPrefix("previousVersion:") }.joined(separator: "\n"))
+        let nothing = try await obstacles(folder)
+        #expect(nothing.contains("prod runs 1.1.0, release.yaml names no previousVersion"), "\(nothing)")
+        #expect(nothing.contains("volume_snapshot: there is no report"), "\(nothing)")
+        try folder.writeRelease("1.1.1")
+        let fix = try await obstacles(folder)
+        #expect(!fix.contains("prod runs") && !fix.contains("volume_snapshot"), "\(fix)")
+    }
+
+    @Test func `it goes nowhere once it was rolled back anywhere`() async throws {
+        let folder = try ReleaseFolder()
+        try await inDev(folder)
+        let path = folder.path
+        try folder.writePreconditions()
+        try folder.writeRelease(Self.version, more: "preconditions: [preconditions.yaml]")
+        try await promote(folder, "dev", "staging")
+        let release = try folder.release
+        try await folder.gate {
+            try await $0.rollback(release, environment: "staging", reason: "it is bad", isArmed: true)
+        }
+        let refused = try await refusal { try await promote(folder, "dev", "staging") }
+        #expect(refused.contains("version_burned: 1.2.0-rc.1 is burned: it was rolled back for: it is bad"))
+        #expect(!refused.contains("seal:"), "dev's still stands\n\(refused)")
+        #expect(FileManager.default.fileExists(atPath: path + "/certs/dev/certificate.json"))
+    }
+
+    @Test func `what spoke for its promotion is held by the entry, each document by its hash`() async throws {
+        let folder = try ReleaseFolder()
+        try await inDev(folder)
+        try folder.writePreconditions()
+        try folder.writeRelease(Self.version, more: "preconditions: [preconditions.yaml]")
+        try await promote(folder, "dev", "staging")
+        let entries = try await folder.gate { try await $0.book.entries() }
+        let promotion = try #require(entries.last { $0.event.kind == .promote })
+        let documents = folder.path + "/lineage/documents/"
+        let bytes = try Data(contentsOf: URL(filePath: documents + (promotion.event.evidenceSHA256 ?? "")))
+        let listed = try Canonical.decode(PromotionEvidence.self, from: bytes).documents
+        #expect(Set(listed.map(\.kind)) == [.plan, .certificate, .attestation])
+        try await folder.gate { try await $0.verifyLineage() }
+        for kind in [LineageDocument.Kind.plan, .certificate, .attestation] {
+            let item = try #require(listed.first { $0.kind == kind })
+            let whole = try Data(contentsOf: URL(filePath: documents + item.sha256))
+            try FileManager.default.removeItem(atPath: documents + item.sha256)
+            let error = await #expect(throws: GateError.self) { try await folder.gate { try await $0.verifyLineage() } }
+            let words = "The \(kind.rawValue) of entry \(promotion.sequence)"
+            #expect(error?.code == .tampered && error?.message.contains(words) == true, "\(String(describing: error))")
+            try whole.write(to: URL(filePath: documents + item.sha256))
+        }
+    }
+
+    @Test func `a cut that was killed half way goes on, and is not made twice`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        @Sendable func cut() async throws {
+            try await folder.gate { try await $0.cut(version: Self.version, chart: path + "/chart", changelog: nil) }
+        }
+        let (chart, changelog) = (try folder.read("chart/Chart.yaml"), try folder.read("chart/CHANGELOG.md"))
+        try await cut()
+        let moved = (try folder.read("chart/Chart.yaml"), try folder.read("chart/CHANGELOG.md"))
+        for isChangelogMoved in [true, false] {
+            try folder.write("chart/Chart.yaml", chart)
+            if !isChangelogMoved { try folder.write("chart/CHANGELOG.md", changelog) }
+            try await cut()
+            #expect(try folder.read("chart/Chart.yaml") == moved.0)
+            #expect(try folder.read("chart/CHANGELOG.md") == moved.1)
+        }
+        #expect(try await folder.gate { try await $0.book.entries().map(\.event.kind) } == [.cut])
+        let again = await #expect(throws: GateError.self) { try await cut() }
+        #expect(again?.code == .refused)
+    }
+
     @Test func `a re-verification that fails takes the right to be promoted away`() async throws {
         let folder = try ReleaseFolder()
         try await inDev(folder)

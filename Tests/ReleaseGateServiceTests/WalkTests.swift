@@ -11,11 +11,11 @@ import Testing
 
     private static func event(
         _ kind: LineageEntry.Kind, at seconds: Int, _ decision: Decision.Outcome? = nil, of step: GateInput.Step? = nil,
-        reason: String = "because", digit: String = "a"
+        reason: String = "because", digit: String = "a", version: String = "1.2.0"
     ) throws -> LineageEntry.Event {
         let image = try #require(ArtifactDigest(name: "ledger", sha256: String(repeating: digit, count: 64)))
         return LineageEntry.Event(
-            atSeconds: seconds, environment: .dev, version: try #require(Version("1.2.0")), digests: [image],
+            atSeconds: seconds, environment: .dev, version: try #require(Version(version)), digests: [image],
             kind: kind, actor: "ada", decision: decision, step: step, reason: reason)
     }
 
@@ -54,6 +54,29 @@ import Testing
         #expect(try Self.state(install, proven, seal, install).phase == .sealed)
     }
 
+    @Test func `ends where another version's walk begins before its own has ended`() throws {
+        let install = try Self.event(.install, at: 0)
+        let advance = try Self.event(.decision, at: 100, .advance, of: Self.first)
+        let other = try Self.event(.install, at: 150, version: "1.2.1")
+        let by = WalkState.Phase.superseded(by: try #require(Version("1.2.1")))
+        #expect(try Self.state(install, other).phase == by)
+        #expect(try Self.state(install, advance, other).phase == by)
+        #expect(try Self.state(install, other, advance, try Self.event(.step, at: 200)).phase == by)
+        #expect(try Self.state(install, other, try Self.event(.rollback, at: 200)).phase == .rolledBack)
+        #expect(try Self.state(other, install).phase == .walking, "that one began before")
+    }
+
+    @Test func `is replaced by what was sealed after it, until that is rolled back`() throws {
+        let install = try Self.event(.install, at: 0)
+        let proven = try Self.event(.decision, at: 100, .seal, of: Self.first)
+        let seal = try Self.event(.seal, at: 200)
+        let next = try Self.event(.seal, at: 300, version: "1.2.1")
+        let replaced = try Self.state(install, proven, seal, next)
+        #expect(replaced.successors.map(\.event.atSeconds) == [300])
+        let back = try Self.state(install, proven, seal, next, try Self.event(.rollback, at: 400, version: "1.2.1"))
+        #expect(back.successors.isEmpty && back.nextSeal?.event.atSeconds == 300)
+    }
+
     @Test func `does not come back from a rollback, nor from one that was begun`() throws {
         let install = try Self.event(.install, at: 0)
         let proven = try Self.event(.decision, at: 100, .seal, of: Self.first)
@@ -80,10 +103,12 @@ import Testing
         return folder
     }
 
-    private static func walk(_ folder: ReleaseFolder, clock: GateClock? = nil) async throws -> Int32 {
+    private static func walk(
+        _ folder: ReleaseFolder, clock: GateClock? = nil, supersedes: Bool = false
+    ) async throws -> Int32 {
         let release = try folder.release
         return try await folder.gate(clock: clock) {
-            try await $0.canary(release, environment: "dev", isArmed: true)
+            try await $0.canary(release, environment: "dev", isArmed: true, supersedes: supersedes)
         }
     }
 
@@ -155,6 +180,38 @@ import Testing
         #expect(error?.code == .adapterFailed && error?.message.contains("while these commands ran") == true)
         #expect(try await Self.events(folder).map(\.kind) == [.install, .decision, .intent, .rollback])
         #expect(try await Self.walk(folder) == 20)
+    }
+
+    @Test func `has the canary for itself until it has ended`() async throws {
+        let folder = try Self.folder()
+        // Without evidence it holds.
+        try folder.writeEvidence(of: [])
+        #expect(try await Self.walk(folder) == 10)
+        try folder.writeEvidence()
+        try folder.writeRelease("1.2.0-rc.2")
+        let early = await #expect(throws: GateError.self) { try await Self.walk(folder) }
+        #expect(early?.code == .refused && early?.message.contains("The walk of 1.2.0-rc.1 in dev") == true)
+        #expect(try await Self.events(folder).map(\.kind) == [.install, .decision])
+        #expect(try await Self.walk(folder, supersedes: true) == 0)
+        _ = try folder.commands()
+        let before = try await Self.events(folder)
+        try folder.writeRelease("1.2.0-rc.1")
+        for supersedes in [false, true] {
+            let late = await #expect(throws: GateError.self) { try await Self.walk(folder, supersedes: supersedes) }
+            #expect(late?.code == .refused, "\(String(describing: late))")
+            #expect(late?.message.contains("1.2.0-rc.2 has taken the place of 1.2.0-rc.1 in dev") == true)
+        }
+        let release = try folder.release
+        let judged = await #expect(throws: GateError.self) {
+            try await folder.gate { session in
+                var question = GateSession.Question()
+                question.environment = "dev"
+                return try await session.evaluate(release, question)
+            }
+        }
+        #expect(judged?.code == .refused)
+        #expect(try folder.commands().isEmpty)
+        #expect(try await Self.events(folder) == before)
     }
 
     @Test func `is neither begun nor ended by decisions that are recorded beside it`() async throws {

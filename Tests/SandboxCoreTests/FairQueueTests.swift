@@ -35,15 +35,30 @@ import Testing
         #expect(served == tickets + [nil] && queue.count == 0)
     }
 
+    @Test func `one tenant fills it, and another's still finds room`() {
+        var queue = FairQueue(max: 1000)
+        let tickets = (0..<1000).map { _ in Self.ticket(Self.a) }
+        for ticket in tickets { queue.add(ticket) }
+        let added = [queue.add(Self.ticket(Self.a)), queue.add(Self.ticket(Self.b)), queue.add(tickets[999])]
+        #expect(added == [false, true, false])
+        #expect(queue.count == 1000 && queue.depths == [Self.a: 999, Self.b: 1])
+        let next = queue.next(running: [Self.a: 1])
+        #expect(next?.tenant == Self.b)
+        let again = queue.add(tickets[999])
+        #expect(again, "what made room waits elsewhere, and comes back when there is some")
+    }
+
     @Test func `an execution waits once, the bound holds, and what is removed is gone`() {
         var queue = FairQueue(max: 3)
         let first = Self.ticket(Self.a)
         let tickets = [first, first, Self.ticket(Self.a), Self.ticket(Self.b), Self.ticket(Self.c)]
         let added = tickets.map { queue.add($0) }
-        #expect(added == [true, false, true, true, false])
-        #expect(queue.depths == [Self.a: 2, Self.b: 1])
+        #expect(added == [true, false, true, true, true])
+        #expect(queue.count == 3 && queue.depths == [Self.a: 1, Self.b: 1, Self.c: 1])
+        let more = [Self.a, Self.b, TenantID(literal: "d")].map { queue.add(Self.ticket($0)) }
+        #expect(more == [false, false, false])
         queue.remove(first.execution)
-        #expect(queue.count == 2 && queue.depths[Self.a] == 1)
+        #expect(queue.count == 2 && queue.depths[Self.a] == nil)
         let next = queue.next(running: [:])
         #expect(next != nil && next != first)
     }

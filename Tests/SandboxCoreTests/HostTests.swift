@@ -43,6 +43,35 @@ import Testing
     }
 }
 
+@Suite struct `Layers` {
+    @Test(
+        arguments: [
+            (7, 7, .namespaces, "refused", .holds), (7, 7, .namespaces, "open", .holds),
+            (0, 0, .namespaces, "refused", .absent("not in this kernel")),
+            (4, 0, .namespaces, "refused", .fails("the kernel has Landlock and it is not used")),
+            (7, 7, .restricted, "refused", .holds), (7, 7, .restricted, "open", .fails("it may signal its init")),
+            (7, 7, .restricted, nil, .fails("it may signal its init")),
+        ] as [(Int, Int, SandboxTier, String?, LayerFinding)])
+    func `Landlock holds where it is used, and is missed where the kernel has it`(
+        kernel: Int, used: Int, tier: SandboxTier, signals: String?, finding: LayerFinding
+    ) {
+        #expect(LayerFinding.landlock(kernel: kernel, used: used, tier: tier, signals: signals) == finding)
+    }
+
+    @Test(
+        arguments: [
+            (.namespaces, "lo", nil, true), (.namespaces, "lo eth0", "2", false), (.namespaces, "eth0", "2", false),
+            (.namespaces, "", "2", false), (.namespaces, nil, "2", false), (.restricted, nil, "2", true),
+            (.restricted, "lo eth0", "2", true), (.restricted, nil, "0", false), (.restricted, "lo", nil, false),
+        ] as [(SandboxTier, String?, String?, Bool)])
+    func `a network of its own has the loopback alone`(
+        tier: SandboxTier, interfaces: String?, seccomp: String?, holds: Bool
+    ) {
+        let finding = LayerFinding.network(tier: tier, interfaces: interfaces, seccomp: seccomp)
+        #expect((finding == .holds) == holds)
+    }
+}
+
 @Suite struct `Control groups` {
     static let hybrid = """
         30 24 0:26 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
@@ -69,6 +98,19 @@ import Testing
         #expect(below.v2 == "/sys/fs/cgroup/svc")
     }
 
+    @Test(arguments: [
+        ("/", "0::/x/golden-executor", "/x"), ("/", "0::/golden-executor", ""), ("/", "0::/x", "/x"),
+        ("/pods/x", "0::/pods/x/golden-executor", ""), ("/", "0::/x/golden-executor/a", "/x/golden-executor/a"),
+        ("/", "0::/x/not-golden-executor", "/x/not-golden-executor"),
+    ])
+    func `an executor that starts where one has been shares out the same group`(
+        root: String, own: String, below: String
+    ) {
+        let mounts = "40 24 0:29 \(root) /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+        let layout = CgroupLayout(mounts: mounts, own: "\(own)\n", v2Controllers: "cpu memory pids")
+        #expect(layout.v2 == "/sys/fs/cgroup\(below)")
+    }
+
     @Test func `a host without one of them is told what it lacks`() {
         let layout = CgroupLayout(
             mounts: Self.hybrid.replacing("pids", with: "freezer"), own: "0::/\n", v2Controllers: "")
@@ -82,6 +124,7 @@ import Testing
             v2.contains("memory.max=268435456") && v2.contains("pids.max=65") && v2.contains("cpu.max=100000 100000"))
         let v1 = CgroupSetting.settings(limits, .v1).map { "\($0.controller ?? "")/\($0.file)=\($0.value)" }
         #expect(v1.contains("memory/memory.limit_in_bytes=268435456") && v1.contains("cpu/cpu.cfs_quota_us=100000"))
+        #expect(CgroupSetting.unbounded(.v1).value == "-1" && CgroupSetting.unbounded(.v2).value == "max 100000")
         #expect(CgroupSetting.count("oom_kill", in: "oom 1\noom_kill 3\n") == 3)
         #expect(CgroupSetting.count("oom_kill", in: "oom_kill_disable 0\n") == 0)
     }

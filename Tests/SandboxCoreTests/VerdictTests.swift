@@ -74,6 +74,20 @@ import Testing
             lines: start + "started step=compile\n" + exit("code", 1, "compile"),
             status: .error, code: 1, failedToCompile: true),
         Row(
+            testDescription: "compiled, and its sandbox died",
+            lines: start + "started step=compile\n" + exit("code", 0, "compile") + "started step=run\n",
+            status: .sandboxError, isEngineFailure: true),
+        Row(
+            testDescription: "compiled, and stopped without a word of how it ended",
+            lines: start + "started step=compile\n" + exit("code", 0, "compile"), stop: .timeout, status: .timeout),
+        Row(
+            testDescription: "compiled, and killed as a whole for memory",
+            lines: start + "started step=compile\n" + exit("code", 0, "compile"), memoryKills: 1, status: .memoryLimit),
+        Row(
+            testDescription: "a compiler that took too long",
+            lines: start + "started step=compile\n" + exit("signal", 9, "compile"), stop: .timeout, status: .timeout,
+            signal: 9, failedToCompile: true),
+        Row(
             testDescription: "compiled and run", lines: ran + exit("code", 0, "compile") + exit("code", 4),
             status: .error,
             code: 4),
@@ -115,8 +129,8 @@ import Testing
         var pieces = LauncherReport()
         for byte in text.utf8 { pieces.feed([byte]) }
         #expect(pieces == whole)
-        #expect(whole.version == 1 && whole.initPID == 7 && whole.started == [.run] && whole.end == .code(0))
-        #expect(whole.layers?.cgroup == "v1+v2" && whole.layers?.landlock == 7 && whole.layers?.uid == 61_000)
+        #expect(whole.version == 1 && whole.initPID == 7 && whole.started == [.run] && whole.lastExit == nil)
+        #expect(whole.layers?.cgroup == "v1+v2" && whole.layers?.landlock == 7 && whole.layers?.network == .slot)
         #expect(whole.artifacts == .init(count: 2, skipped: 1, isTruncated: true))
         #expect(whole.usage?.cpuMicroseconds == 11 && whole.usage?.memoryPeakBytes == 7 << 10)
     }

@@ -9,6 +9,7 @@ import Postgres
 import SandboxExecutorService
 import ServiceLifecycle
 import Storage
+import Synchronization
 import TestSupport
 import Testing
 
@@ -109,7 +110,22 @@ struct ExecutorUnderTest: Sendable {
 
     /// One executor while `body` runs.
     func withExecutor(_ more: [String: String] = [:], _ body: () async throws -> Void) async throws {
-        let replica = try await executor(more)
+        try await Self.with(executor(more), body)
+    }
+
+    /// The same, once all of its Python interpreters wait.
+    func withWarmExecutor(_ more: [String: String] = [:], _ body: () async throws -> Void) async throws {
+        let port = Mutex(0)
+        let replica = try await executor(more) { found in port.withLock { $0 = found } }
+        let isWarm = #"sandbox_warm_interpreters{language="python"} 4"#
+        try await Self.with(replica) {
+            try await eventually { port.withLock { $0 } > 0 }
+            try await eventually { try await Host.metrics(port.withLock { $0 }).contains(isWarm) }
+            try await body()
+        }
+    }
+
+    private static func with(_ replica: Replica, _ body: () async throws -> Void) async throws {
         do {
             try await body()
         } catch {
@@ -142,10 +158,10 @@ struct ExecutorUnderTest: Sendable {
     /// Asks over the bus, as an agent does.
     @discardableResult
     func ask(
-        _ program: SandboxProgram, id: ExecutionID = newID(), messageID: String? = nil
+        _ program: SandboxProgram, id: ExecutionID = newID(), tenant: TenantID = tenant
     ) async throws -> ExecutionID {
-        let request = SandboxRequest(execution: id, tenant: Self.tenant, caller: "agent-1", program: program)
-        _ = try await bus.publish(request, on: .sandboxExecute, id: messageID, tenant: Self.tenant)
+        let request = SandboxRequest(execution: id, tenant: tenant, caller: "agent-1", program: program)
+        _ = try await bus.publish(request, on: .sandboxExecute, id: nil, tenant: tenant)
         return id
     }
 

@@ -29,7 +29,9 @@ extension `Sandboxes` {
     @Test func `a canceled run keeps what it wrote, and a waiting one never begins`() async throws {
         try await ExecutorUnderTest.run { test in
             try await test.withExecutor(["GOLDEN_SANDBOX_CONCURRENCY": "1"]) {
-                let running = try await test.ask(ExecutorUnderTest.shell("echo said; sleep 100"))
+                let running = ExecutorUnderTest.newID()
+                let events = try test.bus.subscribe(.sandboxEvents(ExecutorUnderTest.tenant, running))
+                try await test.ask(ExecutorUnderTest.shell("echo said; sleep 100"), id: running)
                 try await test.eventually {
                     try await test.store.find(running, tenant: ExecutorUnderTest.tenant)?.state == .running
                 }
@@ -37,7 +39,7 @@ extension `Sandboxes` {
                 let canceled = try await test.store.cancel(waiting, tenant: ExecutorUnderTest.tenant)
                 #expect(canceled?.state == .ended && canceled?.tries == 0)
                 // Of its output something must have been seen before.
-                try await Task.sleep(for: .milliseconds(500))
+                for await event in events { if case .output(.stdout, _, _) = event.kind { break } }
                 _ = try await test.store.cancel(running, tenant: ExecutorUnderTest.tenant)
                 try test.bus.send(SandboxControl(.cancel, running), on: .sandboxControl)
                 let (_, outcome) = try await test.untilEnded(running, seconds: 10)

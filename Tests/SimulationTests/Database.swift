@@ -15,7 +15,8 @@ struct Database {
     struct OutboxRow {
         let id: MessageID
         let parcel: Parcel
-        var isPublished = false
+        /// Published, or withdrawn.
+        var isGone = false
     }
 
     struct ReviewRow {
@@ -65,9 +66,11 @@ struct Database {
             switch effect {
             case .record(let event): row.story.append(event)
             case .hand(let item):
-                outbox.append(
-                    OutboxRow(
-                        id: MessageID(kind: "work", about: item.task.uuid, number: item.attempt), parcel: .work(item)))
+                outbox.append(OutboxRow(id: Self.work(of: item.task, item.attempt), parcel: .work(item)))
+            case .withdraw(let attempt):
+                for index in outbox.indices where outbox[index].id == Self.work(of: step.after.id, attempt) {
+                    outbox[index].isGone = true
+                }
             case .closeReview(let closing):
                 outbox.append(
                     OutboxRow(
@@ -90,6 +93,16 @@ struct Database {
             _ = money.settle(settlement, on: Reservation.Key(of: step.after), now: now)
         }
         return first..<outbox.count
+    }
+
+    private static func work(of task: TaskID, _ attempt: Int) -> MessageID {
+        MessageID(kind: "work", about: task.uuid, number: attempt)
+    }
+
+    /// Whether the work of the task's attempt still waits in the outbox.
+    func isUnsent(_ task: TaskRecord) -> Bool {
+        let work = Self.work(of: task.id, task.attempt)
+        return outbox.contains { $0.id == work && !$0.isGone }
     }
 
     /// The rows of tasks, oldest first.

@@ -33,8 +33,14 @@ extension World {
             if database.reviews[decision.session]?.session.status != decision.outcome.status {
                 complain("a decision counts that was not made")
             }
+        case .unsent:
+            // Whoever has reported was sent it.
+            let tries = step.before.stageAttempt - (step.before.progressSeen == 0 ? 1 : 0)
+            if step.after.state == .queued, step.after.stageAttempt != tries {
+                complain("an attempt that nobody was sent counts as a try")
+            }
         case .dispatched, .cancelRequested, .deadlinePassed, .approvalGiven, .escalationResolved, .executed, .buried,
-            nil:
+            .unfinished, nil:
             break
         }
         var sequence = row.flatMap { database.tasks[$0.id]?.story.count } ?? 0
@@ -128,6 +134,7 @@ extension World {
         for escalation in database.escalations where escalation.settlements != 1 {
             complain("an escalation was settled \(escalation.settlements) times")
         }
+        if database.outbox.contains(where: { !$0.isGone }) { complain("a message stays in the outbox") }
         if let fault = database.money.fault { complain(fault) }
         for case let entry? in database.money.keys.map({ database.money.entries[$0] })
         where entry.reservation.state == .pending { complain("a hold is never settled") }

@@ -123,7 +123,7 @@ extension World {
             case .review: askForReview(step.after.id, derivation: 0)
             case .queue(let role, _): hint { $0.queued(DispatchHint.Count(role: role, tenant: step.after.tenant), 1) }
             case .free(let role): hint { $0.freed(DispatchHint.Count(role: role, tenant: step.after.tenant), 1) }
-            case .record, .hand, .keep, .closeReview, .escalate, .settle: continue
+            case .record, .hand, .withdraw, .keep, .closeReview, .escalate, .settle: continue
             case .execute, .stopExecution: complain("a workflow without tests asks the sandbox to run some")
             }
             try boundary()
@@ -144,7 +144,7 @@ extension World {
 
     func publishOutbox(_ row: Int) {
         let (id, parcel) = (database.outbox[row].id, database.outbox[row].parcel)
-        if publish(id, parcel) { database.outbox[row].isPublished = true }
+        if publish(id, parcel) { database.outbox[row].isGone = true }
     }
 
     func askForReview(_ task: TaskID, derivation: Int) {

@@ -54,12 +54,18 @@ extension World {
     private func enforceDeadlines() {
         for row in database.rows {
             guard let lease = row.record.lease, lease.deadline < now else { continue }
-            onReplica { try apply(.deadlinePassed, to: row.record.id, at: $0) }
+            let event = late(row.record)
+            onReplica { try apply(event, to: row.record.id, at: $0) }
         }
     }
 
+    private func late(_ task: TaskRecord) -> TaskMachine.Event {
+        guard case .running = task.phase, database.isUnsent(task) else { return .deadlinePassed }
+        return .unsent(attempt: task.attempt)
+    }
+
     private func relay() {
-        for row in database.outbox.indices where !database.outbox[row].isPublished {
+        for row in database.outbox.indices where !database.outbox[row].isGone {
             activity += 1
             publishOutbox(row)
         }

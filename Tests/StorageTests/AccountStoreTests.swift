@@ -131,16 +131,36 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<8 {
                     group.addTask {
-                        _ = try await store.extend(now: now) { $0.isEmpty ? key(number, from: now) : nil }
+                        _ = try await store.change(now: now) { $0.isEmpty ? [key(number, from: now)] : $0 }
                     }
                 }
                 try await group.waitForAll()
             }
             let first = try await store.valid(at: now)
             #expect(first.count == 1 && first.first?.signsFrom == now)
-            let later = try await store.extend(now: now + 25) { _ in key(9, from: now + 25) }
+            let later = try await store.change(now: now + 25) { $0 + [key(9, from: now + 25)] }
             #expect(later.map(\.id) == [key(9, from: now).id])
             #expect(try await pool.execute(KeyCount()).first == 1)
+        }
+    }
+
+    @Test func `signing keys get other times, and those that are left out go`() async throws {
+        try await AuditTest.run { pool in
+            let store = SigningKeyStore(pool: pool)
+            @Sendable func key(_ number: Int, until end: Double) -> SigningKeyRecord {
+                SigningKeyRecord(
+                    id: "golden-000000000000000\(number)", publicKey: [UInt8](repeating: 3, count: 64),
+                    privateKeySealed: [1, 2], createdAt: now, signsFrom: now, signsUntil: now + end,
+                    validUntil: now + end + 10
+                )
+            }
+            _ = try await store.change(now: now) { _ in [key(1, until: 50), key(2, until: 50), key(3, until: 50)] }
+            let wanted = [key(1, until: 20), key(3, until: 50), key(4, until: 50)]
+            #expect(try await store.change(now: now) { _ in wanted } == wanted)
+            #expect(try await store.valid(at: now) == wanted)
+            #expect(try await store.valid(at: now + 30) == Array(wanted.dropFirst()))
+            #expect(try await store.change(now: now) { _ in [] }.isEmpty)
+            #expect(try await pool.execute(KeyCount()).first == 0)
         }
     }
 

@@ -56,10 +56,12 @@ import Testing
 
         /// Starts what may start, and names it.
         func take(
-            _ grants: [(DispatchHint.Count, Int)], within limits: LabelLimits
+            _ grants: [(DispatchHint.Count, Int)], within limits: LabelLimits, promptBytes: Int = 0
         ) async throws -> LimitedTaking<[String]> {
             let now = Date()
-            return try await tasks.take(grants.map { ($0.0, $0.1) }, within: limits, now: now) { queued in
+            return try await tasks.take(
+                grants.map { ($0.0, $0.1) }, within: limits, promptBytes: promptBytes, now: now
+            ) { queued in
                 let changes = queued.map { queued in
                     var task = queued.task
                     task.phase = .running(

@@ -17,7 +17,8 @@ struct MigrationDatabase: Sendable {
         "008_prompt_versions.sql", "009_review_decisions.sql", "010_workflow_stages.sql",
         "011_review_stages.sql", "012_supervisor.sql", "013_limits_and_revocations.sql", "014_dead_letters.sql",
         "015_sandbox.sql", "016_review_offers.sql", "017_release_lineage.sql",
-        "018_settled_letters.sql", "019_refused_prompts.sql",
+        "018_settled_letters.sql", "019_refused_prompts.sql", "020_lost_executions.sql",
+        "021_reported_usage.sql",
     ]
 
     /// 1, 2, 3, …
@@ -111,7 +112,6 @@ struct MigrationDatabase: Sendable {
 
     private func psql(_ arguments: [String], options: String = "") throws -> PsqlRun {
         let process = Process()
-        let output = Pipe()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments =
             ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", name] + arguments
@@ -119,12 +119,7 @@ struct MigrationDatabase: Sendable {
             "PGHOST": "127.0.0.1", "PGPORT": "\(server.port)", "PGUSER": server.user, "PGPASSWORD": server.password,
             "PGOPTIONS": options,
         ]) { $1 }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
+        let text = try Spawner.shared.output(of: process)
         return PsqlRun(status: process.terminationStatus, output: text.trimmingCharacters(in: .newlines))
     }
 }

@@ -36,7 +36,7 @@ enum ReviewHarness {
     /// A vote with the seat's own work item, by an agent named after the role.
     static func ballot(
         _ choice: String, _ role: String, in session: ReviewSession, by reviewer: String? = nil, owner: String? = nil,
-        artifact: ArtifactHash? = nil, opinion: ReviewOpinion = silence, attempt: Int = 1
+        artifact: ArtifactHash? = nil, opinion: ReviewOpinion = silence, attempt: Int = 1, usageTokens: Int = 0
     ) throws -> Ballot {
         let role = try #require(AgentRole(role))
         let assignment = try #require(session.assignments[role])
@@ -51,7 +51,8 @@ enum ReviewHarness {
             session: session.id, role: nil, reviewer: reviewer ?? "\(role)-1", owner: owner ?? "owner-of-\(role)",
             body: try VoteBody(from: &body),
             proof: .lease(
-                work: assignment.work, attempt: attempt, token: SeatLease.token(for: assignment, attempt: attempt))
+                work: assignment.work, attempt: attempt, token: SeatLease.token(for: assignment, attempt: attempt)),
+            usageTokens: usageTokens
         )
     }
 

@@ -141,6 +141,41 @@ import Testing
         }
     }
 
+    @Test func `what attempts at seats used is kept once, whatever came of them, until the decision`() async throws {
+        try await ReviewHarness.with { store, _ in
+            let session = try ReviewHarness.session()
+            _ = try await store.open(session)
+            func cast(
+                _ role: String, _ tokens: Int, owner: String? = nil, attempt: Int = 1
+            ) async throws -> BallotOutcome {
+                let ballot = try ReviewHarness.ballot(
+                    "approve", role, in: session, owner: owner, attempt: attempt, usageTokens: tokens)
+                return try await store.count([ballot])[0]
+            }
+            func total() async throws -> Int? {
+                try await store.find(session.id, tenant: ReviewHarness.tenant)?.usage.total
+            }
+            // Its holder may not vote, and the same report comes twice.
+            for _ in 1...2 { #expect(try await cast("tester", 5, owner: "authors").word == "same_owner") }
+            #expect(try await total() == 5)
+            #expect(try await cast("tester", 30, attempt: 2).word == "counted")
+            #expect(try await cast("tester", 40, attempt: 2).word == "repeated")
+            let stolen = try ReviewHarness.ballot("approve", "security", in: try ReviewHarness.session())
+            let foreign = Ballot(
+                session: session.id, role: nil, reviewer: "eve", owner: "eve", body: try Self.body("approve"),
+                proof: stolen.proof, usageTokens: 9999)
+            #expect(try await store.cast(foreign) == "foreign")
+            #expect(try await total() == 45)
+            for role in ["security", "architect"] { #expect(try await cast(role, 100).word == "counted") }
+            let last = try await cast("reviewer", 500)
+            #expect(last.session?.status == .approved && last.session?.usage.total == 745)
+            #expect(try await cast("developer", 1000).word == "late")
+            let stored = try #require(try await store.find(session.id, tenant: ReviewHarness.tenant))
+            #expect(stored == last.session)
+            #expect(ReviewDecision(stored, votes: [])?.usageTokens == 745)
+        }
+    }
+
     @Test func `many sessions open at once, each with its own answer`() async throws {
         try await ReviewHarness.with { store, _ in
             let session = try ReviewHarness.session()

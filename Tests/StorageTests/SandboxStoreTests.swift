@@ -96,13 +96,45 @@ import Testing
     @Test func `what loses its executor too often ends, once`() async throws {
         try await with { store, database in
             let execution = try await accepted(store)
-            for _ in 0..<SandboxStore.triesMax {
+            for time in 1...SandboxStore.lostMax {
                 _ = try #require(try await store.claim(execution.id, by: "a"))
                 try await expire(execution.id, database)
                 #expect(try await store.takeBack() == 1)
+                let found = try #require(try await store.find(execution.id, tenant: Self.tenant))
+                #expect((found.state == .ended) == (time == SandboxStore.lostMax))
             }
             let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
             #expect(ended.ending?.status == .sandboxError && ended.ending?.outcome?.failure?.code == "executor_lost")
+            #expect(try await store.claim(execution.id, by: "b") == nil)
+        }
+    }
+
+    @Test func `an executor that gives a run back has not lost it`() async throws {
+        try await with { store, database in
+            let execution = try await accepted(store)
+            for _ in 0..<5 {
+                let claimed = try #require(try await store.claim(execution.id, by: "a")).execution
+                try await store.release(claimed, by: "a")
+            }
+            _ = try #require(try await store.claim(execution.id, by: "b"))
+            try await expire(execution.id, database)
+            #expect(try await store.takeBack() == 1)
+            let back = try #require(try await store.find(execution.id, tenant: Self.tenant))
+            #expect(back.state == .queued && back.tries == 6)
+        }
+    }
+
+    @Test func `what is to be canceled ends when its executor gives it back`() async throws {
+        try await with { store, _ in
+            let execution = try await accepted(store)
+            let claimed = try #require(try await store.claim(execution.id, by: "a")).execution
+            #expect(try await store.cancel(execution.id, tenant: Self.tenant)?.state == .running)
+            try await store.release(claimed, by: "b")
+            #expect(try await store.find(execution.id, tenant: Self.tenant)?.state == .running, "it is a's to give")
+            try await store.release(claimed, by: "a")
+            let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
+            #expect(ended.state == .ended && ended.ending?.outcome == SandboxOutcome(status: .canceled))
+            #expect(try await store.waiting(limit: 9).count == 0)
             #expect(try await store.claim(execution.id, by: "b") == nil)
         }
     }

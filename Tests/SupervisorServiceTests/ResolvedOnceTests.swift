@@ -127,9 +127,14 @@ import Testing
                 try await eventually { try await test.state(of: task) == "escalated" }
                 _ = try await Self.decideAndDie(test)
                 _ = try await test.sql("UPDATE tasks SET usage_tokens = 100 WHERE id = '\(task)'")
+                let alerts = try test.bus.subscribe(.allAlerts)
                 let supervisor = try await test.supervisor()
                 try await eventually { try await test.escalations(of: task).first?.status == .waitingForHuman }
-                #expect(try await test.escalations(of: task).first?.handling.humanReason == "refused_by_task")
+                let waiting = try #require(try await test.escalations(of: task).first)
+                #expect(waiting.handling.humanReason == "refused_by_task")
+                let heard = await alerts.first { _ in true }
+                #expect(heard?.escalation == waiting.id && heard?.severity == .info)
+                #expect(heard?.summary.contains("refused_by_task") == true)
                 #expect(try await test.state(of: task) == "escalated")
                 await supervisor.stop()
             }

@@ -1,6 +1,7 @@
 import Contracts
 import Foundation
 import MessageBus
+import NATS
 import Storage
 import Testing
 
@@ -53,13 +54,15 @@ import Testing
                     "supervisor",
                     work: { item in
                         #expect(item.kind == "analysis" && item.prompt == "Be fair." && item.promptVersion == 1)
+                        #expect(item.budgetLeft == 1000)
                         #expect(
                             item.input.text.contains(#""answer":"synthesis""#) && item.input.text.contains("no way"))
-                        return .completed(output: try Self.json(Self.steps), usage: nil)
+                        return .completed(output: try Self.json(Self.steps), usage: .init(tokens: 70))
                     }
                 ) {
-                    let task = try await test.submit()
+                    let task = try await test.submit(#"{"workflow":"careful","budget_tokens":1000}"#)
                     try await eventually { try await test.state(of: task) == "completed" }
+                    #expect(try await test.get("/tasks/\(task)").body.contains(#""usage_tokens":70"#))
                     let id = try #require(try await test.escalations(of: task).first?.id)
                     let shown = try await test.get("/escalations/\(id)")
                     #expect(shown["state"] == "resolved" && shown["rule"] == "analyst", "\(shown.body)")
@@ -108,6 +111,7 @@ import Testing
     ) async throws {
         try await SupervisorUnderTest.run { test in
             try await test.introduce("developer", "supervisor")
+            let alerts = try test.bus.subscribe(.allAlerts)
             try await test.withAgent("developer", work: { try Self.developer($0) }) {
                 try await test.withAgent(
                     "supervisor",
@@ -124,6 +128,9 @@ import Testing
                     let escalation = try #require(try await test.escalations(of: task).first)
                     #expect(escalation.handling.humanReason == reason && escalation.handling.analyst == "supervisor-1")
                     #expect(try await test.state(of: task) == "escalated")
+                    let heard = await alerts.first { _ in true }
+                    #expect(heard?.escalation == escalation.id && heard?.task == escalation.task)
+                    #expect(heard?.severity == .info && heard?.summary.contains(reason) == true)
                 }
             }
         }
@@ -145,6 +152,22 @@ import Testing
                 #expect(heard.allSatisfy { $0.task?.description == task && $0.summary.contains("no_analyst") })
                 #expect(try await test.escalations(of: task).first?.severity == "critical")
             }
+        }
+    }
+
+    @Test func `one that starts leaves the streams as large as everybody is told they are`() async throws {
+        try await SupervisorUnderTest.run(orchestrators: 0, supervisors: 0) { test in
+            let bus = MessageBus(
+                connection: test.connection, configuration: BusConfiguration(storageBytesMax: 512 << 20), logger: quiet)
+            _ = try await bus.setUp()
+            // It is set up last: when it is there again, the streams have been looked at.
+            let last = try #require(BusTopology.consumers.last)
+            _ = try await test.connection.jetStream("CONSUMER.DELETE.\(last.stream.rawValue).\(last.name)")
+            #expect(try await bus.plan().map(\.object) == ["consumer \(last.name)"])
+            let supervisor = try await test.supervisor(["GOLDEN_NATS_STORAGE": "512MiB"])
+            try await eventually { try await bus.backlog(of: last) != nil }
+            #expect(try await bus.plan() == [])
+            await supervisor.stop()
         }
     }
 

@@ -57,14 +57,15 @@ final class SupervisorUnderTest: Sendable {
     let redis: TestRedis
     let pool: PostgresPool
     let bus: MessageBus
-    private let connection: NATSConnection
+    let connection: NATSConnection
     private let port = Mutex(0)
 
     private static let turnstile = Turnstile(admits: 4)
 
-    /// Starts the stores, an orchestrator and `supervisors` supervisors, runs `body`, and takes everything down again.
+    /// Starts the stores, an orchestrator unless told otherwise, and `supervisors` supervisors, runs `body`, and takes
+    /// everything down again.
     static func run(
-        supervisors: Int = 1, environment: [String: String] = [:],
+        orchestrators: Int = 1, supervisors: Int = 1, environment: [String: String] = [:],
         _ body: @escaping @Sendable (SupervisorUnderTest) async throws -> Void
     ) async throws {
         try await turnstile.pass {
@@ -75,16 +76,16 @@ final class SupervisorUnderTest: Sendable {
                 let migrations = URL(filePath: #filePath).deletingLastPathComponent()
                     .appending(path: "../../migrations").path
                 _ = try await Migrator(pool: test.pool, folder: migrations).up()
-                let orchestrator = try await test.orchestrator()
                 var replicas: [Replica] = []
+                for _ in 0..<orchestrators { replicas.append(try await test.orchestrator()) }
                 for _ in 0..<supervisors { replicas.append(try await test.supervisor(environment)) }
                 do {
                     try await body(test)
                 } catch {
-                    for replica in replicas + [orchestrator] { await replica.stop() }
+                    for replica in replicas.reversed() { await replica.stop() }
                     throw error
                 }
-                for replica in replicas + [orchestrator] { await replica.stop() }
+                for replica in replicas.reversed() { await replica.stop() }
             } catch {
                 await test.shutdown()
                 throw error

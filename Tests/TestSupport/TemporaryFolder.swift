@@ -39,7 +39,7 @@ private enum TemporaryRoot {
         remover.standardInput = FileHandle.nullDevice
         remover.standardOutput = FileHandle.nullDevice
         remover.standardError = FileHandle.nullDevice
-        try remover.run()
+        try Spawner.shared.start(remover)
         return root
     }
 }

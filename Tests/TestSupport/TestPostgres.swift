@@ -188,19 +188,13 @@ public final class TestPostgres: @unchecked Sendable {
         _ program: String, _ arguments: [String], environment: [String: String] = [:], asServerUser: Bool = false
     ) throws -> String {
         let process = Process()
-        let output = Pipe()
         let drops = asServerUser && getuid() == 0
         process.executableURL = URL(filePath: drops ? "/usr/bin/setpriv" : program)
         process.arguments =
             (drops ? ["--reuid", "postgres", "--regid", "postgres", "--clear-groups", program] : []) + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.currentDirectoryURL = FileManager.default.temporaryDirectory
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
+        let text = try Spawner.shared.output(of: process)
         guard process.terminationStatus == 0 else {
             throw ServerProcess.Failure(description: "\(program) failed:\n\(text.suffix(2000))")
         }

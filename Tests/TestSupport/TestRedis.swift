@@ -123,7 +123,7 @@ public final class TestAuthority: Sendable {
         process.arguments = arguments
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try Spawner.shared.start(process)
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
             throw ServerProcess.Failure(description: "openssl \(arguments[0]) failed (\(process.terminationStatus)).")

@@ -14,6 +14,7 @@ import csv
 import datetime
 import io
 import json
+import math
 import pathlib
 import statistics
 import sys
@@ -22,6 +23,8 @@ DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 COLUMNS = ["date", "region", "product", "units", "revenue"]
 ANOMALIES_MAX = 100
 PROBLEMS_MAX = 100
+# Sums of values beyond it would be no numbers any more.
+VALUE_MAX = 1e15
 REJECTED = 65
 
 
@@ -61,7 +64,11 @@ def parse(text):
             problems.append({"line": reader.line_num, "problem": "a value is missing or no number or date"})
             continue
         key = (date, row["region"], row["product"])
-        if units < 0 or revenue < 0:
+        if not math.isfinite(revenue):
+            problems.append({"line": reader.line_num, "problem": "the revenue is no number"})
+        elif max(units, revenue) > VALUE_MAX:
+            problems.append({"line": reader.line_num, "problem": "a value is too large"})
+        elif units < 0 or revenue < 0:
             problems.append({"line": reader.line_num, "problem": "a value is negative"})
         elif key in seen:
             problems.append({"line": reader.line_num, "problem": "the day was listed before"})

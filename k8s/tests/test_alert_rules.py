@@ -102,6 +102,23 @@ class AlertRules(unittest.TestCase):
                 unknown = metrics(rule["expr"]) - known
                 self.assertFalse(unknown, f"{rule.get('alert', rule.get('record'))} reads {unknown}")
 
+    def test_each_selector_names_the_namespace(self) -> None:
+        own = re.compile(r'[a-z_:0-9]+\{[^}]*namespace=~"\.\*"\}')
+        for path in RULES:
+            for rule in rules_of(path):
+                others = metrics(own.sub(" ", rule["expr"]))
+                self.assertFalse(others, f"{rule.get('alert', rule.get('record'))} mixes environments: {others}")
+
+    def test_runbooks_call_what_the_ingress_publishes(self) -> None:
+        chart = yaml.safe_load((ROOT / "k8s" / "charts" / "golden" / "values.yaml").read_text())
+        published = tuple(chart["ingress"]["paths"])
+        called = []
+        for path in sorted((ROOT / "docs" / "runbooks").glob("*.md")):
+            for place in re.findall(r"https://api\.example\.com(/[^\s`]*)", path.read_text()):
+                called.append(place)
+                self.assertTrue(place.startswith(published), f"{path.name} calls {place}")
+        self.assertGreater(len(called), 10)
+
     def test_tests_notice_an_alert_that_never_fires_and_one_that_always_does(self) -> None:
         names = {alert["alert"] for alert in alerts()}
         for expression in ("vector(0) > 1", "vector(1)"):

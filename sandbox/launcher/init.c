@@ -45,19 +45,19 @@ static void report_exit(const char *step, int status, const struct rusage *usage
          microseconds(usage->ru_utime), microseconds(usage->ru_stime), usage->ru_maxrss);
 }
 
-// Reaps until the program itself is among the dead.
+// Reaps until the program itself is among the dead. It looks for SIGTERM after each of them, because they may come as
+// fast as they are reaped, and waits for a signal only when there is none.
 static int await_program(const struct sandbox *sandbox, pid_t program, struct rusage *usage) {
+    static const struct timespec at_once;
     sigset_t awaited;
     await_only(&awaited);
     for (;;) {
         int status;
-        pid_t dead;
-        while ((dead = wait4(-1, &status, WNOHANG, usage)) > 0) {
-            if (dead == program) return status;
-        }
+        pid_t dead = wait4(-1, &status, WNOHANG, usage);
         if (dead < 0) fail("wait", "wait4");
-        int signal = sigwaitinfo(&awaited, NULL);
-        if (signal < 0 && errno != EINTR) fail("wait", "sigwaitinfo");
+        if (dead == program) return status;
+        int signal = sigtimedwait(&awaited, NULL, dead > 0 ? &at_once : NULL);
+        if (signal < 0 && errno != EINTR && errno != EAGAIN) fail("wait", "sigtimedwait");
         if (signal == SIGTERM && !stopped) {
             stopped = true;
             kill_the_rest(sandbox);  // first: a report that nobody reads ends this process
@@ -141,6 +141,8 @@ noreturn void run_init(struct sandbox *sandbox) {
     // kill(-1) below means everyone inside only to the first process of a pid namespace.
     if (options->restricted == NULL && getpid() != 1) fail_with(ESRCH, "namespace", "pid");
     sandbox->shared->init = getpid();
+    // As the first process of a pid namespace has it: orphans come here to be reaped. Dead ones count for RLIMIT_NPROC.
+    if (options->restricted != NULL && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) fail("identity", "subreaper");
     const char *place = options->restricted != NULL ? "box" : "/box";
     int box = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (box < 0) fail("artifacts", "/box");

@@ -2,7 +2,8 @@
 request, becomes that program. The request's form is in sandbox/README.md, section 5.
 
 Nothing here guards anything: the sandbox around this process does. The prelude only has to leave the program an
-interpreter as fresh as a cold one.
+interpreter as fresh as a cold one; a program of which some file would have to stand for what is imported already gets
+a cold one, in the same sandbox.
 """
 
 import sys
@@ -27,24 +28,48 @@ def wait_for_request(modules):
         if not length:
             os._exit(0)  # nobody needed this interpreter
         request = json.loads(feed.read(int.from_bytes(length, "big")))
+        os.unlink(__file__)  # before the files: the program may have one of a like name
         for path, size in request["files"]:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with io.open(path, "xb") as file:
                 file.write(feed.read(size))
+    close(path for path, _ in request["files"] if path.startswith("/code/"))
     os.environ.update(request["env"])
+    names = {path.split("/")[2].split(".")[0] for path, _ in request["files"] if path.startswith("/code/")}
+    if not names.isdisjoint(sys.modules):
+        os.execv(request["run"][0], request["run"])
     if "random" in sys.modules:
         sys.modules["random"].seed()  # as good as new: its first seed is as old as this process
     return ["/code/main.py", *request["argv"]]
 
 
+def close(paths):
+    """The program's own files and their folders are not for writing, as those of a cold start."""
+    import os
+
+    folders = {"/code"}
+    for path in paths:
+        os.chmod(path, 0o444)
+        while (path := os.path.dirname(path)) != "/":
+            folders.add(path)
+    for folder in folders:
+        os.chmod(folder, 0o555)
+
+
 def become(argv):
-    """Leaves in the interpreter what `python3 /code/main.py` would: sys.argv, sys.path and an empty __main__."""
+    """Leaves in the interpreter what `python3 /code/main.py` would: sys.argv, sys.path and an empty __main__. Without
+    `site`, what a cold start has of it, too: see `run` in sandbox/languages/python.json."""
+    import _sitebuiltins as site
     import builtins
 
     path = argv[0]
     with open(path, "rb") as file:
         source = file.read()
     sys.argv = argv
+    sys.path += ["/usr/lib/python3/dist-packages", sys.path[2] + "/site-packages"]
+    builtins.exit = site.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.quit = site.Quitter("quit", "Ctrl-D (i.e. EOF)")
+    builtins.help = site._Helper()
     prelude, show = __file__, sys.__excepthook__
 
     def hide_prelude(kind, error, trace):
@@ -53,8 +78,6 @@ def become(argv):
         show(kind, error.with_traceback(trace), trace)
 
     sys.excepthook = hide_prelude
-    os = sys.modules["os"]
-    os.unlink(prelude)
     code = compile(source, path, "exec")
     main = sys.modules["__main__"].__dict__
     loader = type(main["__loader__"])("__main__", path)

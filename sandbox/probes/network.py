@@ -57,6 +57,14 @@ def unix_socket(canary):
 
 
 @probe()
+def datagram_pair_to_a_path(canary):
+    """A pair needs no socket of its own to be bound or connected, and a datagram takes any address."""
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with pair[0], pair[1]:
+        return pair[0].sendto(canary["marker"].encode(), canary["datagram"])
+
+
+@probe()
 def vsock(canary):
     """The way to the hypervisor, which network namespaces do not cover."""
     with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as endpoint:

@@ -110,7 +110,8 @@ class World:
                             connection.sendall(self.marker.encode())
                     else:
                         _, address = server.recvfrom(100)
-                        server.sendto(self.marker.encode(), address)
+                        if address:  # an end of a pair has none
+                            server.sendto(self.marker.encode(), address)
 
         self.canary["tcp4"] = listening(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))[1]
         self.canary["tcp6"] = listening(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0))[1]
@@ -121,6 +122,9 @@ class World:
         self.canary["unix"] = str(self.folder / "socket")
         listening(socket.AF_UNIX, socket.SOCK_STREAM, self.canary["unix"])
         os.chmod(self.canary["unix"], 0o777)
+        self.canary["datagram"] = str(self.folder / "datagram")
+        listening(socket.AF_UNIX, socket.SOCK_DGRAM, self.canary["datagram"])
+        os.chmod(self.canary["datagram"], 0o666)
         with socket.create_server(("127.0.0.1", 0)) as unused:
             self.canary["free_port"] = unused.getsockname()[1]
 

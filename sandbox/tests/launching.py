@@ -9,6 +9,7 @@ import ctypes
 import dataclasses
 import functools
 import json
+import math
 import os
 import pathlib
 import platform
@@ -237,6 +238,7 @@ class Sandbox:
     launcher_env: dict = dataclasses.field(default_factory=dict)
     user: int = None  # who calls the launcher; root by default
     stop_after: float = None  # SIGTERM then, as the executor does when it wants the artifacts
+    stop_at_output: bool = False  # the same, once something was written
 
     def command(self, status_fd, data_fds, artifacts_fd, feed_fd, ready_fd):
         """The launcher's words for this sandbox."""
@@ -327,6 +329,7 @@ class Sandbox:
                 "argv": self.arguments,
                 "env": self.env,
                 "files": [[path, len(code)] for path, code in self.sources.items()],
+                "run": [self.place(word) for word in language(self.language)["run"]] + self.arguments,
             }
         ).encode()
         with os.fdopen(self.feed, "wb") as feed:
@@ -341,7 +344,8 @@ class Sandbox:
     def finish(self):
         """Reads everything until the sandbox is gone; ends it when time or output is over, as the executor does."""
         data = {name: bytearray() for name in self.streams}
-        reason, output, stopping, hard = None, 0, self.stop_after, None
+        reason, output, hard = None, 0, None
+        stop_at = math.inf if self.stop_after is None else self.started + self.stop_after
         with selectors.DefaultSelector() as selector:
             for name, fd in self.streams.items():
                 selector.register(fd, selectors.EVENT_READ, name)
@@ -349,8 +353,8 @@ class Sandbox:
             # The status pipe ends when all is gone; what the others hold then is read without waiting for an EOF.
             while (self.streams["status"] in selector.get_map()) or selector.select(0):
                 now = time.monotonic()
-                if stopping is not None and now >= self.started + stopping:
-                    stopping = None
+                if now >= stop_at:
+                    stop_at = math.inf
                     self.process.send_signal(signal.SIGTERM)
                 if reason is None and (now > deadline or output > self.output_max):
                     reason = "timeout" if now > deadline else "output_limit"
@@ -363,7 +367,10 @@ class Sandbox:
                     part = os.read(key.fd, 1 << 16)
                     if not part:
                         selector.unregister(key.fd)
-                    output += len(part) if key.data in ("stdout", "stderr") else 0
+                    if key.data in ("stdout", "stderr"):
+                        if self.stop_at_output and part and output == 0:
+                            stop_at = now
+                        output += len(part)
                     if output <= self.output_max or key.data not in ("stdout", "stderr"):
                         data[key.data] += part
         for fd in self.streams.values():

@@ -75,6 +75,20 @@ class Languages(unittest.TestCase):
                 ends = [result.record("exit", step="run") for result in (ours, theirs)]
                 self.assertEqual(*[(end["kind"], end["value"]) for end in ends])
 
+    def test_python_runs_tests_without_what_the_host_adds(self):
+        code = b"""import sys, unittest
+class Tests(unittest.TestCase):
+    def test_it(self):
+        import helper
+        self.assertEqual((helper.x, sys.flags.no_site, 'site' in sys.modules), (7, 1, False))
+        with self.assertRaises(SystemExit): exit(3)
+"""
+        for files, value in (({"/code/test_it.py": code, "/code/helper.py": b"x = 7"}, "0"), ({}, "5")):
+            with groups("test") as made:
+                command = launching.language("python")["test"]
+                result = Sandbox(files=files, groups=made, run_command=command).run()
+            self.assertIsNotNone(result.record("exit", kind="code", value=value), result)
+
     def test_the_files_of_a_language_know_the_keys(self):
         known = {
             "id",
@@ -239,6 +253,47 @@ class Warm(unittest.TestCase):
         self.assertEqual((warm.status, warm.stderr), ("error", cold.stderr))
         cold, warm = run("def f(:"), self.warm(b"def f(:")
         self.assertEqual((warm.status, warm.stderr), ("error", cold.stderr))
+
+    def test_a_file_stands_for_a_module_as_in_a_cold_start(self):
+        for name in ("json", "types", "enum", "os", "encodings", "helper", "prelude", "main"):
+            code = f"import sys, {name}\nprint({name}.__file__, getattr({name}, 'x', None), sys.argv)\n1 / 0"
+            path = "/code/encodings/__init__.py" if name == "encodings" else f"/code/{name}.py"
+            keys = {"arguments": ["a b"], "env": {"A": "1"}, "files": {path: b"x = 7"} if name != "main" else {}}
+            cold, warm = run(code, **keys), self.warm(code.encode(), **keys)
+            with self.subTest(name):
+                self.assertEqual((warm.stdout, warm.stderr), (cold.stdout, cold.stderr))
+
+    def test_only_a_module_that_is_there_already_needs_a_new_interpreter(self):
+        code = b"import sys; print('json' in sys.modules)"
+        self.assertEqual(self.warm(code, files={"/code/helper.py": b""}).stdout, b"True\n")
+        self.assertEqual(self.warm(code, files={"/code/enum.py": b""}).stdout, b"False\n")
+
+    def test_python_has_of_site_what_a_cold_start_has(self):
+        code = "import sys\nprint(exit, quit, help, sys.path, 'site' in sys.modules, sys.flags.no_site)\nexit(3)"
+        cold, warm = run(code), self.warm(code.encode())
+        self.assertEqual((warm.stdout, warm.stderr), (cold.stdout, cold.stderr))
+        self.assertEqual(warm.record("exit")["value"], "3")
+
+    def test_the_program_is_not_for_writing(self):
+        python = """import os
+for attempt in (lambda: open('/code/main.py', 'a'), lambda: open('/code/new', 'w'), lambda: open('/code/d/f', 'a'),
+                lambda: open('/code/d/new', 'w'), lambda: os.unlink('/code/main.py')):
+    try: print('GOT', attempt())
+    except OSError: print('refused')
+open('/box/in', 'a').write('x'); print(open('/box/in').read())"""
+        javascript = """const fs = require('fs');
+for (const attempt of [() => fs.appendFileSync('/code/main.js', 'x'), () => fs.writeFileSync('/code/new', 'x'),
+                       () => fs.appendFileSync('/code/d/f', 'x'), () => fs.writeFileSync('/code/d/new', 'x'),
+                       () => fs.unlinkSync('/code/main.js')])
+  try { console.log('GOT', attempt()); } catch (error) { console.log('refused'); }
+fs.appendFileSync('/box/in', 'x'); console.log(fs.readFileSync('/box/in').toString());"""
+        for name, code in (("python", python), ("javascript", javascript)):
+            keys = {"files": {"/code/d/f": b"", "/box/in": b"data"}, "language": name}
+            cold = run(code, limits={"memory": 512 * MiB}, **keys)
+            keys["name"] = keys.pop("language")
+            for result in (cold, self.warm(code.encode(), **keys)):
+                with self.subTest(name, warm=result is not cold):
+                    self.assertEqual((result.status, result.stdout), ("ok", b"refused\n" * 5 + b"datax\n"), result)
 
     def test_javascript_becomes_what_it_is_sent(self):
         code = (

@@ -16,6 +16,8 @@ COMPILED_BY = (2, 5, 4)  # Debian 12's libseccomp; another one may order its tre
 SYSTEM_CALLS = range(0, 1024)
 X32 = 0x40000000
 TIOCSTI, AF_INET, AF_INET6, AF_VSOCK, CLONE_NEWUSER = 0x5412, 2, 10, 40, 0x10000000
+AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET = 1, 1, 2, 3, 5
+SOCK_CLOEXEC, SOCK_NONBLOCK = 0o2000000, 0o4000
 
 
 def decide(filter, architecture, number, arguments):
@@ -121,6 +123,7 @@ class Filters(unittest.TestCase):
             ("socket", [AF_INET6]),
             ("socket", [AF_VSOCK]),
             ("socket", [AF_INET | 2**32]),
+            ("socketpair", [AF_INET, SOCK_STREAM]),
             ("clone", [CLONE_NEWUSER | 17]),
             ("clone", [0x20000 | 17]),
             ("prctl", [22, 2]),
@@ -153,12 +156,21 @@ class Filters(unittest.TestCase):
         ]
         for _, architecture, filter in self.each():
             for name, arguments in hostile:
-                number = self.library.number(architecture, name)
-                if number is not None:
-                    answer = decide(
-                        filter, policy_compiler.ARCHITECTURES[architecture], number, (arguments + [0] * 6)[:6]
-                    )
+                if self.library.number(architecture, name) is not None:
+                    answer = self.answer(filter, architecture, name, arguments)
                     self.assertNotEqual(answer, policy_compiler.ALLOW, (architecture, name, arguments))
+
+    def test_where_paths_of_the_host_are_in_sight_no_pair_takes_one(self):
+        allowed = {SOCK_STREAM: True, SOCK_SEQPACKET: True, SOCK_DGRAM: False, SOCK_RAW: False}
+        for path, architecture, filter in self.each():
+            for kind, flags in itertools.product(allowed, (0, SOCK_CLOEXEC | SOCK_NONBLOCK)):
+                answer = self.answer(filter, architecture, "socketpair", [AF_UNIX, kind | flags])
+                wanted = path.stem == "strict" or allowed[kind]
+                self.assertEqual(answer == policy_compiler.ALLOW, wanted, (path.stem, architecture, kind, flags))
+
+    def answer(self, filter, architecture, name, arguments):
+        number = self.library.number(architecture, name)
+        return decide(filter, policy_compiler.ARCHITECTURES[architecture], number, (arguments + [0] * 6)[:6])
 
 
 if __name__ == "__main__":

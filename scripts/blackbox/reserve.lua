@@ -2,12 +2,7 @@
 -- TOKEN, PROJECT and RUN come from the environment.
 local token, project, run = os.getenv("TOKEN"), os.getenv("PROJECT"), os.getenv("RUN")
 local issued, head = 0, nil
-local numbered = 0
-
-function setup(thread)
-   numbered = numbered + 1
-   thread:set("number", numbered)
-end
+dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "measured.lua")
 
 function init()
    head = "POST /budget/request HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port
@@ -19,14 +14,4 @@ function request()
    local body = '{"request_id":"' .. run .. "-" .. number .. "-" .. issued
       .. '","tokens":1,"ttl_seconds":86400,"project":"' .. project .. '"}'
    return head .. #body .. "\r\n\r\n" .. body
-end
-
-function done(summary, latency)
-   local errors = summary.errors
-   io.write(string.format(
-      '{"answers":%d,"microseconds":%d,"bad_status":%d,"broken":%d,"p50":%d,"p99":%d,"max":%d}\n',
-      summary.requests, summary.duration, errors.status,
-      errors.connect + errors.read + errors.write + errors.timeout,
-      latency:percentile(50), latency:percentile(99), latency.max
-   ))
 end

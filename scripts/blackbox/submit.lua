@@ -3,12 +3,7 @@
 local token, body, run = os.getenv("TOKEN"), os.getenv("BODY"), os.getenv("RUN")
 local count, threads = tonumber(os.getenv("COUNT") or "0"), tonumber(os.getenv("THREADS"))
 local issued, head, tail = 0, nil, "\r\n\r\n" .. body
-local numbered = 0
-
-function setup(thread)
-   numbered = numbered + 1
-   thread:set("number", numbered)
-end
+dofile(debug.getinfo(1, "S").source:match("^@(.*/)") .. "measured.lua")
 
 function init()
    head = "POST /tasks HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port
@@ -28,14 +23,4 @@ if count > 0 then
       if issued < share then return 0 end
       return 3600000
    end
-end
-
-function done(summary, latency)
-   local errors = summary.errors
-   io.write(string.format(
-      '{"answers":%d,"microseconds":%d,"bad_status":%d,"broken":%d,"p50":%d,"p99":%d,"max":%d}\n',
-      summary.requests, summary.duration, errors.status,
-      errors.connect + errors.read + errors.write + errors.timeout,
-      latency:percentile(50), latency:percentile(99), latency.max
-   ))
 end

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT = Path(__file__).with_name("submit.lua")
+STATUS_SCRIPT = Path(__file__).with_name("status.lua")
 CONNECTIONS = 64
 THREADS = 2
 #: wrk sleeps through its duration; a counted run is stopped from outside before this.
@@ -40,6 +41,18 @@ class Load:
     @property
     def is_clean(self) -> bool:
         return self.bad_status == 0 and self.broken == 0
+
+
+def answered_with(status: int, url: str, token: str, seconds: int) -> tuple[int, int]:
+    """Answers to GET at full speed, and how many had another status or did not come at all."""
+    command = ["wrk", "-t", str(THREADS), "-c", str(CONNECTIONS), "-d", f"{seconds}s", "--timeout", "10s",
+               "-H", f"Authorization: Bearer {token}", "-s", str(STATUS_SCRIPT), url]
+    environment = os.environ | {"STATUS": str(status)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, env=environment)
+    if done.returncode != 0:
+        raise RuntimeError(f"wrk ended with {done.returncode}: {done.stdout}{done.stderr}")
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    return numbers["answers"], numbers["others"] + numbers["broken"]
 
 
 class Submitter:

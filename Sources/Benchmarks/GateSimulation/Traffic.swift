@@ -76,7 +76,7 @@ struct Traffic {
     private var tally = CallerTally()
     private var failures: [String: CallerTally.Failures] = [:]
 
-    init(_ model: TrafficModel, seed: UInt64, spacingSeconds: Int = EpisodeCounter.spacingSecondsDefault) {
+    init(_ model: TrafficModel, seed: UInt64, spacingSeconds: Int = CallerTally.spacingSecondsDefault) {
         self.model = model
         random = SeededGenerator(seed: seed)
         // As often as it is at any time.

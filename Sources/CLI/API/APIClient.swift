@@ -81,7 +81,8 @@ struct APIClient: Sendable {
         }
         let status = Int(response.status.code)
         guard (200..<300).contains(status) else {
-            throw problem(status, bytes, response.headers).error(wrote: method != .GET)
+            throw problem(status, bytes, response.headers).error(
+                wrote: method != .GET, idempotencyKey: idempotencyKey)
         }
         do {
             return Answer(status: status, json: try JSON(parsing: bytes))
@@ -146,9 +147,10 @@ struct APIClient: Sendable {
     }
 
     private func unreachable(_ error: any Error) -> CLIError {
-        CLIError(
-            .unreachable, "\(endpoint.url) cannot be reached.",
-            next: "golden status shows whether the stack runs; golden up --detach starts it.", underlying: error
-        )
+        var next = "Check the address (--url or GOLDEN_URL), and that the API runs there."
+        if let option = endpoint.stack?.option {
+            next = "golden status\(option) shows whether the stack runs; golden up --detach\(option) starts it."
+        }
+        return CLIError(.unreachable, "\(endpoint.url) cannot be reached.", next: next, underlying: error)
     }
 }

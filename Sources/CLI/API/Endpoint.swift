@@ -9,6 +9,8 @@ struct Endpoint: Sendable, Equatable {
     /// Without a slash at the end.
     let url: String
     let credential: Credential
+    /// Whose API it is; nil for one that was only named.
+    var stack: StackFolder?
 
     enum Credential: Sendable, Equatable {
         case token(String)
@@ -29,32 +31,40 @@ struct Endpoint: Sendable, Equatable {
 
     /// From `--url` and `--token` (or GOLDEN_URL, GOLDEN_TOKEN); what is missing comes from the stack in `folder`,
     /// whose secret signs short tokens for `role` in tenant `default`.
+    ///
+    /// - Throws: `usage` when the address is none; `stackNotRunning` when something is missing and no stack runs.
     static func find(
         url: String?, token: String?, folder: StackFolder, role: String, environment: [String: String]
     ) throws(CLIError) -> Endpoint {
-        let url = url ?? environment["GOLDEN_URL"]
+        var url = url ?? environment["GOLDEN_URL"]
+        if let given = url { url = try address(given) }
         let token = token ?? environment["GOLDEN_TOKEN"]
-        if let url, let token { return Endpoint(url: trimmed(url), credential: .token(token)) }
-        guard let record = try StackRecord.load(from: folder), record.supervisor?.isRunning == true else {
-            let what = url == nil ? "no --url was given" : "no --token was given"
-            throw CLIError(
-                .stackNotRunning, "No stack runs in \(folder.path) and \(what).",
-                next: "Start one: golden up --detach   Or point at an API: --url URL --token TOKEN"
-            )
-        }
-        if let token { return Endpoint(url: trimmed(url ?? record.apiURL), credential: .token(token)) }
+        if let url, let token { return Endpoint(url: url, credential: .token(token)) }
+        let record = try StackRecord.require(
+            runningIn: folder, missing: " and no \(url == nil ? "--url" : "--token") was given",
+            instead: "   Or point at an API: --url URL --token TOKEN")
+        if let token { return Endpoint(url: record.apiURL, credential: .token(token), stack: folder) }
         // The stack's secret vouches for its own API only; a token must not travel to another address.
-        guard url == nil || trimmed(url ?? "") == record.apiURL else {
+        guard url == nil || url == record.apiURL else {
             throw CLIError(
                 .usage, "--url points elsewhere than the stack in \(folder.path), so a token is needed.",
                 next: "Give --token or set GOLDEN_TOKEN."
             )
         }
-        guard let secrets = try StackSecrets.load(from: folder) else {
-            throw CLIError(.noSecret, "The stack in \(folder.path) has no secrets file.", next: "golden up --detach")
-        }
-        return Endpoint(url: record.apiURL, credential: .secret(secrets.jwt, role: role))
+        let secrets = try StackSecrets.require(in: folder)
+        return Endpoint(url: record.apiURL, credential: .secret(secrets.jwt, role: role), stack: folder)
     }
 
-    private static func trimmed(_ url: String) -> String { url.hasSuffix("/") ? String(url.dropLast()) : url }
+    /// Without a slash at the end.
+    private static func address(_ text: String) throws(CLIError) -> String {
+        guard let url = URL(string: text), let scheme = url.scheme?.lowercased(), ["http", "https"].contains(scheme),
+            let host = url.host(), !host.isEmpty
+        else {
+            throw CLIError(
+                .usage, "\(Table.printable(text)) is not the address of an API.", kept: "Nothing was sent.",
+                next: "Give --url or GOLDEN_URL such as http://127.0.0.1:8080."
+            )
+        }
+        return text.hasSuffix("/") ? String(text.dropLast()) : text
+    }
 }

@@ -30,21 +30,26 @@ struct Problem: Sendable, Equatable {
     }
 
     /// What happened, what was kept, what to do next.
-    func error(wrote: Bool) -> CLIError {
+    /// - Parameters:
+    ///   - wrote: the request was to change something.
+    ///   - idempotencyKey: what it was sent with.
+    func error(wrote: Bool, idempotencyKey: String? = nil) -> CLIError {
         var lines = [detail.isEmpty ? "\(title) (\(code))" : "\(title): \(detail) (\(code))"]
         lines += errors.map { "  \($0[0]): \($0[1])" }
         return CLIError(
-            .refused, lines.map(Table.printable).joined(separator: "\n"), kept: wrote ? kept : nil, next: next,
-            isTransient: status == 429 || status >= 500
+            .refused, lines.map(Table.printable).joined(separator: "\n"), kept: wrote ? kept(idempotencyKey) : nil,
+            next: next, isTransient: status == 429 || status >= 500
         )
     }
 
-    private var kept: String? {
+    private func kept(_ key: String?) -> String? {
         switch status {
         // Said already.
         case 400..<500 where detail.hasSuffix("Nothing was changed."): nil
         case 400..<500: "Nothing was changed."
-        default: "It is not known whether the request took effect; the Idempotency-Key makes a retry safe."
+        default:
+            "It is not known whether the request took effect; "
+                + (key.map { "its Idempotency-Key \($0) makes a retry safe." } ?? "look before you repeat it.")
         }
     }
 
@@ -59,7 +64,7 @@ struct Problem: Sendable, Equatable {
         case 409: nil
         case 429: "Try again in \(retryAfterSeconds ?? 60) s."
         case 422, 400: "Correct what is named; the command's --help shows an example."
-        case 500...: "golden status shows which part is unwell; the logs are named there."
+        case 500...: "golden status shows which part is unwell, golden logs NAME what it wrote."
         default: nil
         }
     }

@@ -33,9 +33,10 @@ struct StackBackup: Sendable {
         try makeFolder()
         let fresh = "\(dump).new"
         try StackFolder.remove(fresh)
-        let program = "\(try Programs.postgresFolder(environment: environment))/pg_dump"
+        let programs = try Programs.postgresFolder(
+            environment: environment, data: PostgresStore.data(in: record.postgresFolder))
         let dumped = await Tool.run(
-            [program, "--format=custom", "--no-owner", "--file=\(fresh)"],
+            ["\(programs)/pg_dump", "--format=custom", "--no-owner", "--file=\(fresh)"],
             environment: Self.login(record.ports.postgresServers, secrets, environment), within: Tool.wholeDataMax
         )
         try dumped.check("pg_dump", "The database could not be backed up.")

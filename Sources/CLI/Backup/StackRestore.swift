@@ -59,17 +59,14 @@ struct StackRestore: Sendable {
     private func prepare(
         _ isCluster: Bool, _ secrets: StackSecrets
     ) async throws(CLIError) -> (plan: StackPlan, record: StackRecord) {
-        let last = try StackRecord.load(from: folder)
-        var options = StackOptions(folder: folder, port: port ?? last?.ports.api)
+        var options = StackOptions(folder: folder, port: port)
         options.isCluster = isCluster
         return try await StackPreparation(options: options, environment: environment, restored: secrets).prepare()
     }
 
     /// The database of the backup, complete and on disk, in a folder beside the one it will take the place of.
     private func fresh(_ plan: StackPlan) throws(CLIError) -> PostgresStore {
-        var postgres = try plan.postgres()
-        postgres.folder += "/\(Self.freshName)"
-        return postgres
+        try plan.postgres(in: "\(plan.postgresFolder)/\(Self.freshName)")
     }
 
     private func fill(_ plan: StackPlan, _ report: @escaping @Sendable (String) -> Void) async throws(CLIError) {
@@ -103,9 +100,10 @@ struct StackRestore: Sendable {
     /// Takes away what was made so far; the logs stay, which say why it failed.
     private func undo(_ hadStack: Bool, _ report: (String) -> Void) {
         do throws(CLIError) {
-            let place = Self.real(folder.postgresLink)
+            let place = realPath(folder.postgresLink)
+            guard PostgresPlace.isDatabase(place, of: folder) else { return }
             if hadStack { return try StackFolder.remove("\(place)/\(Self.freshName)") }
-            try PostgresPlace.deleteFallback(place)
+            try PostgresPlace.deleteFallback(place, of: folder)
             for part in [folder.postgresLink] + folder.derived { try StackFolder.remove(part) }
         } catch {
             report(error.message)
@@ -114,8 +112,9 @@ struct StackRestore: Sendable {
 
     /// Here the old stack goes: first its messages, which its database can do without and the new one must never see.
     private func replace(_ plan: StackPlan, _ record: StackRecord) throws(CLIError) {
-        let postgres = try plan.postgres()
         let fresh = try fresh(plan)
+        var postgres = fresh
+        postgres.folder = plan.postgresFolder
         for part in folder.derived { try StackFolder.remove(part) }
         try postgres.replaceData(by: fresh)
         try plan.secrets.save(to: folder)
@@ -129,22 +128,15 @@ struct StackRestore: Sendable {
 
     /// A backup among a stack's own files would go with them.
     private func requireBackupOutside() throws(CLIError) {
-        let place = Self.real(backup.path)
-        let isInside = folder.parts.map(Self.real).contains { place == $0 || place.hasPrefix("\($0)/") }
-        guard !isInside, place != Self.real(folder.path) else {
+        let place = realPath(backup.path)
+        let isInside = folder.parts.map(realPath).contains { place == $0 || place.hasPrefix("\($0)/") }
+        guard !isInside, place != realPath(folder.path) else {
             throw CLIError(
                 .folderUnusable, "\(backup.path) lies among the files of the stack in \(folder.path).",
                 kept: "Nothing was changed.",
                 next: "Copy database.dump, secrets.json and backup.json to a folder of their own and restore that."
             )
         }
-    }
-
-    /// Without links; the path itself where nothing is.
-    private static func real(_ path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
     }
 
     private func inPlace() -> CLIError {

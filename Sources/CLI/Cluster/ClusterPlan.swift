@@ -77,7 +77,8 @@ struct ClusterPlan: Sendable {
         let first = try plan.postgres()
         let second = PostgresStore(
             folder: "\(first.folder)/\(Self.secondName)", port: ports.postgres[1], password: first.password,
-            adminPassword: first.adminPassword, programs: first.programs, account: first.account
+            adminPassword: first.adminPassword, programs: first.programs, account: first.account,
+            connectionsMax: first.connectionsMax
         )
         return [first, second]
     }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Contracts
+internal import FoundationEssentials
 
 /// How commands find the API that need an admin's token.
 struct AdminOptions: ParsableArguments {
@@ -26,7 +27,7 @@ struct AdminOptions: ParsableArguments {
         let token = try await TokenMint(secret: secret).token(
             subject: Endpoint.stackSubject, role: role, tenant: tenant, seconds: Endpoint.stackTokenSeconds
         )
-        return Endpoint(url: found.url, credential: .token(token))
+        return Endpoint(url: found.url, credential: .token(token), stack: found.stack)
     }
 }
 
@@ -48,6 +49,7 @@ struct PasswordOptions: ParsableArguments {
 }
 
 /// A day and a second of a time, or a dash.
-func shortTime(_ text: String?) -> String {
-    text.flatMap(Timestamp.date).map { String(Timestamp.text($0).prefix(19)) + "Z" } ?? "-"
-}
+func shortTime(_ date: Date?) -> String { date.map { String(Timestamp.text($0).prefix(19)) + "Z" } ?? "-" }
+
+/// The same of a time as the API writes it.
+func shortTime(_ text: String?) -> String { shortTime(text.flatMap(Timestamp.date)) }

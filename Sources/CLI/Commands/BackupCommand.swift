@@ -25,9 +25,7 @@ struct BackupCommand: AsyncParsableCommand {
         let environment = Caller.environment
         let console = Console(environment: environment)
         let folder = data.folder(environment)
-        guard let record = try StackRecord.load(from: folder), record.supervisor?.isRunning == true else {
-            throw CLIError(.stackNotRunning, "No stack runs in \(folder.path).", next: "golden up --detach")
-        }
+        let record = try StackRecord.require(runningIn: folder)
         let target = StackBackup(backup)
         let bytes = try await target.take(of: folder, record, environment: environment)
         if output.isJSON {

@@ -7,7 +7,7 @@ struct DoctorCommand: AsyncParsableCommand {
         commandName: "doctor",
         abstract: "Say what is missing for the embedded stack and the command that fixes it.",
         discussion: """
-            Ends with 0 when nothing is missing and 1 otherwise.
+            Ends with 0 when nothing is missing and 1 otherwise. What is optional may stay as it is.
 
             EXAMPLES:
               golden doctor
@@ -21,7 +21,8 @@ struct DoctorCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = Caller.environment
         let console = Console(environment: environment)
-        let findings = await Doctor(folder: data.folder(environment), environment: environment).examine()
+        let folder = data.folder(environment)
+        let findings = await Doctor(folder: folder, environment: environment).examine()
         let isWell = findings.allSatisfy(\.isFine)
         if output.isJSON {
             let answer = JSONWriter.object { writer in
@@ -36,14 +37,13 @@ struct DoctorCommand: AsyncParsableCommand {
         } else {
             var table = Table("CHECK", "RESULT", "FOUND OR FIX")
             for finding in findings {
-                let (word, style): (String, Console.Style) =
-                    finding.isFine ? ("ok", .green) : finding.isNeeded ? ("missing", .red) : ("optional", .yellow)
-                table.add(.init(finding.name), .init(word, style), .init(finding.fix ?? finding.found))
+                let style: Console.Style = finding.fix == nil ? .green : finding.isNeeded ? .red : .yellow
+                table.add(.init(finding.name), .init(finding.word, style), .init(finding.fix ?? finding.found))
             }
             console.print(table)
             console.note(
                 isWell
-                    ? "Nothing is missing. Next: golden up --detach"
+                    ? "Nothing is missing. Next: golden up --detach\(folder.option)"
                     : "Run the commands above, then golden doctor again.")
         }
         if !isWell { throw ExitStatus.other }

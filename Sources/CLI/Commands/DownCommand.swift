@@ -8,7 +8,8 @@ struct DownCommand: AsyncParsableCommand {
         abstract: "Stop the embedded stack in good order; its data stays.",
         discussion: """
             Agents finish or hand back their work, then the orchestrators, then the stores. What does not end in time
-            is killed. Works as well on what a killed supervisor left behind.
+            is killed. Works as well on what a killed supervisor left behind. Whoever starts or restores the stack
+            at that moment is waited for.
 
             EXAMPLES:
               golden down
@@ -22,7 +23,7 @@ struct DownCommand: AsyncParsableCommand {
     @Flag(help: "Remove the data as well: database, streams, secrets, logs.")
     var delete = false
 
-    @Option(help: "Seconds until what still runs is killed.")
+    @Option(help: "Seconds until what still runs is killed, and waiting for others ends.")
     var timeout = 90
 
     func validate() throws {
@@ -33,14 +34,10 @@ struct DownCommand: AsyncParsableCommand {
         let environment = Caller.environment
         let console = Console(environment: environment)
         let folder = data.folder(environment)
-        guard let record = try StackRecord.load(from: folder) else {
-            throw CLIError(
-                .stackNotRunning, "No stack was ever started in \(folder.path).",
-                next: "golden up --detach   Or name the folder: --data DIR"
-            )
-        }
-        let wasRunning = try await StackStop(folder: folder, within: .seconds(timeout)).stop { console.step($0) }
-        if delete { try StackStop.delete(folder, record) }
+        try folder.requireOwner()
+        _ = try StackRecord.require(in: folder)
+        let stop = StackStop(folder: folder, within: .seconds(timeout))
+        let wasRunning = try await stop.stop(deletes: delete) { console.step($0) }
         console.clearStatus()
         if output.isJSON {
             let answer = JSONWriter.object { writer in

@@ -30,13 +30,7 @@ struct StatusCommand: AsyncParsableCommand {
         let environment = Caller.environment
         let console = Console(environment: environment)
         let folder = data.folder(environment)
-        guard let record = try StackRecord.load(from: folder) else {
-            throw CLIError(
-                .stackNotRunning, "No stack was ever started in \(folder.path).",
-                next: "golden up --detach   Or name the folder: --data DIR"
-            )
-        }
-        let status = await StackStatus.look(at: record, folder: folder)
+        let status = await StackStatus.look(at: try StackRecord.require(in: folder), folder: folder)
         if output.isJSON {
             console.print(status.json(secrets: secrets ? try StackSecrets.load(from: folder) : nil).text)
         } else {
@@ -50,7 +44,9 @@ struct StatusCommand: AsyncParsableCommand {
         let style: Console.Style = status.isHealthy ? .green : word == "stopped" ? .dim : .yellow
         console.print("Stack \(console.styled(word, style)) in \(status.folder.path)")
         for line in status.record.note.split(separator: "\n") { console.print("  \(Table.printable(String(line)))") }
-        guard !status.processes.isEmpty else { return console.note("Next: golden up --detach") }
+        guard !status.processes.isEmpty else {
+            return console.note("Next: golden up --detach\(status.folder.option)")
+        }
         console.print("API   \(status.record.apiURL)")
         var table = Table("PROCESS", "HEALTH", "VERSION", "PID", "ADDRESS", "UP", "RESTARTS", "LOG")
         for process in status.processes {

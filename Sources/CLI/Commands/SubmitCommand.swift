@@ -92,14 +92,14 @@ struct SubmitCommand: AsyncParsableCommand {
             do {
                 return try TaskDocument(json: try await client.post("/tasks", body, idempotencyKey: key).json)
             } catch let error as CLIError where error.isPassing && attempt < Self.triesMax {
-                console.note("No answer, trying again with the same key: \(error.message)")
+                console.note("Trying again with the same key: \(error.message)")
                 try await Task.sleep(for: wait)
                 wait *= 2
-            } catch let error as CLIError where error.code == .unreachable {
+            } catch let error as CLIError where error.isPassing {
                 throw CLIError(
-                    .unreachable, error.message,
-                    kept: "If the API took the task, this finds it again: golden submit \(file) --key \(key)",
-                    next: error.next, underlying: error.underlying
+                    error.code, error.message,
+                    kept: "If the API took the task, the same command with --key \(key) finds it again.",
+                    next: error.next, underlying: error.underlying, isTransient: error.isTransient
                 )
             }
         }

@@ -48,8 +48,7 @@ struct TasksListCommand: AsyncParsableCommand {
             let attempt = task.attemptMax.map { "\(task.attempt)/\($0)" } ?? "\(task.attempt)"
             table.add(
                 .init("\(task.id)"), .init(task.state, TaskDocument.style(of: task.state)), .init(task.name ?? "-"),
-                .init(task.role ?? "-"), .init(attempt),
-                .init(task.createdAt.map { String(Timestamp.text($0).prefix(19)) + "Z" } ?? "-"), .init(age)
+                .init(task.role ?? "-"), .init(attempt), .init(shortTime(task.createdAt)), .init(age)
             )
         }
         return table

@@ -84,7 +84,7 @@ struct TokenCommand: AsyncParsableCommand {
         guard let secrets = try StackSecrets.load(from: folder) else {
             throw CLIError(
                 .noSecret, "There is no signing secret: \(folder.path) holds no stack.",
-                next: "golden up --detach, or set GOLDEN_JWT_SECRET_FILE."
+                next: "golden up --detach\(folder.option), or set GOLDEN_JWT_SECRET_FILE."
             )
         }
         return secrets.jwt

@@ -9,7 +9,8 @@ struct UpCommand: AsyncParsableCommand {
         abstract: "Start the embedded stack: postgres, nats, redis, orchestrators, agents.",
         discussion: """
             Everything runs as processes of this account, on loopback, with generated passwords. What dies is started
-            again. Without --detach the stack runs until Ctrl-C.
+            again. Without --detach the stack runs until Ctrl-C. Without --agent, --env, --orchestrators and --slots it
+            has those of last time; any of the four replaces them all.
 
             EXAMPLES:
               golden up --detach
@@ -30,8 +31,8 @@ struct UpCommand: AsyncParsableCommand {
     @Option(help: "The API's port; 0 takes any free one. The default is the last one used, else 8080.")
     var port: Int?
 
-    @Option(help: "How many orchestrators; they listen on the ports from --port on.")
-    var orchestrators = 1
+    @Option(help: "How many orchestrators, 1 by default; they listen on the ports from --port on.")
+    var orchestrators: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -42,15 +43,20 @@ struct UpCommand: AsyncParsableCommand {
     )
     var agent: [String] = []
 
-    @Option(help: "How many work items each agent does at once.")
-    var slots = 4
+    @Option(help: "How many work items each agent does at once, 4 by default.")
+    var slots: Int?
 
     @Flag(
         help: "Three NATS servers, two of Redis with Sentinel and two of Postgres: any one of them may be lost."
     )
     var cluster = false
 
-    @Option(help: ArgumentHelp("A variable for every service; repeatable.", valueName: "key=value"))
+    @Option(
+        help: ArgumentHelp(
+            "A variable for every service; repeatable. KEY alone has the value that it has here, which then stands in "
+                + "no list of processes.",
+            valueName: "key[=value]")
+    )
     var env: [String] = []
 
     @Flag(help: "Also start Prometheus, Alertmanager with the chart's alert rules, and dashboards; not with --cluster.")
@@ -67,16 +73,18 @@ struct UpCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let port, !(0...65_000).contains(port) { throw ValidationError("--port must be from 0 to 65000.") }
-        guard (1...StackOptions.orchestratorsMax).contains(orchestrators) else {
+        if let orchestrators, !(1...StackOptions.orchestratorsMax).contains(orchestrators) {
             throw ValidationError("--orchestrators must be from 1 to \(StackOptions.orchestratorsMax).")
         }
-        guard StackOptions.slotsRange.contains(slots) else { throw ValidationError("--slots must be from 1 to 10000.") }
+        if let slots, !StackOptions.slotsRange.contains(slots) {
+            throw ValidationError("--slots must be from 1 to 10000.")
+        }
         if let alertDelay {
             guard observability else { throw ValidationError("--alert-delay goes with --observability.") }
             guard (0...1).contains(alertDelay) else { throw ValidationError("--alert-delay must be from 0 to 1.") }
         }
         if cluster, observability { throw ValidationError("--observability goes with a stack without --cluster.") }
-        _ = try options([:])
+        _ = try options(Caller.environment)
     }
 
     func run() async throws {
@@ -93,8 +101,9 @@ struct UpCommand: AsyncParsableCommand {
     }
 
     func options(_ environment: [String: String]) throws -> StackOptions {
-        var options = StackOptions(folder: data.folder(environment), port: port, orchestrators: orchestrators)
-        options.slots = slots
+        var options = StackOptions(folder: data.folder(environment), port: port)
+        options.orchestrators = orchestrators ?? StackOptions.orchestratorsDefault
+        options.slots = slots ?? StackOptions.slotsDefault
         if observability { options.observability = Observability.Options(alertDelay: alertDelay ?? 1) }
         options.isCluster = cluster
         guard agent.count <= StackOptions.agentsMax else {
@@ -110,22 +119,39 @@ struct UpCommand: AsyncParsableCommand {
             let owner = parts.count > 1 ? parts[1] : StackOptions.Agent.ownerDefault
             return StackOptions.Agent(role: parts[0], owner: owner, command: command)
         }
-        for text in env {
-            let (key, value) = try Self.pair(text, "--env", "KEY=VALUE")
-            options.environment[key] = value
-        }
+        options.environment = try variables(environment)
+        options.isAsLastTime =
+            orchestrators == nil && slots == nil && agent.isEmpty && options.environment.isEmpty
         return options
     }
 
-    /// The same command line for the process in the background.
+    /// What `--env` gave this process, or the one that started it in the background.
+    private func variables(_ environment: [String: String]) throws -> [String: String] {
+        if supervise, let text = environment[DetachedStart.variablesName] { return try StackEnvironment.read(text) }
+        var variables: [String: String] = [:]
+        for text in env {
+            if text.contains("=") {
+                let (key, value) = try Self.pair(text, "--env", "KEY=VALUE")
+                variables[key] = value
+            } else if let value = environment[text] {
+                variables[text] = value
+            } else {
+                throw ValidationError("--env \(text): there is no such variable here. Give KEY=VALUE, or set it.")
+            }
+        }
+        return variables
+    }
+
+    /// The same command line for the process in the background, but for `--env`.
     private var forwarded: [String] {
-        var line = ["up", "--supervise", "--orchestrators", "\(orchestrators)", "--slots", "\(slots)"]
+        var line = ["up", "--supervise"]
+        if let orchestrators { line += ["--orchestrators", "\(orchestrators)"] }
+        if let slots { line += ["--slots", "\(slots)"] }
         if let port { line += ["--port", "\(port)"] }
         if observability { line += ["--observability"] }
         if let alertDelay { line += ["--alert-delay", "\(alertDelay)"] }
         if cluster { line.append("--cluster") }
-        line += agent.flatMap { ["--agent", $0] } + env.flatMap { ["--env", $0] }
-        return line
+        return line + agent.flatMap { ["--agent", $0] }
     }
 
     private static func pair(_ text: String, _ option: String, _ form: String) throws -> (String, String) {

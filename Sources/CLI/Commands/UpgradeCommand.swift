@@ -30,10 +30,14 @@ struct UpgradeCommand: AsyncParsableCommand {
         let environment = Caller.environment
         let folder = data.folder(environment)
         let console = Console(environment: environment)
+        try folder.requireOwner()
         guard let record = try StackRecord.load(from: folder), record.state == .ready,
             let supervisor = record.supervisor, supervisor.isRunning
         else {
-            throw CLIError(.stackNotRunning, "No stack is ready in \(folder.path).", next: "golden status shows it.")
+            throw CLIError(
+                .stackNotRunning, "No stack is ready in \(folder.path).",
+                next: "golden status\(folder.option) shows what there is."
+            )
         }
         guard let lock = try FolderLock.acquire(folder.upgradeLock) else {
             throw CLIError(.stackRunning, "Another upgrade of this stack is under way.", kept: "It goes on.")
@@ -47,7 +51,7 @@ struct UpgradeCommand: AsyncParsableCommand {
         if output.isJSON { return console.print(upgraded.json.text) }
         let seconds = Double((ContinuousClock.now - started) / .milliseconds(1)) / 1000
         console.print(console.styled("Upgraded", .green) + " in \(Spans.text(seconds: seconds)).")
-        console.print("Next: golden status shows each process and its version.")
+        console.print("Next: golden status\(folder.option) shows each process and its version.")
     }
 
     private func request(_ environment: [String: String]) throws(CLIError) -> UpgradeRequest {

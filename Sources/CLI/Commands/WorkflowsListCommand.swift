@@ -12,23 +12,16 @@ struct WorkflowsListCommand: AsyncParsableCommand {
             """
     )
 
-    @OptionGroup var options: JudgeOptions
-
-    @Option(help: "How many, 1 to 200.") var limit = 50
-    @Option(help: "Where the page before ended.") var cursor: String?
-
-    func validate() throws {
-        guard (1...200).contains(limit) else { throw ValidationError("--limit must be from 1 to 200.") }
-    }
+    @OptionGroup var connection: EndpointOptions
+    @OptionGroup var page: ListPage
 
     func run() async throws {
-        let query = QueryString.text([("limit", "\(limit)"), ("cursor", cursor)])
-        try await options.carryOut {
-            try await $0.get("/workflows\(query)")
-        } show: { console, answer in
-            var reader = try JSONReader(answer)
+        try await page.show(
+            "/workflows", field: "workflows", from: try connection.endpoint(role: "operator", Caller.environment),
+            none: "No workflows. Next: golden workflows set NAME FILE"
+        ) { workflows in
             var table = Table("WORKFLOW", "VERSION", "STAGES", "FROM")
-            for json in try reader.optionalArray("workflows") ?? [] {
+            for json in workflows {
                 var workflow = try JSONReader(json)
                 let stages = try workflow.optionalArray("stages") ?? []
                 let names = try stages.map { json in
@@ -41,10 +34,7 @@ struct WorkflowsListCommand: AsyncParsableCommand {
                     .init(try workflow.optionalString("created_by") ?? "every installation")
                 )
             }
-            console.print(table)
-            if let next = try reader.optionalString("next_cursor") {
-                console.note("More: golden workflows list --limit \(limit) --cursor \(next)")
-            }
+            return table
         }
     }
 }

@@ -59,6 +59,30 @@ struct FileHandles: Sendable {
         return bytes
     }
 
+    /// Makes a file, readable by this account only, that is not there yet.
+    /// - Returns: the error number of what kept it from being whole; nil when it is.
+    static func create(_ path: String, _ bytes: [UInt8], isSynced: Bool) -> Int32? {
+        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return errno }
+        defer { close(file) }
+        return FileHandles(descriptor: file).writeAll(bytes) ?? (isSynced ? sync(file) : nil)
+    }
+
+    /// Forces to disk which files a folder holds.
+    /// - Returns: the error number of what kept it from that; nil when it is done.
+    static func syncFolder(_ path: String) -> Int32? {
+        let folder = open(path, O_RDONLY | O_CLOEXEC)
+        guard folder >= 0 else { return errno }
+        defer { close(folder) }
+        return sync(folder)
+    }
+
+    /// There are file systems that know no such thing.
+    private static func sync(_ descriptor: Int32) -> Int32? {
+        if fsync(descriptor) == 0 { return nil }
+        return errno == EINVAL ? nil : errno
+    }
+
     /// Adds to the end of a file, which is made when it is not there.
     static func append(_ text: String, to path: String) {
         let file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)

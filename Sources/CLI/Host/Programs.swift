@@ -5,6 +5,8 @@ enum Programs {
     /// Where Debian keeps servers; appended to PATH, because an ordinary account's PATH lacks /usr/sbin.
     static let systemFolders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
     static let postgresMajorMin = 15
+    /// Where Debian keeps postgres, by its major versions.
+    static let postgresRoot = "/usr/lib/postgresql"
 
     /// The program's absolute path, or nil.
     static func find(_ name: String, environment: [String: String]) -> String? {
@@ -18,19 +20,40 @@ enum Programs {
     }
 
     /// The folder of postgres' programs: GOLDEN_POSTGRES_BIN, Debian's newest from 15 on, or PATH's.
-    static func postgresFolder(environment: [String: String]) throws(CLIError) -> String {
+    ///
+    /// - Parameters:
+    ///   - data: of a cluster, which the version that made it alone can run.
+    ///   - root: where Debian's lie.
+    static func postgresFolder(
+        environment: [String: String], data: String? = nil, root: String = postgresRoot
+    ) throws(CLIError) -> String {
+        let installed = installedMajors(root)
+        let needed = data.flatMap(postgresMajor)
         var candidates = [environment["GOLDEN_POSTGRES_BIN"]].compactMap(\.self).map(Sibling.absolute)
-        candidates += installedMajors().map { "/usr/lib/postgresql/\($0)/bin" }
-        if let found = find("initdb", environment: environment) { candidates.append(Sibling.parent(of: found)) }
+        candidates += (needed.map { [$0] } ?? installed).map { "\(root)/\($0)/bin" }
+        // Which version PATH's is, is not known; where it is the only one, it made the cluster.
+        if needed == nil || installed.isEmpty, let found = find("initdb", environment: environment) {
+            candidates.append(Sibling.parent(of: found))
+        }
         for folder in candidates where FileManager.default.isExecutableFile(atPath: "\(folder)/initdb") {
             return folder
         }
-        throw missing("postgres \(postgresMajorMin) or newer", package: "postgresql-15")
+        let what = needed.map { "postgres \($0), which made the database in \(data ?? "")," }
+        throw missing(what ?? "postgres \(postgresMajorMin) or newer", package: postgresPackage(data: data))
     }
 
-    private static func installedMajors() -> [Int] {
+    static func postgresPackage(data: String?) -> String {
+        "postgresql-\(data.flatMap(postgresMajor) ?? postgresMajorMin)"
+    }
+
+    /// The version that made a cluster; nil where there is none.
+    private static func postgresMajor(_ data: String) -> Int? {
+        readSmallFile("\(data)/PG_VERSION")?.split(whereSeparator: \.isNewline).first.flatMap { Int($0) }
+    }
+
+    private static func installedMajors(_ root: String) -> [Int] {
         do {
-            let names = try FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")
+            let names = try FileManager.default.contentsOfDirectory(atPath: root)
             return names.compactMap(Int.init).filter { $0 >= postgresMajorMin }.sorted(by: >)
         } catch {
             return []

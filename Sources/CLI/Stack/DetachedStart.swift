@@ -3,6 +3,11 @@ internal import Subprocess
 
 /// `golden up --detach`: this program again, in a session of its own, heard until it is ready or failed.
 struct DetachedStart: Sendable {
+    /// What `--env` gave, for the process in the background: everybody may read a command line, its own account alone
+    /// the environment.
+    static let variablesName = "GOLDEN_UP_VARIABLES"
+    static let askEvery: Duration = .milliseconds(500)
+
     let options: StackOptions
     let output: OutputOptions
     let environment: [String: String]
@@ -18,7 +23,10 @@ struct DetachedStart: Sendable {
         case .ready: return
         case .failed(let error): throw error
         case .interrupted:
-            throw CLIError(.processFailed, "Interrupted before the stack was ready.", kept: "Nothing was left running.")
+            throw CLIError(
+                .processFailed, "Interrupted before the stack was ready.",
+                kept: "Nothing that this command started was left running."
+            )
         case .silent:
             throw CLIError(
                 .processFailed, "The supervisor ended without a word.\n\(LogFiles.tail(log))",
@@ -40,18 +48,16 @@ struct DetachedStart: Sendable {
     /// take the stream with it. In a group of its own, so that Ctrl-C reaches this program alone.
     private func start(_ line: [String], _ view: UpView, _ stop: Latch) async throws -> Outcome {
         let script = "setsid --fork \"$@\" 2>>\"$0\" </dev/null | cat"
-        var options = PlatformOptions()
-        options.processGroupID = 0
+        var platform = PlatformOptions()
+        platform.processGroupID = 0
+        let variables = StackEnvironment.text(options.environment)
         let result = try await Subprocess.run(
-            .name("sh"), arguments: Arguments(["-c", script, log] + line), platformOptions: options, input: .none,
-            output: .sequence, error: .discarded
+            .name("sh"), arguments: Arguments(["-c", script, log] + line),
+            environment: .inherit.updating([Environment.Key(stringLiteral: Self.variablesName): variables]),
+            platformOptions: platform, input: .none, output: .sequence, error: .discarded
         ) { execution in
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask {
-                    await stop.wait()
-                    if stop.isOpen { interruptSupervisor() }
-                }
-                let outcome = try await listen(execution.standardOutput, view, stop)
+                let outcome = try await listen(execution.standardOutput, view, stop, in: &group)
                 group.cancelAll()
                 return outcome
             }
@@ -59,24 +65,29 @@ struct DetachedStart: Sendable {
         return result.closureResult
     }
 
-    private func listen(_ output: SubprocessOutputSequence, _ view: UpView, _ stop: Latch) async throws -> Outcome {
+    private func listen(
+        _ output: SubprocessOutputSequence, _ view: UpView, _ stop: Latch,
+        in group: inout ThrowingTaskGroup<Void, any Error>
+    ) async throws -> Outcome {
         for try await line in output.strings() {
             guard let event = UpEvent(line: line) else { continue }
             view.show(event, isForeground: false)
             switch event {
             case .ready: return .ready
             case .failed(let error): return .failed(error)
-            case .step, .firstAdmin, .running, .stopping, .stopped: continue
+            case .supervisor(let started): group.addTask { await Self.interrupt(started, when: stop) }
+            case .step, .note, .firstAdmin, .running, .stopping, .stopped: continue
             }
         }
         return stop.isOpen ? .interrupted : .silent
     }
 
-    private func interruptSupervisor() {
-        do {
-            try StackRecord.load(from: options.folder)?.supervisor?.send(15)
-        } catch {
-            FileHandles.standardError.write("\(error)\n")
+    /// Asks the supervisor that this command started to stop, and no other. More than once, for it may not have
+    /// listened yet.
+    private static func interrupt(_ supervisor: ProcessIdentity, when stop: Latch) async {
+        await stop.wait()
+        while stop.isOpen, supervisor.send(15) {
+            do { try await Task.sleep(for: askEvery) } catch { return }
         }
     }
 }

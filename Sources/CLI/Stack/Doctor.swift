@@ -7,16 +7,18 @@ struct Doctor: Sendable {
     struct Finding: Sendable, Equatable {
         let name: String
         let found: String
-        /// The command that mends it; nil when nothing is wrong.
+        /// What mends it, a command where one does; nil when nothing is wrong.
         let fix: String?
         /// False when only examples want it.
         var isNeeded = true
 
         var isFine: Bool { fix == nil || !isNeeded }
 
+        var word: String { fix == nil ? "ok" : isNeeded ? "missing" : "optional" }
+
         func write(to writer: inout JSONWriter) {
             writer.field("check", name)
-            writer.field("ok", isFine)
+            writer.field("ok", fix == nil)
             writer.field("needed", isNeeded)
             writer.field("found", found)
             writer.field(ifPresent: "fix", fix)
@@ -27,6 +29,8 @@ struct Doctor: Sendable {
 
     let folder: StackFolder
     let environment: [String: String]
+    /// Where databases lie that are in no data folder.
+    var databases = PostgresPlace.fallbackRoot
 
     func examine() async -> [Finding] {
         var findings = [
@@ -61,11 +65,18 @@ struct Doctor: Sendable {
 
     private func postgres() -> Finding {
         let name = "postgres \(Programs.postgresMajorMin)+"
+        let data = record.map { PostgresStore.data(in: $0.postgresFolder) }
         do {
-            return Finding(name: name, found: try Programs.postgresFolder(environment: environment), fix: nil)
+            let programs = try Programs.postgresFolder(environment: environment, data: data)
+            return Finding(name: name, found: programs, fix: nil)
         } catch {
-            return Finding(name: name, found: "", fix: install("postgresql-15"))
+            return Finding(name: name, found: "", fix: install(Programs.postgresPackage(data: data)))
         }
+    }
+
+    /// Nil also where it cannot be read, of which every other command speaks.
+    private var record: StackRecord? {
+        do { return try StackRecord.load(from: folder) } catch { return nil }
     }
 
     private func account() -> Finding {
@@ -116,8 +127,7 @@ struct Doctor: Sendable {
     }
 
     private func port() -> Finding {
-        let record: StackRecord?
-        do { record = try StackRecord.load(from: folder) } catch { record = nil }
+        let record = self.record
         let port = record?.ports.api ?? StackPreparation.portDefault
         if record?.supervisor?.isRunning == true {
             return Finding(name: "port \(port)", found: "this stack's own", fix: nil)
@@ -128,19 +138,34 @@ struct Doctor: Sendable {
             fix: isFree ? nil : "golden up --port N (0 takes any free one)")
     }
 
-    /// Databases under /var/lib/golden whose data folder is gone.
-    private func strays() -> Finding {
-        let root = PostgresPlace.fallbackRoot
-        let names: [String]
-        do { names = try FileManager.default.contentsOfDirectory(atPath: root) } catch { names = [] }
-        let strays = names.map { "\(root)/\($0)" }.filter { place in
-            guard let origin = readSmallFile("\(place)/\(PostgresPlace.originFile)") else { return false }
-            return !FileManager.default.fileExists(atPath: origin)
+    /// Databases whose data folder is gone. It may have been moved: one that is in use, or this stack's, is none.
+    func strays() -> Finding {
+        let own = record?.postgresFolder
+        let strays = entries(of: databases).sorted().compactMap { name -> String? in
+            let place = "\(databases)/\(name)"
+            guard let origin = readSmallFile("\(place)/\(PostgresPlace.originFile)"),
+                !FileManager.default.fileExists(atPath: origin), place != own, !isInUse(place)
+            else { return nil }
+            return "\(place) was of \(origin), which is gone; remove it only if that stack is"
         }
         return Finding(
-            name: "leftovers", found: "none", fix: strays.isEmpty ? nil : "rm -r \(strays.joined(separator: " "))",
-            isNeeded: false
+            name: "leftovers", found: strays.isEmpty ? "none" : "\(strays.count)",
+            fix: strays.isEmpty ? nil : strays.joined(separator: "; "), isNeeded: false
         )
+    }
+
+    /// Every process of a database server runs in its cluster's folder.
+    private func isInUse(_ place: String) -> Bool {
+        let place = realPath(place)
+        return entries(of: "/proc").contains { pid in
+            guard Int32(pid) != nil else { return false }
+            let folder = realPath("/proc/\(pid)/cwd")
+            return folder == place || folder.hasPrefix("\(place)/")
+        }
+    }
+
+    private func entries(of path: String) -> [String] {
+        do { return try FileManager.default.contentsOfDirectory(atPath: path) } catch { return [] }
     }
 
     private func existingParent(_ path: String) -> String {

@@ -11,11 +11,7 @@ struct ForegroundStack: Sendable {
         umask(0o077)
         let report = asLines ? lineReport : consoleReport(isJSON: isJSON)
         do {
-            try options.folder.create()
-            guard let lock = try FolderLock.acquire(options.folder.lock) else { throw alreadyRunning() }
-            try await superviseUntilSignal(report)
-            // The lock is held until here.
-            _ = consume lock
+            try await StopSignals.with { stop in try await supervise(until: stop, report) }
         } catch {
             let told = error as? CLIError ?? CLIError(.processFailed, "The stack cannot run.", underlying: error)
             report(.failed(told))
@@ -23,12 +19,19 @@ struct ForegroundStack: Sendable {
         }
     }
 
-    private func superviseUntilSignal(_ report: @escaping @Sendable (UpEvent) -> Void) async throws {
-        try await StopSignals.with { stop in
-            let prepared = try await StackPreparation(options: options, environment: environment).prepare()
-            let journal = StackJournal(folder: options.folder, record: prepared.record)
-            try await Supervisor(plan: prepared.plan, journal: journal, report: report).run(until: stop)
+    private func supervise(until stop: Latch, _ report: @escaping @Sendable (UpEvent) -> Void) async throws {
+        // First of all, so that whoever started this process can stop it, and no other.
+        if let supervisor = ProcessIdentity.current { report(.supervisor(supervisor)) }
+        try options.folder.create()
+        guard let lock = try FolderLock.acquire(options.folder.lock) else { throw alreadyRunning() }
+        let prepared = try await StackPreparation(options: options, environment: environment).prepare()
+        if options.isAsLastTime, let settings = prepared.plan.options.settingsInWords {
+            report(.note("As last time: \(settings). Any of these options replaces all of them."))
         }
+        let journal = StackJournal(folder: options.folder, record: prepared.record)
+        try await Supervisor(plan: prepared.plan, journal: journal, report: report).run(until: stop)
+        // The lock is held until here.
+        _ = consume lock
     }
 
     private func alreadyRunning() -> CLIError {

@@ -14,8 +14,7 @@ struct Leftovers: Sendable {
         for process in running.reversed() {
             guard let identity = process.identity else { continue }
             report("stopping \(process.name) (pid \(identity.pid))")
-            let isPostgres = process.name == "postgres"
-            identity.send((isPostgres ? ProcessSpec.StopSignal.interrupt : .terminate).rawValue)
+            identity.send(Self.stopSignal(of: process.name).rawValue)
             if await Self.wait(for: identity, atMost: Self.graceEach) { continue }
             report("killing \(process.name) (pid \(identity.pid))")
             identity.sendToGroup(9)
@@ -27,6 +26,11 @@ struct Leftovers: Sendable {
                 )
             }
         }
+    }
+
+    /// Postgres, of which a cluster has several, waits for its clients to leave unless it is interrupted.
+    static func stopSignal(of process: String) -> ProcessSpec.StopSignal {
+        process == "postgres" || process.hasPrefix("postgres-") ? .interrupt : .terminate
     }
 
     /// True when the process is gone. Polled, because only a parent can await its end.

@@ -51,7 +51,7 @@ struct Observability: Sendable {
         # Written by golden at every start; changes here are lost.
         objectives: ["\(release)/slo/orchestrator.yaml"]
         source: {prometheus: "http://127.0.0.1:\(ports.prometheus)"}
-        signals: {breakers: circuit_breaker_state}
+        signals: {breakers: 'circuit_breaker_state{name!~"webhook:.*"}'}
         lineage: "\(folder)/release/lineage"
         state: "\(folder)/release/state"
 

@@ -29,14 +29,9 @@ struct OrchestratorTool: Sendable {
             if own["GOLDEN_MIGRATIONS"] == nil { own["GOLDEN_MIGRATIONS"] = try Sibling.migrations(environment: own) }
             return own
         }
-        guard let record = try StackRecord.load(from: folder), record.supervisor?.isRunning == true,
-            let secrets = try StackSecrets.load(from: folder)
-        else {
-            throw CLIError(
-                .stackNotRunning, "No stack runs in \(folder.path) and \(needs) is not set.",
-                next: "golden up --detach, or set \(needs)."
-            )
-        }
+        let record = try StackRecord.require(
+            runningIn: folder, missing: " and \(needs) is not set", instead: ", or set \(needs).")
+        let secrets = try StackSecrets.require(in: folder)
         var options = StackOptions(folder: folder)
         let given = try StackEnvironment.load(from: folder)
         if given == nil, needs == "GOLDEN_NATS_URL" {

@@ -14,21 +14,29 @@ enum StackEnvironment {
             )
         }
         do {
-            var environment: [String: String] = [:]
-            for field in try JSON(parsing: text.utf8).fields ?? [] { environment[field.name] = field.value.string }
-            return environment
+            return try read(text)
         } catch {
             throw CLIError(
                 .fileUnreadable, "\(folder.environment) is damaged.",
-                next: "golden down, then golden up writes it anew.", underlying: error
+                next: "golden down, then golden up with its --agent and --env, or --orchestrators 1, writes it anew.",
+                underlying: error
             )
         }
     }
 
     static func save(_ environment: [String: String], to folder: StackFolder) throws(CLIError) {
-        let json = JSONWriter.object { writer in
+        try StackFolder.write(text(environment) + "\n", to: folder.environment)
+    }
+
+    static func text(_ environment: [String: String]) -> String {
+        JSONWriter.object { writer in
             for (name, value) in environment.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
-        }
-        try StackFolder.write(json.text + "\n", to: folder.environment)
+        }.text
+    }
+
+    static func read(_ text: String) throws(JSONError) -> [String: String] {
+        var environment: [String: String] = [:]
+        for field in try JSON(parsing: text.utf8).fields ?? [] { environment[field.name] = field.value.string }
+        return environment
     }
 }

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import Glibc
 
 /// The data folder of one embedded stack and where everything in it lies.
 ///
@@ -8,6 +9,7 @@ internal import FoundationEssentials
 ///   stack.json        ports, processes, state
 ///   secrets.json      0600: generated passwords and the JWT secret
 ///   environment.json  0600: what --env gave the stack that runs
+///   settings.json     0600: what else a golden up without any of them takes of the last one
 ///   logs/<process>.log and .log.1
 ///   postgres/ nats/ redis/
 ///   upgrade.*         what golden upgrade asked for and was told
@@ -29,6 +31,7 @@ struct StackFolder: Sendable, Equatable {
     var record: String { "\(path)/stack.json" }
     var secrets: String { "\(path)/secrets.json" }
     var environment: String { "\(path)/environment.json" }
+    var settings: String { "\(path)/settings.json" }
     var logs: String { "\(path)/logs" }
     var nats: String { "\(path)/nats" }
     var redis: String { "\(path)/redis" }
@@ -44,12 +47,10 @@ struct StackFolder: Sendable, Equatable {
     }
 
     /// All that `create` and the stack put there.
-    var parts: [String] { [record, secrets, postgresLink, logs, lock] + derived }
+    var parts: [String] { [record, secrets, environment, settings, postgresLink, logs, lock] + derived }
 
-    /// Those that a stack makes anew of its database and its command line.
-    var derived: [String] {
-        [nats, redis, environment, observability, upgradeRequest, upgradeReport, upgradeLock]
-    }
+    /// Those that a stack makes anew of its database.
+    var derived: [String] { [nats, redis, observability, upgradeRequest, upgradeReport, upgradeLock] }
 
     /// Where a process that follows another says that it serves.
     func handover(of process: String) -> String { "\(logs)/\(process).handover" }
@@ -58,10 +59,32 @@ struct StackFolder: Sendable, Equatable {
 
     var exists: Bool { FileManager.default.fileExists(atPath: record) }
 
+    /// Every command that changes a stack is for the account that started it: what another wrote would be closed to it.
+    /// - Throws: when that is not this account.
+    func requireOwner() throws(CLIError) {
+        guard let owner, owner != geteuid() else { return }
+        var name = "#\(owner)"
+        if let account = getpwuid(owner) { name = String(cString: account.pointee.pw_name) }
+        throw CLIError(
+            .folderUnusable, "\(path) belongs to \(name).", kept: "Nothing was changed.",
+            next: "sudo -u \(name) golden …   Or choose another with --data DIR."
+        )
+    }
+
+    /// The account whose stack is here; nil where there is none.
+    private var owner: uid_t? {
+        var information = stat()
+        for file in [record, secrets] where stat(file, &information) == 0 { return information.st_uid }
+        // Closed to this account, which sees nothing of what is in it.
+        guard errno == EACCES, stat(path, &information) == 0 else { return nil }
+        return information.st_uid
+    }
+
     /// Creates the folder and its parts, private to the account that runs the stack.
     ///
     /// A folder that holds other things is refused. One that holds a stack keeps its mode: its database may need it.
     func create() throws(CLIError) {
+        try requireOwner()
         do {
             if !exists { try take() }
             for folder in [logs, nats, redis] { try Self.make(folder) }
@@ -77,7 +100,7 @@ struct StackFolder: Sendable, Equatable {
 
     private func take() throws {
         try Self.make(path)
-        let own = Set(parts + [record, secrets, environment].map { "\($0).new" })
+        let own = Set(parts + [record, secrets, environment, settings].map { "\($0).new" })
         let strangers = try FileManager.default.contentsOfDirectory(atPath: path)
             .filter { !own.contains("\(path)/\($0)") }
         guard strangers.isEmpty else {
@@ -117,22 +140,16 @@ struct StackFolder: Sendable, Equatable {
     }
 
     /// Writes the whole file or nothing, readable by this account only.
-    static func write(_ text: String, to path: String) throws(CLIError) {
+    /// - Parameter isSynced: on disk when this returns, whatever becomes of the machine.
+    static func write(_ text: String, to path: String, isSynced: Bool = true) throws(CLIError) {
         let fresh = "\(path).new"
-        do {
-            try remove(fresh)
-            guard
-                FileManager.default.createFile(
-                    atPath: fresh, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600]
-                )
-            else {
-                throw CLIError(.folderUnusable, "Cannot write \(fresh): \(systemError()).")
-            }
-            try FileManager.default.moveReplacing(fresh, path)
-        } catch let error as CLIError {
-            throw error
-        } catch {
-            throw CLIError(.folderUnusable, "Cannot write \(path).", underlying: error)
+        try remove(fresh)
+        if let number = FileHandles.create(fresh, Array(text.utf8), isSynced: isSynced) {
+            throw CLIError(.folderUnusable, "Cannot write \(fresh): \(String(cString: strerror(number))).")
+        }
+        try FileManager.default.moveReplacing(fresh, path)
+        if isSynced, let number = FileHandles.syncFolder(Sibling.parent(of: path)) {
+            throw CLIError(.folderUnusable, "Cannot write \(path): \(String(cString: strerror(number))).")
         }
     }
 

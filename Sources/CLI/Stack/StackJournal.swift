@@ -38,9 +38,10 @@ actor StackJournal {
         save()
     }
 
+    /// Many a time while the stack starts. What must last, `StackPreparation` has forced to disk.
     private func save() {
         do {
-            try record.save(to: folder)
+            try record.save(to: folder, isSynced: false)
         } catch {
             FileHandles.standardError.write("\(error)\n")
         }

@@ -28,12 +28,30 @@ struct StackPlan: Sendable {
     var nats: NATSStore { NATSStore(folder: options.folder.nats, port: ports.nats, password: secrets.nats) }
     var redis: RedisStore { RedisStore(folder: options.folder.redis, port: ports.redis, password: secrets.redis) }
 
-    func postgres() throws(CLIError) -> PostgresStore {
-        PostgresStore(
-            folder: postgresFolder, port: ports.postgres, password: secrets.postgres,
-            adminPassword: secrets.postgresAdmin, programs: try Programs.postgresFolder(environment: caller),
-            account: isRoot ? PostgresPlace.account : nil
+    /// - Parameter folder: another than the plan's own.
+    func postgres(in folder: String? = nil) throws(CLIError) -> PostgresStore {
+        let folder = folder ?? postgresFolder
+        let programs = try Programs.postgresFolder(environment: caller, data: PostgresStore.data(in: folder))
+        return PostgresStore(
+            folder: folder, port: ports.postgres, password: secrets.postgres, adminPassword: secrets.postgresAdmin,
+            programs: programs, account: isRoot ? PostgresPlace.account : nil, connectionsMax: connectionsMax
         )
+    }
+
+    /// An orchestrator's pool and its election; the pools of peer hub, supervisor, sandbox executor and DLQ worker.
+    static let connectionsUsual = (orchestrator: 6 + 1, others: 4 + 4 + 4 + 3)
+    /// For people, backups, migrations, and what Postgres keeps for its superuser.
+    static let connectionsSpare = 30
+
+    /// How many connections the services take, which they do when they start. An upgrade runs two of one service.
+    var connectionsMax: Int {
+        var (orchestrator, others) = Self.connectionsUsual
+        // Services refuse any other.
+        if let pool = options.environment["GOLDEN_POOL_SIZE"].flatMap({ Int($0) }), (2...64).contains(pool) {
+            (orchestrator, others) = (pool + 1, pool * 4)
+        }
+        let wanted = (options.orchestrators + 1) * orchestrator + others + Self.connectionsSpare
+        return max(PostgresStore.connectionsMin, wanted)
     }
 
     /// What every process gets: a few of the caller's variables and those given by --env.
@@ -105,29 +123,29 @@ struct StackPlan: Sendable {
         )
     }
 
-    /// The echo agent for `developer`, unless a command was given for that role, and one agent for each command.
+    /// The echo agent for `developer`, unless a command was given for that role, and one agent for each command. They
+    /// are numbered by their roles, so that no two have one name.
     func agents() throws(CLIError) -> [ProcessSpec] {
         let program = try Sibling.path("agent-worker", environment: caller)
         var environment = baseEnvironment.merging(busEnvironment) { $1 }.merging(options.environment) { $1 }
         // Its health is asked for on the socket that it is given.
         environment["GOLDEN_HTTP_PORT"] = "0"
-        var specs: [ProcessSpec] = []
-        if !options.agents.contains(where: { $0.role == "developer" }) {
-            let echo = StackOptions.Agent(role: "developer", command: "")
-            specs.append(agent("echo-1", echo, ["--backend", "echo"], program, environment))
-        }
-        var counts: [String: Int] = [:]
-        for wanted in options.agents {
-            counts[wanted.role, default: 0] += 1
+        var wanted: [(StackOptions.Agent, [String])] = options.agents.map { agent in
             // The worker shows its program only the variables it is told to.
             let visible = options.environment.keys.sorted().flatMap { ["--env", $0] }
-            let backend = ["--backend", "command"] + visible + ["--", "sh", "-c", wanted.command]
-            specs.append(
-                agent("\(wanted.role)-\(counts[wanted.role, default: 1])", wanted, backend, program, environment)
-            )
+            return (agent, ["--backend", "command"] + visible + ["--", "sh", "-c", agent.command])
         }
-        return specs
+        if !options.agents.contains(where: { $0.role == Self.echoRole }) {
+            wanted.insert((StackOptions.Agent(role: Self.echoRole, command: ""), ["--backend", "echo"]), at: 0)
+        }
+        var counts: [String: Int] = [:]
+        return wanted.map { agent, backend in
+            counts[agent.role, default: 0] += 1
+            return self.agent("\(agent.role)-\(counts[agent.role, default: 1])", agent, backend, program, environment)
+        }
     }
+
+    static let echoRole = "developer"
 
     private func agent(
         _ id: String, _ agent: StackOptions.Agent, _ backend: [String], _ program: String,
@@ -136,7 +154,7 @@ struct StackPlan: Sendable {
         let identity = ["--id", id, "--role", agent.role, "--slots", "\(options.slots)", "--owner", agent.owner]
         return ProcessSpec(
             name: "agent-\(id)", executable: program, arguments: identity + backend, environment: environment,
-            folder: FileManager.default.currentDirectoryPath, stopWithin: .seconds(35),
+            folder: options.workFolder, stopWithin: .seconds(35),
             probe: .alive(.milliseconds(300)), port: 0
         )
     }

@@ -5,7 +5,7 @@ internal import Glibc
 struct StackPreparation: Sendable {
     static let portDefault = 8080
 
-    let options: StackOptions
+    var options: StackOptions
     let environment: [String: String]
     /// A backup's, for a stack that is being made of it: then nothing is written into the folder yet, and the stack
     /// there may be of either kind.
@@ -13,8 +13,15 @@ struct StackPreparation: Sendable {
 
     /// Returns the plan and the first record of this run. The caller holds the folder's lock.
     func prepare() async throws(CLIError) -> (plan: StackPlan, record: StackRecord) {
+        if options.isAsLastTime {
+            var recalled = self
+            recalled.options = try StackSettings.recalled(options)
+            return try await recalled.prepare()
+        }
         let folder = options.folder
         let last = try StackRecord.load(from: folder)
+        // In a copied folder the database is the copy's own; the name and the ports are those of the stack copied.
+        let own = last.flatMap { $0.isOf(folder) ? $0 : nil }
         if let last { try await Leftovers(record: last).end(report: { _ in }) }
         let secrets: StackSecrets
         if let restored {
@@ -25,22 +32,24 @@ struct StackPreparation: Sendable {
             secrets = StackSecrets.generate()
             try secrets.save(to: folder)
         }
-        let id = last?.id ?? "\(UUID())".lowercased()
+        let id = own?.id ?? "\(UUID())".lowercased()
         let isRoot = geteuid() == 0
         let place = PostgresPlace(
             stack: folder, id: id, isRoot: isRoot, environment: toolEnvironment
         )
-        let postgresFolder = try await place.prepare(recorded: last?.postgresFolder)
+        let postgresFolder = try await place.prepare(
+            recorded: last?.postgresFolder, isRestored: restored != nil)
         if restored == nil { try requireWholeRestore(postgresFolder) }
         if restored == nil, let last, (last.ports.cluster != nil) != options.isCluster { throw otherKind(last) }
-        let ports = try choosePorts(last?.ports)
+        let ports = try choosePorts(own?.ports)
         let record = StackRecord(
-            id: id, state: .starting, note: "starting", supervisor: ProcessIdentity.current, ports: ports,
-            postgresFolder: postgresFolder, processes: []
+            id: id, home: FolderIdentity(of: folder.path), state: .starting, note: "starting",
+            supervisor: ProcessIdentity.current, ports: ports, postgresFolder: postgresFolder, processes: []
         )
         if restored == nil {
             try record.save(to: folder)
             try StackEnvironment.save(options.environment, to: folder)
+            try StackSettings(options).save(to: folder)
         }
         let plan = StackPlan(
             options: options, ports: ports, secrets: secrets, postgresFolder: postgresFolder, caller: environment,
@@ -64,7 +73,8 @@ struct StackPreparation: Sendable {
         ["PATH": ([environment["PATH"]].compactMap(\.self) + Programs.systemFolders).joined(separator: ":")]
     }
 
-    /// The API's ports must be exactly those asked for; the stores' move when somebody took them meanwhile.
+    /// The API's ports must be exactly those asked for; the stores' move when somebody took them meanwhile. A stack
+    /// that is restored starts no API yet.
     private func choosePorts(_ last: StackRecord.Ports?) throws(CLIError) -> StackRecord.Ports {
         var taken: Set<Int> = []
         func keep(_ port: Int?) throws(CLIError) -> Int {
@@ -113,7 +123,7 @@ struct StackPreparation: Sendable {
     private func chooseAPI(_ last: Int?) throws(CLIError) -> Int {
         let wanted = options.port ?? last ?? Self.portDefault
         if wanted == 0 { return try Ports.free(options.orchestrators, notIn: []) }
-        for port in wanted..<(wanted + options.orchestrators) where !Ports.isFree(port) {
+        for port in wanted..<(wanted + options.orchestrators) where restored == nil && !Ports.isFree(port) {
             throw CLIError(
                 .portTaken, "Port \(port) is taken by another program.", kept: "Nothing was started.",
                 next: "Choose another: golden up --port N (0 takes any free one)."

@@ -41,6 +41,8 @@ struct StackRecord: Sendable, Equatable {
 
     /// Tells this stack's data from any other's that once lay at the same path.
     let id: String
+    /// The folder that the rest is about; nil in records of builds that did not write it down.
+    var home: FolderIdentity?
     var state: State
     /// What the supervisor does at the moment, or why it failed.
     var note: String
@@ -61,6 +63,12 @@ struct StackRecord: Sendable, Equatable {
         record.processes = []
         return record
     }
+
+    /// False in a copy of the folder that the record is about: nothing it says of processes and ports is of the copy.
+    func isOf(_ folder: StackFolder) -> Bool {
+        guard let home, let here = FolderIdentity(of: folder.path) else { return true }
+        return home.isSame(as: here)
+    }
 }
 
 extension StackRecord {
@@ -68,6 +76,7 @@ extension StackRecord {
         JSONWriter.object { writer in
             writer.field("v", 1)
             writer.field("id", id)
+            if let home { writer.field("home", object: home.write) }
             writer.field("state", state.rawValue)
             writer.field("note", note)
             if let supervisor { writer.field("supervisor", object: supervisor.write) }
@@ -95,6 +104,7 @@ extension StackRecord {
         var reader = try JSONReader(json)
         try reader.requireVersion()
         id = try reader.string("id")
+        home = try reader.optional("home").map { json throws(JSONError) in try FolderIdentity(json: json) }
         state = try reader.word("state")
         note = try reader.string("note")
         supervisor = try reader.optional("supervisor").map { json throws(JSONError) in try ProcessIdentity(json: json) }
@@ -113,7 +123,7 @@ extension StackRecord {
         self.processes = processes
     }
 
-    /// The record in the folder; nil when no stack was ever started there.
+    /// The record in the folder; nil when no stack was ever started there. In a copied folder nothing runs.
     static func load(from folder: StackFolder) throws(CLIError) -> StackRecord? {
         guard folder.exists else { return nil }
         guard let text = readSmallFile(folder.record) else {
@@ -123,7 +133,8 @@ extension StackRecord {
             )
         }
         do {
-            return try StackRecord(json: try JSON(parsing: text.utf8))
+            let record = try StackRecord(json: try JSON(parsing: text.utf8))
+            return record.isOf(folder) ? record : record.stopped()
         } catch {
             throw CLIError(
                 .fileUnreadable, "\(folder.record) is damaged.", next: "Remove the file and run golden up again.",
@@ -132,8 +143,34 @@ extension StackRecord {
         }
     }
 
-    func save(to folder: StackFolder) throws(CLIError) {
-        try StackFolder.write(json.text + "\n", to: folder.record)
+    /// The record in the folder.
+    /// - Throws: when no stack was ever started there.
+    static func require(in folder: StackFolder) throws(CLIError) -> StackRecord {
+        if let record = try load(from: folder) { return record }
+        throw CLIError(
+            .stackNotRunning, "No stack was ever started in \(folder.path).",
+            next: "golden up --detach\(folder.option)   Or name the folder: --data DIR"
+        )
+    }
+
+    /// The record of the stack that runs in the folder.
+    /// - Parameters:
+    ///   - missing: what is not there either, as the end of a sentence.
+    ///   - instead: how to give that.
+    /// - Throws: when none runs there.
+    static func require(
+        runningIn folder: StackFolder, missing: String = "", instead: String = ""
+    ) throws(CLIError) -> StackRecord {
+        if let record = try load(from: folder), record.supervisor?.isRunning == true { return record }
+        throw CLIError(
+            .stackNotRunning, "No stack runs in \(folder.path)\(missing).",
+            next: "golden up --detach\(folder.option)\(instead)"
+        )
+    }
+
+    /// - Parameter isSynced: on disk when this returns, whatever becomes of the machine.
+    func save(to folder: StackFolder, isSynced: Bool = true) throws(CLIError) {
+        try StackFolder.write(json.text + "\n", to: folder.record, isSynced: isSynced)
     }
 }
 

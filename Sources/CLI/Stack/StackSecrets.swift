@@ -46,6 +46,14 @@ struct StackSecrets: Sendable, Equatable {
         }
     }
 
+    /// The stack's secrets.
+    /// - Throws: when it has none.
+    static func require(in folder: StackFolder) throws(CLIError) -> StackSecrets {
+        if let secrets = try load(from: folder) { return secrets }
+        throw CLIError(
+            .noSecret, "The stack in \(folder.path) has no secrets file.", next: "golden up --detach\(folder.option)")
+    }
+
     func save(to folder: StackFolder) throws(CLIError) {
         let json = JSONWriter.object { writer in
             writer.field("postgres", postgres)

@@ -2,7 +2,11 @@ internal import Contracts
 
 /// What the supervisor tells whoever started it; one JSON line each when that is `golden up --detach`.
 enum UpEvent: Sendable {
+    /// The supervisor itself, before it does anything.
+    case supervisor(ProcessIdentity)
     case step(String)
+    /// What stays on the screen.
+    case note(String)
     /// The first admin was made; the password is shown this once and written nowhere.
     case firstAdmin(user: String, password: String)
     /// A process is ready.
@@ -15,7 +19,9 @@ enum UpEvent: Sendable {
     var json: JSON {
         JSONWriter.object { writer in
             switch self {
+            case .supervisor(let process): writer.field("supervisor", object: process.write)
             case .step(let words): writer.field("step", words)
+            case .note(let words): writer.field("note", words)
             case .firstAdmin(let user, let password):
                 writer.field("first_admin", user)
                 writer.field("password", password)
@@ -24,7 +30,7 @@ enum UpEvent: Sendable {
             case .failed(let error):
                 writer.field("failed", error.message)
                 writer.field("code", error.code.rawValue)
-                writer.field(ifPresent: "cause", error.underlying.map { "\($0)" })
+                writer.field(ifPresent: "cause", error.cause)
                 writer.field(ifPresent: "kept", error.kept)
                 writer.field(ifPresent: "next", error.next)
             case .stopping(let name): writer.field("stopping", name)
@@ -47,8 +53,12 @@ enum UpEvent: Sendable {
     init?(line: some StringProtocol) {
         do {
             var reader = try JSONReader(try JSON(parsing: line.utf8))
-            if let words = try reader.optionalString("step") {
+            if let process = reader.optional("supervisor") {
+                self = .supervisor(try ProcessIdentity(json: process))
+            } else if let words = try reader.optionalString("step") {
                 self = .step(words)
+            } else if let words = try reader.optionalString("note") {
+                self = .note(words)
             } else if let user = try reader.optionalString("first_admin") {
                 self = .firstAdmin(user: user, password: try reader.string("password"))
             } else if let name = try reader.optionalString("running") {

@@ -10,7 +10,8 @@ internal import Glibc
 struct PostgresPlace: Sendable {
     static let account = "postgres"
     static let fallbackRoot = "/var/lib/golden"
-    /// In the fallback folder: the path of the stack.json it belongs to, so that `golden doctor` finds strays.
+    /// In the fallback folder: the path of the stack.json it belongs to. A copy of that stack's folder is told from the
+    /// stack by it, and `golden doctor` finds strays.
     static let originFile = "origin"
 
     let stack: StackFolder
@@ -21,7 +22,8 @@ struct PostgresPlace: Sendable {
     var fallback: String { "\(Self.fallbackRoot)/\(id)" }
 
     /// Creates the folder with the right owner and returns it.
-    func prepare(recorded: String?) async throws(CLIError) -> String {
+    /// - Parameter isRestored: it is about to be filled, so that the one recorded may be gone.
+    func prepare(recorded: String?, isRestored: Bool) async throws(CLIError) -> String {
         let inside = stack.postgresLink
         guard isRoot else {
             try make(inside)
@@ -34,29 +36,64 @@ struct PostgresPlace: Sendable {
                 next: "apt-get install -y postgresql-15, or run golden as an ordinary account."
             )
         }
-        let folder = await choose(inside, recorded)
-        if folder == inside { try open(stack.path, to: 0o711) } else { try prepareFallback() }
+        let folder = try await choose(inside, recorded, isRestored)
+        if folder == inside { try open(stack.path, to: 0o711) } else { try link(to: folder) }
         try make(folder)
         try await Tool.run(["chown", "\(Self.account):", folder], environment: environment)
             .check("chown", "Cannot give \(folder) to the account \(Self.account).")
-        if folder == fallback { try StackFolder.write(stack.record, to: "\(folder)/\(Self.originFile)") }
+        if folder != inside { try StackFolder.write(stack.record, to: "\(folder)/\(Self.originFile)") }
         return folder
     }
 
     /// A database that exists stays where it is, even when its account can no longer reach it: an error then is better
     /// than an empty database in its stead.
-    private func choose(_ inside: String, _ recorded: String?) async -> String {
+    private func choose(_ inside: String, _ recorded: String?, _ isRestored: Bool) async throws(CLIError) -> String {
         let files = FileManager.default
-        if let recorded, recorded.hasPrefix("\(Self.fallbackRoot)/"), files.fileExists(atPath: recorded) {
-            return recorded
+        if let place = [recorded, destination(of: inside)].compactMap(\.self).first(where: Self.isFallback) {
+            guard Self.isDatabase(place, of: stack) else { throw copied(place) }
+            if files.fileExists(atPath: place) { return place }
+            guard isRestored || place != recorded else { throw gone(place) }
+            return fallback
         }
         if files.fileExists(atPath: "\(inside)/\(PostgresStore.markerName)") { return inside }
         return await isReachable() ? inside : fallback
     }
 
-    /// Removes a database that lies below `fallbackRoot`, and that folder when it was the last; others are left alone.
-    static func deleteFallback(_ folder: String) throws(CLIError) {
-        guard folder.hasPrefix("\(fallbackRoot)/"), Sibling.parent(of: folder) == fallbackRoot else { return }
+    private static func isFallback(_ place: String) -> Bool {
+        place.hasPrefix("\(fallbackRoot)/") && Sibling.parent(of: place) == fallbackRoot
+    }
+
+    /// Whether the database is that of the stack in the folder, which may have been moved: the stack that it names is
+    /// this one, or is nowhere any more. That of a copied folder names the stack which was copied.
+    static func isDatabase(_ place: String, of stack: StackFolder) -> Bool {
+        guard let origin = readSmallFile("\(place)/\(originFile)"), origin != stack.record,
+            let named = FolderIdentity(of: Sibling.parent(of: origin)), FileManager.default.fileExists(atPath: origin)
+        else { return true }
+        return FolderIdentity(of: stack.path)?.isSame(as: named) == true
+    }
+
+    private func copied(_ place: String) -> CLIError {
+        CLIError(
+            .folderUnusable, "\(stack.path) is a copy: its database, \(place), is another stack's.",
+            kept: "Nothing was changed.",
+            next: "golden backup and golden restore make a second stack; golden down --delete --data \(stack.path) "
+                + "takes the copy away, without the database"
+        )
+    }
+
+    private func gone(_ place: String) -> CLIError {
+        CLIError(
+            .folderUnusable, "The database of the stack in \(stack.path) is gone: there is no \(place).",
+            kept: "Nothing was changed.",
+            next: "Put it back, or golden restore BACKUP --replace --data \(stack.path), or start anew: "
+                + "golden down --delete --data \(stack.path)"
+        )
+    }
+
+    /// Removes the stack's database where it lies below `fallbackRoot`, and that folder when it was the last; others
+    /// are left alone. The stack's record is still there.
+    static func deleteFallback(_ folder: String, of stack: StackFolder) throws(CLIError) {
+        guard isFallback(folder), isDatabase(folder, of: stack) else { return }
         try StackFolder.remove(folder)
         // Fails while other stacks have theirs there, as it should.
         _ = rmdir(fallbackRoot)
@@ -70,14 +107,19 @@ struct PostgresPlace: Sendable {
         return await Tool.run(line, environment: environment).isSuccess
     }
 
-    private func prepareFallback() throws(CLIError) {
+    private func link(to folder: String) throws(CLIError) {
         try make(Self.fallbackRoot, mode: 0o711)
         try StackFolder.remove(stack.postgresLink)
         do {
-            try FileManager.default.createSymbolicLink(atPath: stack.postgresLink, withDestinationPath: fallback)
+            try FileManager.default.createSymbolicLink(atPath: stack.postgresLink, withDestinationPath: folder)
         } catch {
-            throw CLIError(.folderUnusable, "Cannot link \(stack.postgresLink) to \(fallback).", underlying: error)
+            throw CLIError(.folderUnusable, "Cannot link \(stack.postgresLink) to \(folder).", underlying: error)
         }
+    }
+
+    /// Where a link leads; nil for what is none.
+    private func destination(of path: String) -> String? {
+        do { return try FileManager.default.destinationOfSymbolicLink(atPath: path) } catch { return nil }
     }
 
     private func make(_ folder: String, mode: Int = 0o700) throws(CLIError) {

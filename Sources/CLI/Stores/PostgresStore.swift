@@ -6,7 +6,7 @@ internal import FoundationEssentials
 struct PostgresStore: Sendable {
     static let role = "golden"
     static let database = "golden"
-    static let connectionsMax = 100
+    static let connectionsMin = 100
     /// Lies beside the cluster once that is complete.
     static let markerName = "initialised"
     /// Where the files of a cluster are that is being replaced.
@@ -21,11 +21,15 @@ struct PostgresStore: Sendable {
     let programs: String
     /// Runs the database when the supervisor is root, which postgres refuses to be run by.
     let account: String?
+    var connectionsMax = Self.connectionsMin
 
-    var data: String { "\(folder)/data" }
+    var data: String { Self.data(in: folder) }
     /// Written by `seal`, last of all, so that a first start that was cut short is begun anew.
     var isInitialised: Bool { FileManager.default.fileExists(atPath: marker) }
     private var marker: String { "\(folder)/\(Self.markerName)" }
+
+    /// The cluster's own folder.
+    static func data(in folder: String) -> String { "\(folder)/data" }
 
     /// Makes the folder, for the account that runs the server.
     func makeFolder(environment: [String: String]) async throws(CLIError) {
@@ -99,7 +103,7 @@ struct PostgresStore: Sendable {
     func spec(name: String = "postgres", environment: [String: String]) -> ProcessSpec {
         let settings = [
             "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=",
-            "max_connections=\(Self.connectionsMax)", "synchronous_commit=on", "log_line_prefix=%m [%p] ",
+            "max_connections=\(connectionsMax)", "synchronous_commit=on", "log_line_prefix=%m [%p] ",
             "timezone=UTC", "log_timezone=UTC",
         ]
         return ProcessSpec(

@@ -15,7 +15,9 @@ struct UpView: Sendable {
 
     func show(_ event: UpEvent, isForeground: Bool) {
         switch event {
+        case .supervisor: break
         case .step(let words): console.step(words)
+        case .note(let words): console.note(Table.printable(words))
         case .firstAdmin(let user, let password):
             console.note("The first admin is \(user). The password is shown this once: \(password)")
         case .running(let name): console.step("\(name) is ready")
@@ -37,7 +39,7 @@ struct UpView: Sendable {
         console.print("  API    \(record.apiURL)")
         console.print("  data   \(folder.path)")
         console.print("  logs   \(folder.logs)")
-        let option = folder == StackFolder(StackFolder.nameDefault) ? "" : " --data \(folder.path)"
+        let option = folder.option
         console.print("Next: golden status\(option) · golden submit\(option) FILE --follow · golden down\(option)")
         if isForeground { console.note("Ctrl-C stops it.") }
     }

@@ -30,6 +30,11 @@ static inline int linux_set_nonblocking(int descriptor) {
 /* Both ends of a pipe, closed on exec; the read end first. */
 static inline int linux_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
 
+/* The newest version of Landlock that the kernel has; -1 where it has none. */
+static inline int linux_landlock_version(void) {
+  return (int)syscall(444 /* SYS_landlock_create_ruleset */, (void *)0, 0ul, 1u /* LANDLOCK_CREATE_RULESET_VERSION */);
+}
+
 static inline int linux_event(void) { return (int)syscall(SYS_eventfd2, 0u, O_CLOEXEC | O_NONBLOCK); }
 
 static inline void *linux_leave_network(void *made) {

@@ -23,6 +23,8 @@ package struct ReviewDecision: Sendable, Equatable {
     package let artifact: ArtifactHash
     package let outcome: ReviewOutcome
     package let decidedAt: Date
+    /// The tokens that the reviewers reported to have used until then, whatever came of their votes.
+    package let usageTokens: Int
     package let votes: [Vote]
 
     /// Nil while the session is undecided.
@@ -36,6 +38,7 @@ package struct ReviewDecision: Sendable, Equatable {
         artifact = session.artifact
         outcome = decision.outcome
         decidedAt = decision.at
+        usageTokens = session.usage.total
         self.votes = votes.map { Vote(cast: $0.cast, opinion: $0.opinion) }
     }
 
@@ -61,6 +64,7 @@ extension ReviewDecision: WireMessage {
         outcome = ReviewOutcome(
             status: status, score: try body.required("score").text, explanation: try body.required("explanation"))
         decidedAt = try body.timestamp("decided_at")
+        usageTokens = try body.optionalInt("usage_tokens") ?? 0
         var votes: [Vote] = []
         for (index, element) in (try body.optionalArray("votes") ?? []).enumerated() {
             var vote = try JSONReader(element, path: "votes[\(index)]")
@@ -82,6 +86,7 @@ extension ReviewDecision: WireMessage {
         writer.field("decision", outcome.status.rawValue)
         writer.field("score", decimal: outcome.score)
         writer.field("decided_at", Timestamp.text(decidedAt))
+        if usageTokens > 0 { writer.field("usage_tokens", usageTokens) }
         writer.field("explanation", outcome.explanation)
         writer.field(
             "votes",

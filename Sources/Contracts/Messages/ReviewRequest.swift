@@ -19,12 +19,15 @@ package struct ReviewRequest: Sendable, Equatable {
     package let terms: ReviewTerms
     /// From the opening to the deadline.
     package let timeoutSeconds: Int
+    /// Tokens that the task may still use, its reviewers included; nil when nobody limits it.
+    package let budgetLeft: Int?
     /// What is reviewed. Votes are bound to the SHA-256 of its bytes.
     package let artifact: JSON
 
     package init(
         session: ReviewID, tenant: TenantID, task: TaskID, attempt: Int, round: Int, author: String,
-        authorOwner: String, terms: ReviewTerms, timeoutSeconds: Int = secondsDefault, artifact: JSON
+        authorOwner: String, terms: ReviewTerms, timeoutSeconds: Int = secondsDefault, budgetLeft: Int? = nil,
+        artifact: JSON
     ) {
         self.session = session
         self.tenant = tenant
@@ -35,6 +38,7 @@ package struct ReviewRequest: Sendable, Equatable {
         self.authorOwner = authorOwner
         self.terms = terms
         self.timeoutSeconds = timeoutSeconds
+        self.budgetLeft = budgetLeft
         self.artifact = artifact
     }
 }
@@ -57,6 +61,7 @@ extension ReviewRequest: WireMessage {
         authorOwner = try body.bounded("author_owner", bytesMax: Self.nameBytesMax)
         terms = try body.reviewTerms()
         timeoutSeconds = try body.optionalInt("timeout_seconds") ?? Self.secondsDefault
+        budgetLeft = try body.optionalInt("budget_left")
         artifact = try body.required("artifact")
         for (field, value) in [("attempt", attempt), ("round", round)] where !(1...Int(Int32.max)).contains(value) {
             throw body.error(field, "must be from 1 to \(Int32.max)")
@@ -80,6 +85,7 @@ extension ReviewRequest: WireMessage {
         writer.field("author_owner", authorOwner)
         writer.fields(terms)
         writer.field("timeout_seconds", timeoutSeconds)
+        writer.field(ifPresent: "budget_left", budgetLeft)
         writer.field("artifact", artifact)
     }
 }

@@ -95,11 +95,13 @@ package struct ReviewSession: Sendable, Equatable {
     package let openedAt: Date
     package let deadline: Date
     package var phase: Phase
+    /// What its reviewers reported to have used while it was open.
+    package var usage: ReviewUsage
 
     package init(
         id: ReviewID, tenant: TenantID, task: TaskID, attempt: Int, round: Int, author: String, authorOwner: String,
         artifact: ArtifactHash, terms: ReviewTerms, assignments: [AgentRole: Assignment], traceparent: String?,
-        openedAt: Date, deadline: Date, phase: Phase = .open
+        openedAt: Date, deadline: Date, phase: Phase = .open, usage: ReviewUsage = ReviewUsage()
     ) {
         self.id = id
         self.tenant = tenant
@@ -115,6 +117,7 @@ package struct ReviewSession: Sendable, Equatable {
         self.openedAt = openedAt
         self.deadline = deadline
         self.phase = phase
+        self.usage = usage
     }
 
     package var status: ReviewStatus {

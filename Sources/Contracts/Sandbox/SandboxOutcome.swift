@@ -86,7 +86,7 @@ package struct SandboxOutcome: Sendable, Equatable {
     package var artifacts: [Artifact] = []
     /// What was asked for and could not be brought back: no regular file, or not readable.
     package var artifactsSkipped = 0
-    /// A bound cut the list short.
+    /// A bound cut the list short, or the run was killed before all of them had come.
     package var artifactsTruncated = false
     package var usage = Usage()
     /// Nil when nothing was run.

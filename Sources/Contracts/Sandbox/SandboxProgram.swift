@@ -72,8 +72,9 @@ package struct SandboxProgram: Sendable, Equatable {
         guard (1...pathBytesMax).contains(path.utf8.count), path.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
             return false
         }
-        return path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
-            !$0.isEmpty && $0 != "." && $0 != ".."
+        // Byte by byte, as file systems read it: to Swift a slash with an accent behind it is another character.
+        return path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).allSatisfy { part in
+            !part.isEmpty && !part.elementsEqual(".".utf8) && !part.elementsEqual("..".utf8)
         }
     }
 
@@ -169,7 +170,9 @@ extension SandboxProgram {
 
     /// The same, or one is a folder of the other.
     private static func collide(_ left: String, _ right: String) -> Bool {
-        left == right || left.hasPrefix("\(right)/") || right.hasPrefix("\(left)/")
+        let (left, right) = (Array(left.utf8), Array(right.utf8))
+        let slash = UInt8(ascii: "/")
+        return left == right || left.starts(with: right + [slash]) || right.starts(with: left + [slash])
     }
 
     private static func stdin(_ body: inout JSONReader) throws(JSONError) -> [UInt8] {

@@ -70,7 +70,8 @@ package struct Stage: Sendable, Equatable {
     /// Which agents may lease its work; at a stage of another kind, those whose work is judged and who get it back.
     package let role: AgentRole
     /// For one attempt from dispatch to result; for an approval from the question to the answer; for a review from its
-    /// opening to the reviewers' deadline; for a run in the sandbox from the request to the result.
+    /// opening to the reviewers' deadline; for a run in the sandbox from the request to the result, its wait in line
+    /// aside.
     package let timeout: Duration
     /// How often this stage is tried in all.
     package let attemptMax: Int

@@ -53,6 +53,18 @@ struct BreakerCycle<Lease: Hashable & Sendable>: Sendable, Hashable {
         }
     }
 
+    /// The clock went back by so much: what was to come is as far away as before.
+    mutating func turnBack(by back: Int64) {
+        switch phase {
+        case .closed: return
+        case .open(let until): phase = .open(until: until - back)
+        case .halfOpen(var probation):
+            probation.deadline -= back
+            probation.leases = probation.leases.mapValues { $0 - back }
+            phase = .halfOpen(probation)
+        }
+    }
+
     mutating func open(now: Int64, terms: BreakerTerms) {
         enter(.open(until: now + terms.wait(openings: openings)))
         openings += 1

@@ -67,8 +67,8 @@ extension BreakerScript {
         guard let born = integer(&rest), let version = integer(&rest), let phase = integer(&rest),
             let openings = integer(&rest), let until = integer(&rest), let granted = integer(&rest),
             let succeeded = integer(&rest), let mode = integer(&rest).flatMap({ BreakerMode(rawValue: $0) }),
-            let modeUntil = integer(&rest), let changedAt = integer(&rest), let reason = text(&rest),
-            let actor = text(&rest)
+            let modeUntil = integer(&rest), let changedAt = integer(&rest), let seenAt = integer(&rest),
+            let reason = text(&rest), let actor = text(&rest)
         else { return nil }
         var record = FleetRecord(now: born)
         record.cycle = BreakerCycle(epoch: version)
@@ -85,6 +85,7 @@ extension BreakerScript {
         record.mode = mode
         record.modeUntil = modeUntil
         record.changedAt = changedAt
+        record.seenAt = seenAt
         record.reason = reason
         record.actor = actor
         return record

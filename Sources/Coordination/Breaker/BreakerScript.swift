@@ -24,9 +24,9 @@ enum BreakerScript {
         local probes, probeLease, halfOpen = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
         local idleCloses, replicas, silence = ARGV[8] == '1', tonumber(ARGV[9]), tonumber(ARGV[10])
         local fields = {'born', 'version', 'phase', 'openings', 'until', 'granted', 'succeeded', 'mode', 'mode_until',
-          'changed_at', 'reason', 'actor'}
+          'changed_at', 'seen', 'reason', 'actor'}
         local r = {born = now, version = now, phase = 0, openings = 0, ['until'] = 0, granted = 0, succeeded = 0,
-          mode = 0, mode_until = 0, changed_at = now, reason = '', actor = ''}
+          mode = 0, mode_until = 0, changed_at = now, seen = now, reason = '', actor = ''}
         local leases, reports, reportCount = {}, {}, 0
         local stored = redis.call('HGETALL', KEYS[1])
         for i = 1, #stored, 2 do
@@ -43,6 +43,15 @@ enum BreakerScript {
           else
             r[field] = value
           end
+        end
+        local back = r.seen - now
+        r.seen = now
+        if back > 0 then
+          r.changed_at = r.changed_at - back
+          if r.mode_until > 0 then r.mode_until = r.mode_until - back end
+          if r.phase ~= 0 then r['until'] = r['until'] - back end
+          for id, till in pairs(leases) do leases[id] = till - back end
+          for _, report in pairs(reports) do report[1] = report[1] - back end
         end
 
         """

@@ -73,17 +73,21 @@ struct FleetRecord: Sendable, Hashable {
     var actor = ""
     /// Since when it is in this phase and mode.
     var changedAt: Int64
+    /// When it was looked at last.
+    var seenAt: Int64
     var reports: [String: Report] = [:]
 
     init(now: Int64) {
         born = now
         changedAt = now
+        seenAt = now
         cycle = BreakerCycle(epoch: now)
     }
 
     var version: Int64 { cycle.epoch }
 
     mutating func apply(_ event: Event, now: Int64, terms: Terms) -> Answer {
+        follow(now)
         let atFirst = version
         if mode != .automatic, modeUntil > 0, now >= modeUntil { command(.automatic, until: 0, reason: "", actor: "") }
         cycle.advance(now: now, terms: terms.cycle)
@@ -93,6 +97,17 @@ struct FleetRecord: Sendable, Hashable {
         let answer = answer(event, now: now, terms: terms)
         noteTransition(since: before, now: now)
         return answer
+    }
+
+    /// A clock that went back takes all times with it: else what was due in seconds would be in hours.
+    private mutating func follow(_ now: Int64) {
+        let back = seenAt - now
+        seenAt = now
+        guard back > 0 else { return }
+        changedAt -= back
+        if modeUntil > 0 { modeUntil -= back }
+        cycle.turnBack(by: back)
+        for replica in reports.keys { reports[replica]?.at -= back }
     }
 
     private mutating func answer(_ event: Event, now: Int64, terms: Terms) -> Answer {

@@ -21,7 +21,8 @@ enum JetStreamAnswer {
         throw NATSError(
             .jetStream,
             "JetStream refused: \(error["description"]?.text ?? "no reason given") (\(error["code"]?.integer ?? 0)).",
-            jetStreamCode: error["err_code"]?.integer.map { Int(clamping: $0) }
+            jetStreamCode: error["err_code"]?.integer.map { Int(clamping: $0) },
+            jetStreamStatus: error["code"]?.integer.map { Int(clamping: $0) }
         )
     }
 }

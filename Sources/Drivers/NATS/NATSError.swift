@@ -34,7 +34,7 @@ package struct NATSError: Error, Sendable, CustomStringConvertible {
         case invalidSubject
         /// A header name or value cannot be sent. Nothing was sent.
         case invalidHeader
-        /// JetStream answered with an error; `jetStreamCode` says which.
+        /// JetStream answered with an error; `jetStreamCode` and `jetStreamStatus` say which.
         case jetStream
         /// The C library reported something that has no better code here.
         case library
@@ -44,15 +44,19 @@ package struct NATSError: Error, Sendable, CustomStringConvertible {
     package let message: String
     /// JetStream's `err_code`, as listed in the server's `errors.json`; nil unless the server sent one.
     package let jetStreamCode: Int?
+    /// JetStream's `code`, as in HTTP: 503 when the same request can succeed later; nil unless the server sent one.
+    package let jetStreamStatus: Int?
     /// What the C library said, when it said something.
     package let underlying: (any Error)?
 
     package init(
-        _ code: Code, _ message: String, jetStreamCode: Int? = nil, underlying: (any Error)? = nil
+        _ code: Code, _ message: String, jetStreamCode: Int? = nil, jetStreamStatus: Int? = nil,
+        underlying: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
         self.jetStreamCode = jetStreamCode
+        self.jetStreamStatus = jetStreamStatus
         self.underlying = underlying
     }
 

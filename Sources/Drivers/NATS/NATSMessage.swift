@@ -12,7 +12,8 @@ package struct NATSMessage: Sendable, Equatable {
         self.payload = payload
     }
 
-    /// The server's status of an empty control message: 100 heartbeat, 404, 408, 409, 503 no responders.
+    /// The server's status of an empty control message: 100 heartbeat, 404, 408, 409, 503 no responders. Anybody can
+    /// write the like, so it counts only where no sender's message can be.
     var status: Int? {
         guard payload.isEmpty, let text = headers["Status"] else { return nil }
         return Int(text)

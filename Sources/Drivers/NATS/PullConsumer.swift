@@ -270,7 +270,8 @@ package final class PullConsumer: SessionAttachment {
     // MARK: - On the subscription's thread
 
     private func received(_ message: NATSMessage, epoch: Int, prefix: Int) {
-        if let code = message.status {
+        // What a stream stored has a reply, and may look like the server's own words for all else: they have none.
+        if message.reply == nil, let code = message.status {
             status(message, code, epoch: epoch, prefix: prefix)
             return
         }

@@ -107,6 +107,7 @@ final class SessionKeeper: Sendable {
             case .success(let session):
                 return session
             case .failure(let error):
+                if state.withLock({ $0.isStopped }) { return nil }
                 // Doubling distances keep the log short during a long outage.
                 if attempt & (attempt + 1) == 0 {
                     logger.warning(
@@ -116,7 +117,6 @@ final class SessionKeeper: Sendable {
                 }
                 attempt += 1
             }
-            if state.withLock({ $0.isStopped }) { return nil }
         }
     }
 
@@ -155,11 +155,18 @@ final class SessionKeeper: Sendable {
             attempt.finished.raise()
         }
         let result = outcome(of: attempt)
-        if case .success(let session) = result {
-            state.withLock { $0.session = session }
-            // It may have ended before it was known here.
-            wakeUp.raise()
+        guard case .success(let session) = result else { return result }
+        let isStopped = state.withLock { state in
+            if !state.isStopped { state.session = session }
+            return state.isStopped
         }
+        if isStopped {
+            // Nobody else knows of it.
+            session.close()
+            return .failure(CallLedger.closed)
+        }
+        // It may have ended before it was known here.
+        wakeUp.raise()
         return result
     }
 

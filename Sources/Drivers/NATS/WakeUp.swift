@@ -1,3 +1,4 @@
+internal import DriverThreads
 internal import Glibc
 
 /// A sticky wake-up call for one waiting thread: raised before the wait, it is not lost.
@@ -37,7 +38,7 @@ internal import Glibc
     /// Blocks until raised or until the deadline, and lowers it again. True when it was raised.
     @discardableResult
     func wait(until deadline: ContinuousClock.Instant? = nil) -> Bool {
-        let limit = deadline.map(Self.monotonic)
+        let limit = deadline.map { ($0 - .now).monotonicEnd }
         unsafe pthread_mutex_lock(lock)
         defer { unsafe pthread_mutex_unlock(lock) }
         while !isRaised {
@@ -49,18 +50,6 @@ internal import Glibc
         }
         defer { isRaised = false }
         return isRaised
-    }
-
-    private static func monotonic(_ deadline: ContinuousClock.Instant) -> timespec {
-        var now = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
-        // A day is as good as forever and cannot overflow.
-        let left = max(.zero, min(ContinuousClock.now.duration(to: deadline), .seconds(86_400))).components
-        let nanoseconds = now.tv_nsec + Int(left.attoseconds / 1_000_000_000)
-        return timespec(
-            tv_sec: now.tv_sec + Int(left.seconds) + nanoseconds / 1_000_000_000,
-            tv_nsec: nanoseconds % 1_000_000_000
-        )
     }
 }
 

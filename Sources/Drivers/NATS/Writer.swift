@@ -125,6 +125,7 @@ final class Writer: Sendable {
 
     func begin(_ session: Session) {
         state.withLock { state in
+            guard !state.isStopped else { return }
             state.session = session
             state.isFresh = true
         }

@@ -10,6 +10,8 @@ internal import Synchronization
 ///
 /// Each caller gets its own item's outcome, or its own item's error:
 /// - an item whose data the server refuses (SQLSTATE class 22 or 23) fails alone: the batch is split to find it;
+/// - when somebody else's lock is not to be had in time, the items of each `apart` are written by themselves, so that
+///   only those fail that need the lock;
 /// - a serialization failure or deadlock runs the batch again, up to `maxRetries` times;
 /// - a connection lost before COMMIT was sent runs the batch again once; lost later, everyone gets `outcomeUnknown`.
 package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendable {
@@ -42,6 +44,8 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
     let pool: PostgresPool
     let maxBatch: Int
     let write: Write
+    /// Names what an item has to do with: items with one name stand or fall together by what others hold locked.
+    let apart: (@Sendable (Item) -> String)?
     private let maxQueued: Int
     private let maxInFlight: Int
     private let minBeside: Int
@@ -52,9 +56,10 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
     ///   - name: for messages.
     ///   - maxQueued: items waiting for a write; one more is refused as `overloaded`.
     ///   - minBeside: items that must wait before a batch is written beside another.
+    ///   - apart: what an item has to do with, such as its tenant; nil when a lock that one item misses may fail all.
     package init(
         name: String, pool: PostgresPool, maxBatch: Int = 256, maxQueued: Int = 8192, maxInFlight: Int = 1,
-        minBeside: Int = 1, write: @escaping Write
+        minBeside: Int = 1, apart: (@Sendable (Item) -> String)? = nil, write: @escaping Write
     ) {
         precondition(
             maxBatch > 0 && maxQueued > 0 && maxInFlight > 0 && minBeside > 0, "A writer's bounds are at least 1.")
@@ -64,6 +69,7 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
         self.maxQueued = maxQueued
         self.maxInFlight = maxInFlight
         self.minBeside = minBeside
+        self.apart = apart
         self.write = write
     }
 

@@ -84,10 +84,7 @@ internal import Glibc
             guard case .open = intake else { return Self.closed }
             guard jobs.count - head < capacity else { return Self.full(capacity) }
             jobs.append(job)
-            if watchWakes.map({ job.acquireDeadline < $0 }) ?? true {
-                watchWakes = job.acquireDeadline
-                unsafe pthread_cond_signal(watch)
-            }
+            watchOver(job)
             if !follows { unsafe pthread_cond_signal(work) }
             return nil
         }
@@ -159,7 +156,7 @@ internal import Glibc
 
     /// The next job; `nothing` after `limit` without one; `ended` when the thread should end.
     func next(within limit: Duration) -> Next {
-        var end = Self.monotonic(after: limit)
+        var end = limit.monotonicEnd
         return locked {
             while true {
                 if shouldEnd { return .ended }
@@ -178,13 +175,14 @@ internal import Glibc
             } else {
                 jobs.insert(job, at: 0)
             }
+            watchOver(job)
             unsafe pthread_cond_signal(work)
         }
     }
 
     /// Waits before a reconnect. False when the thread should end instead.
     func pause(_ duration: Duration) -> Bool {
-        var end = Self.monotonic(after: duration)
+        var end = duration.monotonicEnd
         return locked {
             while !shouldEnd {
                 if unsafe pthread_cond_timedwait(halt, lock, &end) == ETIMEDOUT { return !shouldEnd }
@@ -202,6 +200,13 @@ internal import Glibc
         unsafe pthread_mutex_lock(lock)
         defer { unsafe pthread_mutex_unlock(lock) }
         return body()
+    }
+
+    /// The watch wakes in time to refuse it.
+    private func watchOver(_ job: any Job) {
+        guard watchWakes.map({ job.acquireDeadline < $0 }) ?? true else { return }
+        watchWakes = job.acquireDeadline
+        unsafe pthread_cond_signal(watch)
     }
 
     private var shouldEnd: Bool {
@@ -295,7 +300,7 @@ internal import Glibc
                     unsafe pthread_cond_wait(watch, lock)
                     continue
                 }
-                var end = Self.monotonic(after: wakes - now)
+                var end = (wakes - now).monotonicEnd
                 unsafe pthread_cond_timedwait(watch, lock, &end)
             }
         }
@@ -324,17 +329,5 @@ internal import Glibc
 
     private var unreachable: PostgresError {
         lastFailure ?? PostgresError(.connectFailed, "There is no connection to the database yet. Nothing was sent.")
-    }
-
-    /// The time for `pthread_cond_timedwait` on the monotonic clock.
-    private static func monotonic(after wait: Duration) -> timespec {
-        var now = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
-        let (seconds, attoseconds) = max(.zero, wait).components
-        let nanoseconds = now.tv_nsec + Int(attoseconds / 1_000_000_000)
-        let second = 1_000_000_000
-        return timespec(
-            tv_sec: now.tv_sec + Int(min(seconds, 1_000_000)) + nanoseconds / second, tv_nsec: nanoseconds % second
-        )
     }
 }

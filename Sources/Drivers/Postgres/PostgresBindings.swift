@@ -118,10 +118,6 @@ package struct PostgresBindings {
         array(PostgresType.jsonArray, of: PostgresType.json, values) { $0.write(json: $1) }
     }
 
-    package mutating func jsonbs(_ values: [[UInt8]?]?) {
-        array(PostgresType.jsonbArray, of: PostgresType.jsonb, values) { $0.write(jsonb: $1) }
-    }
-
     package mutating func bytesArray(_ values: [[UInt8]?]?) {
         array(PostgresType.bytesArray, of: PostgresType.bytes, values) { $0.write(raw: $1) }
     }

@@ -115,16 +115,13 @@ internal import Glibc
 
     /// - Parameter left: rounded up to the millisecond; nothing or less looks without waiting.
     static func poll(socket: Int32, events: Int16, wakeUp: PollWakeUp, for left: Duration) -> Readiness {
-        let (seconds, attoseconds) = min(max(left, .zero), .seconds(3600)).components
-        let perMillisecond: Int64 = 1_000_000_000_000_000
-        let milliseconds = seconds * 1000 + (attoseconds + perMillisecond - 1) / perMillisecond
         var watched = (
             pollfd(fd: events == 0 ? -1 : socket, events: events, revents: 0),
             pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0)
         )
         let count = unsafe withUnsafeMutablePointer(to: &watched) { pair in
             unsafe pair.withMemoryRebound(to: pollfd.self, capacity: 2) { first in
-                unsafe Glibc.poll(first, 2, Int32(truncatingIfNeeded: milliseconds))
+                unsafe Glibc.poll(first, 2, left.pollMilliseconds)
             }
         }
         if count < 0 { return errno == EINTR ? .woken : .expired }

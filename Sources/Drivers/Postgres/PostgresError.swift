@@ -68,6 +68,9 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible {
         return "\(code.rawValue): \(message)\(state)"
     }
 
+    /// True when a lock that somebody holds was not to be had in time; nothing was kept.
+    package var isLockTimeout: Bool { sqlState == SQLState.lockNotAvailable }
+
     /// True when nothing was kept and running the same transaction again may succeed.
     package var isRetryable: Bool {
         switch code {

@@ -129,12 +129,6 @@ package import FoundationEssentials
     package func nullableUUIDs(_ column: Int) throws(PostgresError) -> [UUID?]? {
         try unsafe array(column, "a uuid array", { $0 == PostgresType.uuid }) { unsafe BinaryFormat.uuid($0) }
     }
-
-    package func textsOrNil(_ column: Int) throws(PostgresError) -> [String]? {
-        try isNull(column) ? nil : texts(column)
-    }
-    package func intsOrNil(_ column: Int) throws(PostgresError) -> [Int]? { try isNull(column) ? nil : ints(column) }
-    package func uuidsOrNil(_ column: Int) throws(PostgresError) -> [UUID]? { try isNull(column) ? nil : uuids(column) }
 }
 
 // How a cell is reached and what is said when it does not fit.

@@ -8,7 +8,6 @@ enum PostgresType {
     static let int2: UInt32 = 21
     static let int4: UInt32 = 23
     static let text: UInt32 = 25
-    static let objectID: UInt32 = 26
     static let json: UInt32 = 114
     static let float4: UInt32 = 700
     static let float8: UInt32 = 701
@@ -32,7 +31,6 @@ enum PostgresType {
     static let timestampWithZoneArray: UInt32 = 1185
     static let jsonArray: UInt32 = 199
     static let uuidArray: UInt32 = 2951
-    static let jsonbArray: UInt32 = 3807
 
     /// Enums, domains' bases and extension types have ids from here on.
     static let firstUserDefined: UInt32 = 16384

@@ -5,12 +5,13 @@ enum SQLState {
     static let invalidStatementName = "26000"
     static let queryCancelled = "57014"
     static let readOnlyTransaction = "25006"
+    static let lockNotAvailable = "55P03"
 
     /// - Parameter interruption: why this side asked the server to cancel, if it did.
     static func code(_ state: String, interruption: Interruption.Reason?) -> PostgresError.Code {
         switch state {
         case queryCancelled: interruption?.code ?? .timeout
-        case "55P03": .timeout
+        case lockNotAvailable: .timeout
         case "40001": .serializationFailure
         case "40P01": .deadlock
         case adminShutdown, "57P02", "57P03", "57P05", "25P03", "08000", "08003", "08006": .connectionLost

@@ -30,7 +30,7 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
         var lost: [Entry] = []
         // Set once the pool is being shut down: the parts not yet written get the same answer.
         var closing: PostgresError?
-        // Halves of a split batch, the next one last. Depth is bounded by the batch's size, since each is smaller.
+        // Parts of a split batch, the next one last. Depth is bounded by the batch's size, since each is smaller.
         var parts: [[Entry]] = [entries]
         while let part = parts.popLast() {
             guard connection.isUsable else {
@@ -41,12 +41,13 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
                 fail(part, closing)
                 continue
             }
-            switch write(part, on: connection) {
+            let result = write(part, on: connection)
+            if case .failure(let error as PostgresError) = result, let pieces = split(part, after: error) {
+                parts += pieces
+                continue
+            }
+            switch result {
             case .success(let outcomes): answer(part, outcomes)
-            case .failure(let error as PostgresError) where Self.isFaultOfData(error) && part.count > 1:
-                let middle = part.count / 2
-                parts.append(Array(part[middle...]))
-                parts.append(Array(part[..<middle]))
             case .failure(let error as PostgresError) where error.code == .connectionLost && carried.isEmpty:
                 lost += part
             case .failure(let error):
@@ -108,6 +109,18 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
 
     private func fail(_ part: [Entry], _ error: any Error) {
         for entry in part { entry.continuation.resume(returning: .failure(error)) }
+    }
+
+    /// What to write one after the other where the refusal may be meant for some of the items only; else nil.
+    private func split(_ part: [Entry], after error: PostgresError) -> [[Entry]]? {
+        if part.count == 1 { return nil }
+        if Self.isFaultOfData(error) {
+            let middle = part.count / 2
+            return [Array(part[middle...]), Array(part[..<middle])]
+        }
+        guard error.isLockTimeout, let apart = writer.apart else { return nil }
+        let pieces = Dictionary(grouping: part) { apart($0.item) }
+        return pieces.count > 1 ? Array(pieces.values) : nil
     }
 
     private static func isFaultOfData(_ error: PostgresError) -> Bool {

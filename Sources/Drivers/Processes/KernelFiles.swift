@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// Small files and folders of the kernel's own file systems, each call one system call.
@@ -80,6 +81,9 @@ package enum KernelFiles {
         let parts = duration.components
         usleep(UInt32(clamping: parts.seconds * 1_000_000 + parts.attoseconds / 1_000_000_000_000))
     }
+
+    /// The newest version of Landlock that the kernel has; 0 where it has none.
+    package static var landlockVersion: Int { max(0, Int(linux_landlock_version())) }
 
     package static var effectiveUser: UInt32 { geteuid() }
 

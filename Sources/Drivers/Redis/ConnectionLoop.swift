@@ -8,9 +8,6 @@ struct ConnectionLoop: Sendable {
     /// Commands are put on the wire while fewer bytes than this wait for the kernel.
     private static let unsentBytesHigh = 256 * 1024
 
-    /// Attempts are counted up to here; the backoff has long reached its cap by then.
-    private static let attemptMax = 30
-
     let configuration: RedisConfiguration
     let mailbox: Mailbox
     let logger: Logger
@@ -44,7 +41,7 @@ struct ConnectionLoop: Sendable {
             report(failure, at: reported == failure.code ? .debug : .warning)
             reported = failure.code
             pause(configuration.reconnect.delay(attempt: attempt))
-            attempt = min(attempt + 1, Self.attemptMax)
+            attempt += 1
         }
         logger.debug("The Redis connection has ended.", metadata: endpoint)
         mailbox.finish()

@@ -1,3 +1,4 @@
+internal import DriverThreads
 internal import Synchronization
 
 /// What the callers and the connection's thread share: the queue, its bounds, and the connection's state.
@@ -24,7 +25,7 @@ final class Mailbox: Sendable {
     /// Watchers that do not keep up lose the oldest states beyond this many.
     private static let watcherBuffer = 64
 
-    let wakeUp = WakeUp()
+    let wakeUp = PollWakeUp()
     private let maxQueued: Int
     private let maxQueuedBytes: Int
     private let contents = Mutex(Contents())

@@ -10,9 +10,11 @@ extension RedisConfiguration {
         guard let first = URLComponents(string: urls.removeFirst()), let host = first.host, let scheme = first.scheme,
             ["redis", "rediss"].contains(scheme)
         else { return nil }
+        let path = first.path.dropFirst()
+        guard let database = path.isEmpty ? 0 : Int(path), database >= 0 else { return nil }
         self.init(
             host: host, port: first.port ?? 6379, username: first.user.flatMap { $0.isEmpty ? nil : $0 },
-            password: first.password, database: Int(first.path.dropFirst()) ?? 0
+            password: first.password, database: database
         )
         if scheme == "rediss" { tls = RedisTLS(authorityFile: authorityFile) }
         for url in urls {

@@ -1,3 +1,4 @@
+internal import DriverThreads
 internal import Glibc
 
 /// A non-blocking TCP connection, closed when it goes out of scope.
@@ -24,7 +25,7 @@ struct Socket: ~Copyable {
     ///
     /// - Throws: `connectFailed`, or `closed` when `isClosing` answers true after a wake-up.
     static func connect(
-        host: String, port: Int, deadline: ContinuousClock.Instant, wakeUp: WakeUp, isClosing: () -> Bool
+        host: String, port: Int, deadline: ContinuousClock.Instant, wakeUp: PollWakeUp, isClosing: () -> Bool
     ) throws(RedisError) -> Socket {
         var hints = unsafe addrinfo()
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -52,7 +53,7 @@ struct Socket: ~Copyable {
     }
 
     private init(
-        connectingTo address: addrinfo, deadline: ContinuousClock.Instant, wakeUp: WakeUp, isClosing: () -> Bool
+        connectingTo address: addrinfo, deadline: ContinuousClock.Instant, wakeUp: PollWakeUp, isClosing: () -> Bool
     ) throws(RedisError) {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         descriptor = unsafe socket(address.ai_family, kind, 0)
@@ -73,17 +74,20 @@ struct Socket: ~Copyable {
         }
     }
 
-    /// Waits until the socket can move bytes, somebody signals `wakeUp` (which is cleared), or `until` has come.
-    func wait(read: Bool = false, write: Bool = false, wakeUp: WakeUp, until: ContinuousClock.Instant?) -> Readiness {
+    /// Waits until the socket can move bytes, somebody signals `wakeUp` (which is taken back), or `until` has come.
+    func wait(
+        read: Bool = false, write: Bool = false, wakeUp: PollWakeUp, until: ContinuousClock.Instant?
+    ) -> Readiness {
         let events = (read ? Int16(POLLIN) : 0) | (write ? Int16(POLLOUT) : 0)
         var entries = [
             pollfd(fd: descriptor, events: events, revents: 0),
             pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0),
         ]
-        guard unsafe poll(&entries, nfds_t(entries.count), Self.milliseconds(until: until)) > 0 else {
+        let limit = until.map { ($0 - .now).pollMilliseconds } ?? -1
+        guard unsafe poll(&entries, nfds_t(entries.count), limit) > 0 else {
             return Readiness(readable: false, writable: false)
         }
-        if entries[1].revents != 0 { wakeUp.clear() }
+        if entries[1].revents != 0 { wakeUp.drain() }
         // An error or a hang-up is reported as ready: the next transfer says what it was.
         let broken = entries[0].revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0
         return Readiness(
@@ -102,14 +106,6 @@ struct Socket: ~Copyable {
         let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
         if count == 0 { return .ended(RedisError(.disconnected, "Redis closed the connection.")) }
         return count > 0 ? .moved(count) : Self.outcome(errno)
-    }
-
-    /// Milliseconds for `poll`, rounded up; -1 (no limit) without an instant, and never above a minute.
-    static func milliseconds(until: ContinuousClock.Instant?) -> Int32 {
-        guard let until else { return -1 }
-        let left = min(max(until - .now, .zero), .seconds(60)).components
-        let microseconds = left.seconds * 1_000_000 + left.attoseconds / 1_000_000_000_000
-        return Int32((microseconds + 999) / 1000)
     }
 
     private func setOption(_ level: some BinaryInteger, _ name: Int32) {

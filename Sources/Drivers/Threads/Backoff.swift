@@ -2,6 +2,9 @@
 ///
 /// Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (the "full jitter" variant).
 package struct Backoff: Sendable {
+    /// From a nanosecond these lead to a century.
+    private static let doublingsMax = 62
+
     package let base: Duration
     package let cap: Duration
 
@@ -10,10 +13,14 @@ package struct Backoff: Sendable {
         self.cap = cap
     }
 
-    /// The longest wait before retry number `attempt`, counted from 0.
+    /// The longest wait before retry number `attempt`, counted from 0. Attempts may be counted without end.
     package func ceiling(attempt: Int) -> Duration {
         var ceiling = base
-        for _ in 0..<max(0, attempt) where ceiling < cap { ceiling *= 2 }
+        var doublings = min(attempt, Self.doublingsMax)
+        while doublings > 0, ceiling < cap {
+            ceiling *= 2
+            doublings -= 1
+        }
         return min(ceiling, cap)
     }
 

@@ -28,6 +28,12 @@ internal import Glibc
         _ = unsafe write(writer, &byte, 1)
     }
 
+    /// Blocks until signalled, which it takes back, or until the instant has come.
+    package func wait(until end: ContinuousClock.Instant) {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        if unsafe poll(&entry, 1, (end - .now).pollMilliseconds) > 0 { drain() }
+    }
+
     /// Takes the signals back, so that the next one is noticed.
     package func drain() {
         unsafe withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in

@@ -116,7 +116,7 @@ package struct OpenAPIDocument: Sendable {
         JSONWriter.object {
             $0.field("name", parameter.name)
             $0.field("in", parameter.place.rawValue)
-            $0.field("required", parameter.place == .path)
+            $0.field("required", parameter.isRequired)
             $0.field("description", parameter.summary)
             $0.field("schema", parameter.schema.json)
         }
@@ -198,6 +198,8 @@ package struct OpenAPIDocument: Sendable {
         codes += [.methodNotAllowed, .targetTooLong, .headersTooLarge, .internalError, .unavailable]
         let places = Set(route.operation.parameters.map(\.place))
         if places.contains(.query) { codes += [.invalidQuery, .invalidCursor] }
+        // What was never asked for is refused, also where nothing may be.
+        if route.method == .get { codes += [.invalidQuery] }
         if places.contains(.header) { codes += [.invalidHeader] }
         if places.contains(.path) { codes += [.notFound] }
         switch route.access {

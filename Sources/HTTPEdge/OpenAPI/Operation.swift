@@ -1,5 +1,6 @@
 package import Contracts
 package import HTTPTypes
+internal import Hummingbird
 
 /// What the API document says about one route.
 package struct Operation: Sendable {
@@ -25,6 +26,11 @@ package struct Operation: Sendable {
         self.answers = answers
         self.problems = problems
     }
+
+    /// Whether a retry with the same `Idempotency-Key` is safe.
+    package var takesIdempotencyKey: Bool {
+        parameters.contains { $0.place == .header && $0.name == HTTPField.Name.idempotencyKey.rawName }
+    }
 }
 
 /// A parameter in the path, the query or a header.
@@ -35,12 +41,22 @@ package struct Parameter: Sendable {
     package let name: String
     package let schema: Schema
     package let summary: String
+    /// Whether a request without it is refused.
+    package let isRequired: Bool
 
-    package init(_ place: Place, _ name: String, _ schema: Schema, _ summary: String) {
+    /// - Parameter isRequired: what stands in the path always is.
+    package init(_ place: Place, _ name: String, _ schema: Schema, _ summary: String, isRequired: Bool = false) {
         self.place = place
         self.name = name
         self.schema = schema
         self.summary = summary
+        self.isRequired = isRequired || place == .path
+    }
+
+    /// What `Request.idempotencyKey()` reads.
+    package static func idempotencyKey(_ summary: String) -> Parameter {
+        let schema = Schema.text(min: 1, max: Request.idempotencyKeyBytesMax, pattern: "^[!-~]+$")
+        return Parameter(.header, HTTPField.Name.idempotencyKey.rawName, schema, summary)
     }
 }
 

@@ -11,6 +11,7 @@ package struct EdgeError: Error, CustomStringConvertible {
 
     package let code: Code
     package let message: String
+    /// Why, in the words of whoever failed; shown too, so nothing that quotes a secret.
     package let underlying: (any Error)?
 
     package init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
@@ -19,5 +20,7 @@ package struct EdgeError: Error, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    package var description: String { "\(code.rawValue): \(message)" }
+    package var description: String {
+        underlying.map { "\(code.rawValue): \(message) (\($0))" } ?? "\(code.rawValue): \(message)"
+    }
 }

@@ -37,7 +37,6 @@ package enum ProblemCode: String, Sendable, CaseIterable {
     case methodNotAllowed = "method_not_allowed"
     case conflict
     case taskEnded = "task_ended"
-    case idempotencyInFlight = "idempotency_in_flight"
     case preconditionFailed = "precondition_failed"
     case preconditionRequired = "precondition_required"
     case bodyTooLarge = "body_too_large"
@@ -66,7 +65,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .forbidden, .selfApproval: .forbidden
         case .notFound: .notFound
         case .methodNotAllowed: .methodNotAllowed
-        case .conflict, .taskEnded, .idempotencyInFlight: .conflict
+        case .conflict, .taskEnded: .conflict
         case .preconditionFailed: .preconditionFailed
         case .preconditionRequired: .preconditionRequired
         case .bodyTooLarge: .contentTooLarge
@@ -111,7 +110,6 @@ package enum ProblemCode: String, Sendable, CaseIterable {
         case .taskEnded: "The task has already ended"
         case .preconditionFailed: "The resource is at another version"
         case .preconditionRequired: "The version to change is needed"
-        case .idempotencyInFlight: "The first request with this key is still being answered"
         case .bodyTooLarge: "The body is too large"
         case .targetTooLong: "The request's address is too long"
         case .unsupportedMediaType: "The body's media type is not supported"

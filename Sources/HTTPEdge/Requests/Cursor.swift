@@ -14,11 +14,17 @@ package struct Cursor: Sendable, Equatable {
         self.keys = keys
     }
 
-    /// The first key as a time, in microseconds since 1970; nil unless it is one of the years 1970 to 9999.
-    package var time: Date? {
-        guard let microseconds = keys.first.flatMap({ Int($0) }), (0..<253_402_300_800_000_000).contains(microseconds)
+    /// A row of a list that is sorted by time, of which microseconds count, and then by id.
+    package init(_ time: Date, _ id: String) {
+        keys = ["\(Int((time.timeIntervalSince1970 * 1_000_000).rounded()))", id]
+    }
+
+    /// What the row's time and id make; nil when they are none, the time being one of the years 1970 to 9999.
+    package func place<Row>(_ make: (Date, String) -> Row?) -> Row? {
+        guard keys.count == 2, let microseconds = Int(keys[0]),
+            (0..<253_402_300_800_000_000).contains(microseconds)
         else { return nil }
-        return Date(timeIntervalSince1970: Double(microseconds) / 1_000_000)
+        return make(Date(timeIntervalSince1970: Double(microseconds) / 1_000_000), keys[1])
     }
 
     /// Nil unless `text` was written by `text(list:)` for the same list.

@@ -21,6 +21,7 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     package internal(set) var pathParameters: [String: String] = [:]
     let answer = AnswerHeaders()
     var limiter: RateLimiter?
+    var audit: AuditHook?
     var isTokenRevoked: @Sendable (VerifiedToken) -> Bool = { _ in false }
     package internal(set) var drain = Self.noDrain
 
@@ -93,12 +94,27 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
     /// The audit log holds this request already; nobody records it again.
     package func auditIsCommitted() { answer.isAudited.store(true, ordering: .relaxed) }
 
+    /// Records this request now, for a handler that has changed something and answers much later; nobody records it
+    /// again.
+    /// - Parameter status: what was promised.
+    package func recordAudit(of request: Request, status: HTTPResponse.Status) async {
+        guard let audit, let event = auditEvent(of: request, status: status) else { return }
+        await audit(event)
+        auditIsCommitted()
+    }
+
     /// Who calls, as far as anybody knows: to tell callers apart, not to trust them.
     var caller: String { token.map { "\($0.principal.tenant)/\($0.principal.subject)" } ?? remoteAddress }
 
-    /// The caller's address, for limits on those without a token: as a trusted proxy says, else the socket's other end;
-    /// "unknown" when neither says.
+    /// The caller's address: as a trusted proxy says, else the socket's other end; "unknown" when neither says.
     package var remoteAddress: String { forwardedAddress ?? channel.remoteAddress?.ipAddress ?? "unknown" }
+
+    /// Whom limits on those without a token count: the address, or the network that its holder has all of.
+    package var limitedAddress: String {
+        let address = remoteAddress
+        // Only what is written as IPv6 needs a look.
+        return address.utf8.contains(UInt8(ascii: ":")) ? IPAddress(address)?.limited ?? address : address
+    }
 
     /// Counts this request against the caller's limits. Handlers whose route says `.byHandler` call it once the request
     /// has been found valid, so that a refused one costs nothing.
@@ -109,7 +125,7 @@ package struct EdgeRequestContext: InitializableFromSource, Sendable {
         guard let limiter, let route else { return }
         let decision = try await limiter(
             RateLimitRequest(
-                principal: token?.principal, address: remoteAddress, route: route.operation.id,
+                principal: token?.principal, address: limitedAddress, route: route.operation.id,
                 permission: route.permission, cost: cost, tokens: tokens
             )
         )

@@ -1,8 +1,8 @@
 internal import Synchronization
 
 /// What the bodies that are being read hold of this process's memory, beyond the first bytes of each: bounded, and
-/// shared between callers. Who holds no less than is free gets no more, so that a few connections of one caller that
-/// send many large bodies slowly keep nobody else's out. Small bodies are always read.
+/// shared between callers by the rule of `FairShare`, so that a few connections of one caller that send many large
+/// bodies slowly keep nobody else's out. Small bodies are always read.
 enum LargeBodies {
     /// Of one body these are free.
     static let freeBytes = 65_536
@@ -11,7 +11,7 @@ enum LargeBodies {
     /// The tenant whose request is being answered.
     @TaskLocal static var caller = ""
 
-    private static let held = Mutex<[String: Int]>([:])
+    private static let shares = Mutex(FairShare<String>(of: bytesMax))
 
     /// What one body holds; gives it back at its end.
     struct Hold: ~Copyable {
@@ -22,23 +22,14 @@ enum LargeBodies {
         mutating func grow(to size: Int) -> Bool {
             let more = max(0, size - LargeBodies.freeBytes) - bytes
             guard more > 0 else { return true }
-            let isRoom = LargeBodies.held.withLock { [caller] held in
-                let free = LargeBodies.bytesMax - held.values.reduce(0, +) - more
-                let own = held[caller, default: 0] + more
-                guard own <= free else { return false }
-                held[caller] = own
-                return true
-            }
+            let isRoom = LargeBodies.shares.withLock { [caller] shares in shares.take(more, for: caller) }
             if isRoom { bytes += more }
             return isRoom
         }
 
         deinit {
             guard bytes > 0 else { return }
-            LargeBodies.held.withLock { [caller, bytes] held in
-                let rest = held[caller, default: 0] - bytes
-                held[caller] = rest > 0 ? rest : nil
-            }
+            LargeBodies.shares.withLock { [caller, bytes] shares in shares.giveBack(bytes, of: caller) }
         }
     }
 }

@@ -1,10 +1,12 @@
 package import Contracts
+package import FoundationEssentials
 package import Hummingbird
 
 /// Reads a request's query by name and type, and refuses what nobody asked for. Every error is a 400 that names the
 /// parameter.
 package struct QueryReader {
     package static let parametersMax = 32
+    private static let timeBytesMax = 40
 
     private var values: [String: String] = [:]
     private var asked: Set<String> = []
@@ -60,6 +62,21 @@ package struct QueryReader {
             throw Self.error(name, "must be one of \(type.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         return value
+    }
+
+    package mutating func time(_ name: String) throws(Problem) -> Date? {
+        guard let text = string(name) else { return nil }
+        guard text.utf8.count <= Self.timeBytesMax, let time = Timestamp.date(text) else {
+            throw Self.error(name, "must be a time such as 2026-01-31T12:00:00Z")
+        }
+        return time
+    }
+
+    /// The parameters `limit` and `cursor` of a list.
+    /// - Parameter list: tells its cursors from those of other lists.
+    package mutating func page(of list: String) throws(Problem) -> Page {
+        let rows = try int("limit", in: 1...Page.rowsMax) ?? Page.rowsDefault
+        return Page(list: list, rows: rows, after: try cursor(list: list))
     }
 
     /// - Throws: 400 `invalid_cursor` for a text that `Cursor` did not write for this `list`.

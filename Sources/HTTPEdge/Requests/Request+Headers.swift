@@ -28,11 +28,8 @@ extension Request {
         let values = headers[values: .idempotencyKey]
         guard let value = values.first else { return nil }
         guard values.count == 1, Self.isVisible(value, bytesMax: Self.idempotencyKeyBytesMax) else {
-            let message = "must be 1 to \(Self.idempotencyKeyBytesMax) visible ASCII characters, sent once"
-            throw Problem(
-                .invalidHeader, "Idempotency-Key \(message).",
-                errors: [Problem.FieldError(field: "Idempotency-Key", message: message)]
-            )
+            throw Self.invalid(
+                .idempotencyKey, "must be 1 to \(Self.idempotencyKeyBytesMax) visible ASCII characters, sent once")
         }
         return value
     }
@@ -51,17 +48,24 @@ extension Request {
 
     /// The same, but nil too when it was not sent.
     /// - Throws: 400 for anything that is no version.
-    package func expectedVersion() throws(Problem) -> Int? {
+    package func expectedVersion(max: Int = Int(Int32.max)) throws(Problem) -> Int? {
+        try expectedVersion("one version, such as \"3\"") { text in
+            Int(text).flatMap { (0...max).contains($0) ? $0 : nil }
+        }
+    }
+
+    /// A version of another form in `If-Match`; nil when it is `*` or was not sent.
+    /// - Parameters:
+    ///   - what: what it must be, for the refusal.
+    ///   - read: gets it without its quotes; nil for what is no version.
+    /// - Throws: 400 for anything that is no version.
+    package func expectedVersion<Version>(
+        _ what: String, _ read: (Substring) -> Version?
+    ) throws(Problem) -> Version? {
         let values = headers[values: .ifMatch]
         guard let value = values.first, value != "*" else { return nil }
-        let digits = value.hasPrefix("\"") && value.hasSuffix("\"") ? value.dropFirst().dropLast() : value[...]
-        guard values.count == 1, let version = Int(digits), (0...Int(Int32.max)).contains(version) else {
-            let message = "must be one version, such as \"3\""
-            throw Problem(
-                .invalidHeader, "If-Match \(message).",
-                errors: [Problem.FieldError(field: "If-Match", message: message)]
-            )
-        }
+        let text = value.hasPrefix("\"") && value.hasSuffix("\"") ? value.dropFirst().dropLast() : value[...]
+        guard values.count == 1, let version = read(text) else { throw Self.invalid(.ifMatch, "must be \(what)") }
         return version
     }
 
@@ -70,12 +74,15 @@ extension Request {
     package func lastEventID() throws(Problem) -> Int? {
         guard let text = headers[.lastEventID], !text.isEmpty else { return nil }
         guard let id = Int(text), id >= 0 else {
-            throw Problem(
-                .invalidHeader, "Last-Event-ID must be a number from 0.",
-                errors: [Problem.FieldError(field: "Last-Event-ID", message: "must be a number from 0")]
-            )
+            throw Self.invalid(.lastEventID, "must be a number from 0")
         }
         return id
+    }
+
+    private static func invalid(_ header: HTTPField.Name, _ message: String) -> Problem {
+        let name = header.rawName
+        return Problem(
+            .invalidHeader, "\(name) \(message).", errors: [Problem.FieldError(field: name, message: message)])
     }
 
     /// The caller's `X-Request-Id` when it is harmless to log, else nil.

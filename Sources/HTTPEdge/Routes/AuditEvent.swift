@@ -11,6 +11,8 @@ package struct AuditEvent: Sendable {
     /// Nil when nobody known made the call.
     package let principal: Principal?
     package let address: String
+    /// Whom limits count it against: the same, or an IPv6 address's network.
+    package let limitedAddress: String
     package let method: String
     /// The path as it was sent, without its query.
     package let path: String
@@ -41,6 +43,7 @@ package struct AuditEvent: Sendable {
         at = Date()
         principal = context.token?.principal
         address = context.remoteAddress
+        limitedAddress = context.limitedAddress
         method = request.method.rawValue
         path = request.uri.path
         operation = route.operation.id

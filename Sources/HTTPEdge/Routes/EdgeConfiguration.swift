@@ -15,8 +15,8 @@ package struct EdgeConfiguration: Sendable {
     /// Whose word counts on where a request comes from.
     package var trustedProxies = TrustedProxies.none
     package var drain: Drain
-    /// What the service's own errors mean to a client; nil leaves it at 500.
-    package var problem: @Sendable (any Error) -> Problem? = { _ in nil }
+    /// What the service's own errors mean to a client of that operation; nil leaves it at 500.
+    package var problem: @Sendable (any Error, Operation?) -> Problem? = { _, _ in nil }
     /// Who hears of each request's span; nil where nobody does.
     package var trace: (@Sendable (RequestSpan) -> Void)?
     /// Who writes the audit log; nil for servers without one.
@@ -33,8 +33,8 @@ package struct EdgeConfiguration: Sendable {
         if let revocations = verifier?.revocations { isRevoked = { revocations.covers($0) } }
     }
 
-    func problem(for error: any Error) -> Problem? {
-        if let problem = problem(error) { return problem }
+    func problem(for error: any Error, of operation: Operation?) -> Problem? {
+        if let problem = problem(error, operation) { return problem }
         if let error = error as? JSONError { return Problem(error) }
         return nil
     }

@@ -44,7 +44,10 @@ package struct EdgeResponder: HTTPResponder {
         let status = response.status.code
         let (route, method) = (context.route?.pattern ?? "unmatched", Self.label(request.method))
         configuration.metrics.record(route, method, status, elapsed)
-        if status >= 500 { configuration.metrics.failed(context.caller) }
+        // What probes and scrapes are answered is no caller's failure: objectives leave it out, too.
+        if status >= 500, context.route?.operation.tag != HealthRoutes.tag {
+            configuration.metrics.failed(context.caller)
+        }
         configuration.trace?(
             RequestSpan(
                 context: context.trace, parent: context.callersSpan, method: method, route: route, status: status,
@@ -72,6 +75,7 @@ package struct EdgeResponder: HTTPResponder {
             context.forwardedAddress = proxies.caller(behind: context.remoteAddress, forwardedFor: list)?.description
         }
         context.limiter = configuration.rateLimiter
+        context.audit = configuration.audit
         context.isTokenRevoked = configuration.isRevoked
         context.drain = configuration.drain
     }
@@ -102,7 +106,7 @@ package struct EdgeResponder: HTTPResponder {
 
     /// - Throws: what broke the connection, which the server itself must see.
     private func problem(for error: any Error, _ context: EdgeRequestContext) throws -> Problem {
-        if let problem = configuration.problem(for: error) { return problem }
+        if let problem = configuration.problem(for: error, of: context.route?.operation) { return problem }
         if error is CancellationError {
             return Problem(.unavailable, "The service is shutting down; try again.", retryAfterSeconds: 1)
         }

@@ -5,6 +5,7 @@ package import HTTPTypes
 package struct RateLimitRequest: Sendable, Equatable {
     /// Nil on public routes; then the address is who is limited.
     package let principal: Principal?
+    /// The caller's; of an IPv6 one its network of 64 bits.
     package let address: String
     /// The operation's id.
     package let route: String

@@ -37,7 +37,4 @@ package final class Drain: Sendable {
         for await _ in stream {}
         state.withLock { _ = $0.listeners.removeValue(forKey: id) }
     }
-
-    /// Those who wait, for tests.
-    var listenerCount: Int { state.withLock { $0.listeners.count } }
 }

@@ -4,6 +4,9 @@ internal import Hummingbird
 
 /// `/health`, `/ready` and `/metrics`, which every service has.
 package struct HealthRoutes: Sendable {
+    /// Of the operations that nobody calls for work: probes and scrapes.
+    static let tag = "health"
+
     private let service: String
     private let version: String
     private let readiness: Readiness
@@ -38,7 +41,7 @@ package struct HealthRoutes: Sendable {
         return Route(
             .get, "/health", access: .open, rateLimit: .never,
             operation: Operation(
-                id: "getHealth", summary: "Is the process alive?", tag: "health",
+                id: "getHealth", summary: "Is the process alive?", tag: Self.tag,
                 answers: [Answer(.ok, "It is.", .json(schema))]
             ),
             handler: { _, _ in .json(body) }
@@ -52,7 +55,7 @@ package struct HealthRoutes: Sendable {
         return Route(
             .get, "/ready", access: .open, rateLimit: .never,
             operation: Operation(
-                id: "getReadiness", summary: "Can the service do its work now?", tag: "health",
+                id: "getReadiness", summary: "Can the service do its work now?", tag: Self.tag,
                 answers: [Answer(.ok, "It can.", .json(schema))], problems: [.notReady]
             ),
             handler: { _, _ in try await Self.answer(readiness) }
@@ -90,7 +93,7 @@ package struct HealthRoutes: Sendable {
         return Route(
             .get, "/metrics", access: .open, rateLimit: .never,
             operation: Operation(
-                id: "getMetrics", summary: "Metrics in Prometheus' text format.", tag: "health",
+                id: "getMetrics", summary: "Metrics in Prometheus' text format.", tag: Self.tag,
                 answers: [Answer(.ok, "The metrics.", .text("text/plain"))]
             ),
             handler: { _, _ in

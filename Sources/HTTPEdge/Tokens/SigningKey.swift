@@ -4,7 +4,10 @@ internal import FoundationEssentials
 
 /// One of the installation's own keys, opened as far as its secret allows.
 struct SigningKey: Sendable {
-    static let idPrefix = "golden-"
+    private static let idPrefix = "golden-"
+
+    /// Whether a token that names this key says that it was issued here.
+    static func isID(_ text: String) -> Bool { text.hasPrefix(idPrefix) }
 
     let record: SigningKeyRecord
     /// Nil when another secret sealed it: then it verifies and does not sign.

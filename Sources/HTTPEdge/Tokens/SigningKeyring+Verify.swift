@@ -5,7 +5,7 @@ extension SigningKeyring {
     /// The key for a token that says it was issued here; nil when it says no such thing.
     /// - Throws: a 401 problem when there is no such key or it is for another algorithm; 503 when that cannot be known.
     func keys(for token: UnverifiedToken, now: Date) async throws(Problem) -> [TokenKeys.Key]? {
-        guard let id = token.keyID, id.hasPrefix(SigningKey.idPrefix) else { return nil }
+        guard let id = token.keyID, SigningKey.isID(id) else { return nil }
         let key: TokenKeys.Key?
         do {
             key = try await verifier(id, now: now)

@@ -20,10 +20,10 @@ package struct SigningSchedule: Sendable {
 package final class SigningKeyring: Sendable {
     /// Reads the keys that are valid at a time.
     package typealias Load = @Sendable (_ now: Date) async throws -> [SigningKeyRecord]
-    /// The same, and adds the one that the closure makes, if any, with all other replicas held off.
-    package typealias Extend =
+    /// The same, and keeps what the closure makes of them, with all other replicas held off.
+    package typealias Change =
         @Sendable (
-            _ now: Date, _ decide: @escaping @Sendable ([SigningKeyRecord]) throws -> SigningKeyRecord?
+            _ now: Date, _ decide: @escaping @Sendable ([SigningKeyRecord]) throws -> [SigningKeyRecord]
         ) async throws -> [SigningKeyRecord]
 
     /// An id that this replica does not know makes it look at the store at most this often, in seconds.
@@ -44,18 +44,18 @@ package final class SigningKeyring: Sendable {
     private let schedule: SigningSchedule
     private let secrets: [[UInt8]]
     private let load: Load
-    private let extend: Extend
+    private let change: Change
     private let state = Mutex(State())
 
     /// - Parameter secrets: the first seals new keys, each may open old ones; without any no token is issued.
     package init(
         secrets: [[UInt8]], schedule: SigningSchedule = SigningSchedule(), load: @escaping Load,
-        extend: @escaping Extend
+        change: @escaping Change
     ) {
         self.secrets = secrets
         self.schedule = schedule
         self.load = load
-        self.extend = extend
+        self.change = change
     }
 
     /// Reads the keys, and makes one when none signs now or the current one's time is nearly over.
@@ -63,21 +63,42 @@ package final class SigningKeyring: Sendable {
         let (schedule, secrets) = (schedule, secrets)
         let found = try await load(now)
         guard try Self.next(after: found, schedule, secrets, now) != nil else { return try await adopt(found, now) }
-        try await adopt(try await extend(now) { try Self.next(after: $0, schedule, secrets, now) }, now)
-    }
-
-    /// Makes a key out of turn, for when one may have become known. It signs once every replica has seen it; what the
-    /// old ones signed stays valid until it expires.
-    /// - Throws: 409 when there are `keysMax` already.
-    package func rotate(now: Date = Date()) async throws {
-        let (schedule, secrets) = (schedule, secrets)
-        let records = try await extend(now) { records in
-            guard records.count < Self.keysMax else {
-                throw Problem(.conflict, "There are \(Self.keysMax) valid signing keys already; none was made.")
-            }
-            return try secrets.first.map { try Self.make($0, schedule, from: now + Self.spread, now) }
+        let records = try await change(now) { records in
+            try records + [Self.next(after: records, schedule, secrets, now)].compactMap { $0 }
         }
         try await adopt(records, now)
+    }
+
+    /// Makes a key out of turn, for when one may have become known. It signs once every replica has seen it. From then
+    /// on no other signs, and none is accepted longer than what it signed may live; those that would have signed later
+    /// are taken away.
+    /// - Parameter immediately: it signs at once, and nothing that another signed is accepted any more.
+    /// - Throws: 409 when there are `keysMax` already.
+    package func rotate(immediately: Bool = false, now: Date = Date()) async throws {
+        let (schedule, secrets) = (schedule, secrets)
+        let from = immediately ? now : now + Self.spread
+        let records = try await change(now) { records in
+            guard let secret = secrets.first else { return records }
+            let others = immediately ? [] : Self.retire(records, at: from, schedule)
+            guard others.count < Self.keysMax else {
+                throw Problem(.conflict, "There are \(Self.keysMax) valid signing keys already; none was made.")
+            }
+            return try others + [Self.make(secret, schedule, from: from, now)]
+        }
+        try await adopt(records, now)
+    }
+
+    /// Those that signed before `end`, as they are when another signs from then on.
+    private static func retire(
+        _ records: [SigningKeyRecord], at end: Date, _ schedule: SigningSchedule
+    ) -> [SigningKeyRecord] {
+        records.filter { $0.signsFrom < end }.map { record in
+            SigningKeyRecord(
+                id: record.id, publicKey: record.publicKey, privateKeySealed: record.privateKeySealed,
+                createdAt: record.createdAt, signsFrom: record.signsFrom, signsUntil: min(record.signsUntil, end),
+                validUntil: min(record.validUntil, end + schedule.grace)
+            )
+        }
     }
 
     /// The key a token names; looks at the store when this replica does not know it.
@@ -101,6 +122,11 @@ package final class SigningKeyring: Sendable {
         return known(id, now)
     }
 
+    /// Whether this replica knows that key, and it counts still.
+    func accepts(_ id: String, at now: Date) -> Bool {
+        state.withLock { $0.keys.contains { $0.record.id == id && $0.isValid(at: now) } }
+    }
+
     private func known(_ id: String, _ now: Date) -> TokenKeys.Key? {
         state.withLock { $0.keys.first { $0.record.id == id && $0.isValid(at: now) } }?.verifier
     }
@@ -119,6 +145,12 @@ package final class SigningKeyring: Sendable {
     }
 
     private func adopt(_ records: [SigningKeyRecord], _ now: Date) async throws {
+        let isKnown = state.withLock { state in
+            guard state.isRead, state.keys.map(\.record) == records else { return false }
+            state.readAt = now
+            return true
+        }
+        if isKnown { return }
         var keys: [SigningKey] = []
         for record in records { keys.append(try await SigningKey(record, secrets: secrets)) }
         state.withLock { $0 = State(keys: keys, readAt: now, isRead: true) }

@@ -8,6 +8,8 @@ final class TokenCache: Sendable {
     struct Entry: Sendable {
         let token: VerifiedToken
         let validUntil: Date
+        /// Which of the installation's own keys signed it; nil for any other.
+        let signer: String?
     }
 
     private struct Generations {
@@ -22,12 +24,12 @@ final class TokenCache: Sendable {
         generationMax = Swift.max(1, max / 2)
     }
 
-    func find(_ key: SHA256Digest, now: Date) -> VerifiedToken? {
+    func find(_ key: SHA256Digest, now: Date) -> Entry? {
         generations.withLock { generations in
-            if let entry = generations.younger[key] { return now < entry.validUntil ? entry.token : nil }
+            if let entry = generations.younger[key] { return now < entry.validUntil ? entry : nil }
             guard let entry = generations.elder[key], now < entry.validUntil else { return nil }
             insert(entry, key, into: &generations)
-            return entry.token
+            return entry
         }
     }
 

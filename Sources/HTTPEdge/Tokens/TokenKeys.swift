@@ -67,7 +67,7 @@ struct TokenKeys: Sendable {
             }
             return keys
         } catch let error as JSONError {
-            throw EdgeError(.badKeys, "The JWKS file \(file) is not a JWK set: \(error).", underlying: error)
+            throw EdgeError(.badKeys, "The JWKS file \(file) is not a JWK set.", underlying: error)
         }
     }
 

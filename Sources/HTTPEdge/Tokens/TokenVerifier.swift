@@ -78,11 +78,18 @@ package final class TokenVerifier: Sendable {
         }
         let key = SHA256.hash(data: bytes)
         let now = now()
-        let verified = if let known = cache.find(key, now: now) { known } else { try await verify(bytes, key, now) }
+        let known = cache.find(key, now: now).flatMap { counts($0, at: now) ? $0.token : nil }
+        let verified = if let known { known } else { try await verify(bytes, key, now) }
         if let revocations, revocations.covers(verified) {
             throw Problem(.tokenRevoked, "The user was disabled or the key revoked after the token was issued.")
         }
         return verified
+    }
+
+    /// Whether the key that signed a token is still accepted: one of the installation's own may be retired at any time.
+    private func counts(_ entry: TokenCache.Entry, at now: Date) -> Bool {
+        guard let issued, let signer = entry.signer else { return true }
+        return issued.accepts(signer, at: now)
     }
 
     private func verify(_ bytes: [UInt8], _ key: SHA256Digest, _ now: Date) async throws(Problem) -> VerifiedToken {
@@ -93,7 +100,8 @@ package final class TokenVerifier: Sendable {
         let verified = VerifiedToken(
             principal: claims.principal, expiresAt: claims.expiresAt, issuedAt: claims.issuedAt)
         let trusted = min(claims.expiresAt + configuration.leeway, now + configuration.trustInterval)
-        cache.insert(TokenCache.Entry(token: verified, validUntil: trusted), for: key)
+        let signer = issued == nil ? nil : unverified.keyID.flatMap { SigningKey.isID($0) ? $0 : nil }
+        cache.insert(TokenCache.Entry(token: verified, validUntil: trusted, signer: signer), for: key)
         return verified
     }
 

@@ -6,6 +6,8 @@ struct CanaryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "canary", abstract: "Walk a release through its steps until it is sealed, held or rolled back.",
         discussion: """
+            One version is walked in an environment at a time: another waits until that one is sealed or rolled \
+            back, or takes its place with --supersede.
             Its place is in the lineage: killed at any moment and started again, it goes on as if nothing had happened.
             Commands that carry a decision out are shown; they are run with --carry-out. One may be run twice when \
             the gate dies between the command and its entry.
@@ -21,9 +23,14 @@ struct CanaryCommand: AsyncParsableCommand {
     @Flag(help: "Run the adapter's commands instead of only showing them.")
     var carryOut = false
 
+    @Flag(help: "Begin although another version's walk is open in that environment; that one ends by it.")
+    var supersede = false
+
     func run() async throws {
-        let (release, environment, isArmed) = (try what.file(), what.env, carryOut)
+        let (release, environment, isArmed, supersedes) = (try what.file(), what.env, carryOut, supersede)
         throw ExitCode(
-            try await gate.run { try await $0.canary(release, environment: environment, isArmed: isArmed) })
+            try await gate.run {
+                try await $0.canary(release, environment: environment, isArmed: isArmed, supersedes: supersedes)
+            })
     }
 }

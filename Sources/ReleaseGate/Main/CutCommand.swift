@@ -7,11 +7,12 @@ struct CutCommand: AsyncParsableCommand {
         commandName: "cut", abstract: "Move chart, appVersion and changelog to the next version.",
         discussion: """
             Refuses what skips a version, what was minted or burned before, and a bump that the changelog's sections \
-            do not match. A breaking version needs the annotation golden/breaking in Chart.yaml and a section Migration.
+            do not match. A breaking version says what breaks in Chart.yaml's annotation golden.dev/breaking-changes, \
+            which is "none" otherwise, and has a section Migration.
 
             EXAMPLES:
-              release-gate cut 1.2.0-rc.1 --chart k8s/chart
-              release-gate cut 1.2.0 --chart k8s/chart --changelog CHANGELOG.md
+              release-gate cut 1.2.0-rc.1 --chart charts/ledger
+              release-gate cut 1.2.0 --chart k8s/charts/golden --changelog CHANGELOG.md
             """)
 
     @OptionGroup var gate: GateOptions

@@ -38,8 +38,8 @@ struct PreflightCommand: AsyncParsableCommand {
     @Option(help: "What `kubectl get nodes,pods,resourcequotas -A -o json` printed; - for standard input.")
     var cluster: String?
 
-    @Option(help: "The namespace of the release, for --cluster.")
-    var namespace = "golden-architecture"
+    @Option(help: "The namespace of the release, for --cluster; the environment's by default.")
+    var namespace: String?
 
     @Option(help: "The compatibility matrix.")
     var compatibility: String?

@@ -7,9 +7,11 @@ struct ReverifyCommand: AsyncParsableCommand {
         commandName: "reverify", abstract: "Judge a sealed release again; a bad one loses its right to be promoted.",
         discussion: """
             What is looked at is the canary's series while there are any, and those of the stable side since the seal.
-            From when another version's walk began there, it is the stable side alone; once that one is sealed there,
+            From when another version's walk began there, it is the stable side alone; while that one is sealed there,
             this is refused.
-            Exit codes: 0 still good, 10 held and revoked, or nothing shown and nothing revoked, 20 bad and revoked.
+            It is revoked when it would be rolled back, or stable and canary are both bad. Any other hold, such as a \
+            breaker that is half open, shows nothing.
+            Exit codes: 0 still good, 10 nothing shown, or where it runs is bad and it is revoked, 20 bad and revoked.
 
             EXAMPLE:
               release-gate reverify --env staging

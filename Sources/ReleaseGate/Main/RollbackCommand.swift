@@ -7,7 +7,8 @@ struct RollbackCommand: AsyncParsableCommand {
         commandName: "rollback", abstract: "Go back to the version before, by hand and with a reason.",
         discussion: """
             Services go back in the reverse of the order they depend in. Refused when the schema is past its contract \
-            step. The number of what is rolled back is burned.
+            step. The number of what is rolled back is burned, with or without --carry-out: without, nothing is run, \
+            and what is recorded is that it was done by hand.
 
             EXAMPLE:
               release-gate rollback --env prod --reason "customers see empty invoices" --carry-out

@@ -8,9 +8,9 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Answer Flagger's webhooks and Argo Rollouts, and show metrics.",
         discussion: """
-            POST /flagger/confirm-rollout, /flagger/rollout, /flagger/confirm-promotion, /flagger/rollback; \
-            GET /argo/decision; GET /metrics, /health, /ready. Settings: GOLDEN_GATE_TOKEN (secret), GOLDEN_HTTP_HOST, \
-            GOLDEN_HTTP_PORT (8086).
+            POST /flagger/confirm-rollout, /flagger/rollout, /flagger/confirm-traffic-increase, \
+            /flagger/confirm-promotion, /flagger/rollback; GET /argo/decision?step=N; GET /metrics, /health, /ready. \
+            Settings: GOLDEN_GATE_TOKEN (secret), GOLDEN_HTTP_HOST, GOLDEN_HTTP_PORT (8086), GOLDEN_GATE_NAMESPACE.
 
             EXAMPLE:
               GOLDEN_GATE_TOKEN_FILE=/run/secrets/gate release-gate serve --env prod

@@ -12,6 +12,7 @@ struct VerifyCommand: AsyncParsableCommand {
               release-gate verify certificate.json
               release-gate verify certificate.json --key release.pub
               release-gate verify --lineage
+              release-gate verify --lineage --checkpoint checkpoint.txt --key release.pub
               release-gate verify --tag . --release release.yaml
               release-gate verify --attestations --release release.yaml
             """)
@@ -27,6 +28,9 @@ struct VerifyCommand: AsyncParsableCommand {
     @Flag(help: "Check every entry and every document that one names.")
     var lineage = false
 
+    @Option(help: "With --lineage: a signed checkpoint, which the lineage must begin with.")
+    var checkpoint: String?
+
     @Option(help: "The Git repository whose annotated tag v<version> must point at release.yaml's commit.")
     var tag: String?
 
@@ -40,15 +44,17 @@ struct VerifyCommand: AsyncParsableCommand {
         guard [file != nil, lineage, tag != nil, attestations].count(where: { $0 }) == 1 else {
             throw ValidationError("Give a file, --lineage, --tag or --attestations.")
         }
+        if checkpoint != nil, !lineage { throw ValidationError("--checkpoint goes with --lineage.") }
     }
 
     func run() async throws {
-        let (file, key, tag) = (file, key, tag)
+        let (file, key, tag, checkpoint) = (file, key, tag, checkpoint)
         let release = tag == nil && !attestations ? nil : try ReleaseFile(file: release)
         try await gate.run { session in
             if let tag, let release { return try await session.verifyTag(release, repository: tag) }
             if let release { return try session.verifyAttestations(release) }
-            if let file { try await session.verify(file, keyFile: key) } else { try await session.verifyLineage() }
+            if let file { return try await session.verify(file, keyFile: key) }
+            try await session.verifyLineage(checkpoint: checkpoint, keyFile: key)
         }
     }
 }

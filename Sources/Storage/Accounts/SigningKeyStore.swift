@@ -15,19 +15,22 @@ package final class SigningKeyStore: Sendable {
         try await pool.execute(ListSigningKeys(now: now))
     }
 
-    /// Lets `decide` look at the valid keys and adds the one that it makes, if any: one replica at a time, so that two
-    /// never make one each. Keys past their time are removed. Answers the valid ones.
+    /// Lets `decide` say what the valid keys are to be, and keeps that: new keys are added, of others the times change,
+    /// and those it leaves out are removed, as are all that are past their time. One replica at a time, so that two
+    /// never make a key each. Answers the valid ones.
     ///
     /// - Parameter decide: runs on a database thread; must be quick and may run again.
-    package func extend(
-        now: Date, _ decide: @escaping @Sendable ([SigningKeyRecord]) throws -> SigningKeyRecord?
+    package func change(
+        now: Date, _ decide: @escaping @Sendable ([SigningKeyRecord]) throws -> [SigningKeyRecord]
     ) async throws -> [SigningKeyRecord] {
         try await pool.transaction { tx in
             try tx.enqueue(LockSigningKeys())
             let keys = try tx.execute(ListSigningKeys(now: now))
-            guard let new = try decide(keys) else { return keys }
-            try tx.finish(InsertSigningKey(key: new, now: now))
-            return keys + [new]
+            let wanted = try decide(keys)
+            guard wanted != keys else { return keys }
+            for key in wanted where !keys.contains(key) { try tx.enqueue(PutSigningKey(key: key)) }
+            try tx.finish(RemoveSigningKeys(kept: wanted.map(\.id)))
+            return wanted
         }
     }
 }
@@ -56,15 +59,14 @@ struct ListSigningKeys: PostgresStatement {
     }
 }
 
-struct InsertSigningKey: PostgresStatement {
+struct PutSigningKey: PostgresStatement {
     let key: SigningKeyRecord
-    let now: Date
 
     static let sql = """
-        WITH swept AS (DELETE FROM signing_keys WHERE valid_until <= $8)
         INSERT INTO signing_keys (
             id, algorithm, public_key, private_key_sealed, created_at, signs_from, signs_until, valid_until
         ) VALUES ($1, 'ES256', $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (id) DO UPDATE SET signs_until = excluded.signs_until, valid_until = excluded.valid_until
         """
 
     func bind(to bindings: inout PostgresBindings) {
@@ -75,6 +77,13 @@ struct InsertSigningKey: PostgresStatement {
         bindings.timestamp(key.signsFrom)
         bindings.timestamp(key.signsUntil)
         bindings.timestamp(key.validUntil)
-        bindings.timestamp(now)
     }
+}
+
+struct RemoveSigningKeys: PostgresStatement {
+    let kept: [String]
+
+    static let sql = "DELETE FROM signing_keys WHERE id <> ALL($1)"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.texts(kept) }
 }

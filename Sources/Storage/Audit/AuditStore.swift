@@ -35,7 +35,9 @@ package final class AuditStore: Sendable {
 
     package init(pool: PostgresPool) {
         self.pool = pool
-        writer = CoalescingWriter(name: "audit", pool: pool, maxBatch: 256, maxQueued: 8192) { batch, tx in
+        writer = CoalescingWriter(
+            name: "audit", pool: pool, maxBatch: 256, maxQueued: 8192, apart: { $0.chain.text }
+        ) { batch, tx in
             try Self.finish(batch, in: tx)
         }
     }

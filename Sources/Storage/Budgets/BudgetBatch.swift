@@ -45,9 +45,13 @@ struct BudgetBatch {
     }
 
     /// Ends holds whose time is over, at most `limit`, skipping those somebody is settling; answers how many.
-    static func sweep(limit: Int, by principal: String, in tx: borrowing PostgresTransaction) throws -> Int {
+    ///
+    /// - Parameter tenant: whose; everybody's when nil.
+    static func sweep(
+        _ tenant: TenantID?, limit: Int, by principal: String, in tx: borrowing PostgresTransaction
+    ) throws -> Int {
         try tx.enqueue(PrepareBatch())
-        let expired = try tx.execute(LockExpired(limit: limit))
+        let expired = try tx.execute(LockExpired(tenant: tenant, limit: limit))
         if expired.isEmpty { return 0 }
         let keys = expired.map(\.reservation.key)
         var batch = BudgetBatch(keys.map { .expire($0, principal: principal) })

@@ -97,20 +97,35 @@ struct LockReservations: PostgresStatement {
 
 /// Locks holds whose time is over, the longest overdue first, passing over what others have locked.
 struct LockExpired: PostgresStatement {
+    let tenant: TenantID?
     let limit: Int
 
     static let sql =
         "SELECT " + ReservationRow.columns + """
              FROM budget_reservations r
-            WHERE state = 'pending' AND expires_at <= clock_timestamp()
+            WHERE state = 'pending' AND expires_at <= clock_timestamp() AND ($2::text IS NULL OR tenant_id = $2)
             ORDER BY expires_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
             """
 
-    func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.int(limit)
+        bindings.text(tenant?.text)
+    }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> BudgetBook.Entry {
         try ReservationRow.entry(row)
     }
+}
+
+/// Whose holds are past their time.
+struct ListExpiredTenants: PostgresStatement {
+    static let isReadOnly = true
+    static let sql = """
+        SELECT DISTINCT tenant_id FROM budget_reservations
+        WHERE state = 'pending' AND expires_at <= clock_timestamp()
+        """
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TenantID { try row.name(0) }
 }
 
 /// Locks accounts, a tenant's own after its projects'.

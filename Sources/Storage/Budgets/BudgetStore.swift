@@ -40,19 +40,22 @@ package final class BudgetStore: Sendable {
     package static let verifiedRows = 100_000
 
     private let pool: PostgresPool
-    private let writers: [CoalescingWriter<Audited, BudgetAnswer>]
+    private let writers: [TenantWriter<Audited, BudgetAnswer>]
 
     /// An operation, and what the audit log is told when it is done.
     private struct Audited {
+        let tenant: TenantID
         let operation: BudgetBook.Operation
         let entry: AuditEntry?
     }
 
     package init(pool: PostgresPool) {
         self.pool = pool
+        let locked = LockedTenants()
         writers = (0..<Self.shardCount).map { shard in
-            CoalescingWriter(
-                name: "budget-\(shard)", pool: pool, maxBatch: 256, maxInFlight: Self.batchesInFlight
+            TenantWriter(
+                name: "budget-\(shard)", pool: pool, maxInFlight: Self.batchesInFlight, locked: locked,
+                tenant: { $0.tenant }
             ) { audited, tx in
                 var batch = BudgetBatch(audited.map(\.operation))
                 return try batch.run(auditing: audited.map(\.entry), in: tx)
@@ -107,8 +110,25 @@ package final class BudgetStore: Sendable {
     }
 
     /// Ends holds whose time is over, in one transaction; answers how many.
+    ///
+    /// - Throws: when somebody holds an account locked, once every other tenant's were ended, each tenant's apart.
     package func sweepExpired(limit: Int, principal: String) async throws -> Int {
-        try await pool.transaction { tx in try BudgetBatch.sweep(limit: limit, by: principal, in: tx) }
+        do {
+            return try await sweep(nil, limit, principal)
+        } catch let lock as PostgresError where lock.isLockTimeout {
+            for tenant in try await pool.execute(ListExpiredTenants()) {
+                do {
+                    _ = try await sweep(tenant, limit, principal)
+                } catch let error as PostgresError where error.isLockTimeout {
+                    continue
+                }
+            }
+            throw lock
+        }
+    }
+
+    private func sweep(_ tenant: TenantID?, _ limit: Int, _ principal: String) async throws -> Int {
+        try await pool.transaction { tx in try BudgetBatch.sweep(tenant, limit: limit, by: principal, in: tx) }
     }
 
     /// Forgets reservations settled longer ago than their request ids are remembered; answers how many. The ledger
@@ -136,20 +156,21 @@ package final class BudgetStore: Sendable {
         return denial
     }
 
-    /// What was lost on the way is done again: it happens at most once under its request id.
+    /// What was lost on the way is done again: it happens at most once under its request id. For locks the writer
+    /// waits itself.
     private func submit(
         _ operation: BudgetBook.Operation, of tenant: TenantID, _ entry: AuditEntry?
     ) async throws -> BudgetAnswer {
         let writer = writers[Self.shard(of: tenant)]
-        let audited = Audited(operation: operation, entry: entry)
+        let audited = Audited(tenant: tenant, operation: operation, entry: entry)
         for _ in 1..<Self.attemptsMax {
             do {
-                return try await writer.submit(audited)
-            } catch let error as PostgresError where error.leavesIdempotentWork {
+                return try await writer.submit(audited, of: tenant)
+            } catch let error as PostgresError where error.leavesIdempotentWork && !error.isLockTimeout {
                 continue
             }
         }
-        return try await writer.submit(audited)
+        return try await writer.submit(audited, of: tenant)
     }
 
     /// Source: Fowler, Noll, Vo; 32-bit FNV-1a.
@@ -228,9 +249,6 @@ extension PostgresError {
             false
         }
     }
-
-    /// A lock was not to be had within the half second that `PrepareBatch` allows; nothing was kept.
-    package var isLockTimeout: Bool { sqlState == "55P03" }
 }
 
 extension Error {

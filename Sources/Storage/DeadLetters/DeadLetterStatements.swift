@@ -209,23 +209,36 @@ struct CountDeadLetters: PostgresStatement {
 /// Forgets letters that were resolved long ago; answers them whole, to be archived in the same transaction.
 ///
 /// They are found by when they were filed, which no letter is after it was resolved: when it was resolved stands in no
-/// index, so that settling is cheap.
+/// index, so that settling is cheap. Only those that are taken are locked; what another worker takes is left to it.
 struct TakeOldLetters: PostgresStatement {
     let olderThanSeconds: Double
     let limit: Int
+    /// The letter that goes beyond it is the last.
+    let bytesMax: Int
 
     static let sql =
         """
         DELETE FROM dlq_messages m WHERE m.id IN (
-            SELECT id FROM dlq_messages
-            WHERE created_at < clock_timestamp() - $1 AND resolved AND resolved_at < clock_timestamp() - $1
-            ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            SELECT k.id FROM dlq_messages k WHERE k.id IN (
+                SELECT l.id FROM (
+                    SELECT o.id, o.bytes, sum(o.bytes) OVER (
+                        ORDER BY o.created_at, o.id ROWS UNBOUNDED PRECEDING
+                    ) AS total
+                    FROM (
+                        SELECT id, created_at, octet_length(data) + octet_length(headers::text) AS bytes
+                        FROM dlq_messages
+                        WHERE created_at < clock_timestamp() - $1 AND resolved AND resolved_at < clock_timestamp() - $1
+                        ORDER BY created_at, id LIMIT $2
+                    ) o
+                ) l WHERE l.total - l.bytes < $3
+            ) FOR UPDATE SKIP LOCKED
         ) RETURNING
         """ + " " + LetterRow.columns + ", m.data, m.data_encoding, m.headers, " + LetterRow.history
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.interval(seconds: olderThanSeconds)
         bindings.int(limit)
+        bindings.int(bytesMax)
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> DeadLetterDocument {

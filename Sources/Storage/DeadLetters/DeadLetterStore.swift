@@ -41,7 +41,7 @@ package final class DeadLetterStore: Sendable {
     /// id again, so that what was sent and not noted is not stored twice.
     package static let leaseSeconds: Double = 30
     package static let groupsMax = 200
-    /// What a worker holds of a replay's letters at a time is some batches of this size, however large the letters.
+    /// What a worker holds of letters at a time is some batches of this size, however large the letters.
     package static let batchBytesMax = 8 << 20
 
     private let pool: PostgresPool
@@ -89,12 +89,17 @@ package final class DeadLetterStore: Sendable {
         try await pool.execute(ResolveDeadLetter(id: id, tenant: tenant, by: by, notes: notes)).first ?? false
     }
 
-    /// Takes letters out of the table that were resolved long ago, once `archive` has kept them.
+    /// Takes letters out of the table that were resolved long ago, once `archive` has kept them: at most `limit`, and
+    /// no more than `batchBytesMax` and the letter that goes beyond it.
+    ///
+    /// - Returns: how many; 0 when there are no more.
     package func retire(
         olderThan age: Duration, limit: Int, archive: @escaping @Sendable ([DeadLetterDocument]) throws -> Void
     ) async throws -> Int {
-        try await pool.transaction { tx in
-            let old = try tx.execute(TakeOldLetters(olderThanSeconds: Double(age.components.seconds), limit: limit))
+        let take = TakeOldLetters(
+            olderThanSeconds: Double(age.components.seconds), limit: limit, bytesMax: Self.batchBytesMax)
+        return try await pool.transaction { tx in
+            let old = try tx.execute(take)
             if !old.isEmpty { try archive(old) }
             return old.count
         }
@@ -102,7 +107,7 @@ package final class DeadLetterStore: Sendable {
 
     // MARK: Replaying
 
-    /// Replays of one tenant in workers' hands at once: fewer than one worker takes.
+    /// Replays of one tenant in workers' hands at once: far fewer than one worker takes.
     static let tenantReplaysMax = 4
 
     package func begin(_ request: ReplayRequest) async throws -> Replay {

@@ -46,6 +46,13 @@ package final class EscalationStore: Sendable {
         try await pool.execute(FindDecision(id: id, task: task, tenant: tenant)).first
     }
 
-    /// Leaves one to humans whose task could not take what was decided.
-    package func handBack(_ id: EscalationID) async throws { _ = try await pool.execute(HandBackDecision(id: id)) }
+    /// The tokens that its analyst reported to have used; they are its task's once it is resolved.
+    package func analysisTokens(of id: EscalationID) async throws -> Int {
+        try await pool.execute(FindAnalysisTokens(id: id)).first ?? 0
+    }
+
+    /// Leaves one to humans whose task could not take what was decided; nil when there was nothing to leave any more.
+    package func handBack(_ id: EscalationID) async throws -> WaitingEscalation? {
+        try await pool.execute(HandBackDecision(id: id)).first
+    }
 }

@@ -34,7 +34,7 @@ package final class ReconciliationStore: Sendable {
         try await pool.execute(ReleaseUnlimited(limits: limits, limit: limit)).first ?? 0
     }
 
-    /// Tasks whose lease has passed its deadline, oldest first.
+    /// Tasks whose lease has passed its deadline: the oldest.
     package func overdue(limit: Int) async throws -> [OverdueTask] {
         try await pool.execute(OverdueTasks(limit: limit))
     }
@@ -155,31 +155,59 @@ struct CountHeld: PostgresStatement {
 
 package struct OverdueTask: Sendable {
     package let task: TaskID
-    package let tenant: TenantID
+    package let attempt: Int
+    /// Whether the attempt's work still waits in the outbox.
+    package let isUnsent: Bool
+    /// The run it waits for; nil when it waits for none, or the sandbox has not taken it on.
+    package let run: Run?
+
+    package struct Run: Sendable {
+        package let id: ExecutionID
+        package let state: Execution.State
+        /// When it was begun last.
+        package let startedAt: Date?
+    }
 }
 
-/// Each half reads an index of its own.
+/// Each half reads an index of its own, and what belongs to each of the few is looked up by its name.
 struct OverdueTasks: PostgresStatement {
     let limit: Int
 
     static let isReadOnly = true
     static let sql = """
-        (
-            SELECT id, tenant_id FROM tasks
-            WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
-                AND deadline < clock_timestamp()
-            ORDER BY deadline LIMIT $1
-        ) UNION ALL (
-            SELECT id, tenant_id FROM tasks
-            WHERE state IN ('awaiting_approval', 'escalated') AND deadline < clock_timestamp()
-            ORDER BY deadline LIMIT $1
-        ) LIMIT $1
+        WITH overdue AS MATERIALIZED (
+            (
+                SELECT id, tenant_id, state, attempt, lease_token FROM tasks
+                WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
+                    AND deadline < clock_timestamp()
+                ORDER BY deadline LIMIT $1
+            ) UNION ALL (
+                SELECT id, tenant_id, state, attempt, lease_token FROM tasks
+                WHERE state IN ('awaiting_approval', 'escalated') AND deadline < clock_timestamp()
+                ORDER BY deadline LIMIT $1
+            ) LIMIT $1
+        )
+        SELECT t.id, t.attempt,
+            t.state IN ('developing', 'deploying')
+                AND EXISTS (SELECT FROM outbox o WHERE o.message_id = t.id::text || '.' || t.attempt::text),
+            run.id, run.state, run.started_at
+        FROM overdue t LEFT JOIN LATERAL (
+            SELECT x.id, x.state, x.started_at FROM sandbox_executions x
+            WHERE x.id = CASE WHEN t.state = 'testing' THEN t.lease_token::uuid END AND x.tenant_id = t.tenant_id
+            LIMIT 1
+        ) run ON true
         """
 
     func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> OverdueTask {
-        OverdueTask(task: TaskID(try row.uuid(0)), tenant: try row.name(1))
+        OverdueTask(
+            task: TaskID(try row.uuid(0)), attempt: try row.int(1), isUnsent: try row.bool(2), run: try run(row))
+    }
+
+    private static func run(_ row: borrowing PostgresRow) throws(PostgresError) -> OverdueTask.Run? {
+        guard let id = try row.uuidOrNil(3), let state = Execution.State(rawValue: try row.text(4)) else { return nil }
+        return OverdueTask.Run(id: ExecutionID(id), state: state, startedAt: try row.timestampOrNil(5))
     }
 }
 

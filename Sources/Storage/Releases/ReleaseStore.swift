@@ -16,8 +16,8 @@ package struct StoredLineage: Sendable, Equatable {
 
 /// What a lineage entry names by its hash.
 package struct StoredEvidence: Sendable, Equatable {
-    package enum Kind: String, Sendable, CaseIterable {
-        case evidence, policy, attestation, approval, certificate, plan, state
+    package enum Kind: String, Sendable {
+        case evidence, policy, attestation, approval, certificate, plan
     }
 
     package let sha256: String
@@ -59,22 +59,9 @@ package final class ReleaseStore: Sendable {
         }
     }
 
-    /// Keeps documents without an entry that names them yet.
-    package func keep(_ documents: [StoredEvidence]) async throws {
-        guard !documents.isEmpty else { return }
-        try await pool.transaction { tx in
-            for document in documents { try tx.enqueue(KeepEvidence(evidence: document)) }
-        }
-    }
-
     package func document(_ sha256: String) async throws -> StoredEvidence? {
         try await pool.execute(FindEvidence(sha256: sha256)).first
     }
-
-    /// Everything that is kept, by its hash.
-    package func documents() async throws -> [StoredEvidence] { try await pool.execute(ListEvidence()) }
-
-    package func newest() async throws -> StoredLineage? { try await pool.execute(NewestLineage()).first }
 
     /// The whole lineage from an entry on, oldest first.
     package func lineage(from first: Int = 0) async throws -> [StoredLineage] {
@@ -129,20 +116,6 @@ struct FindEvidence: PostgresStatement {
     func bind(to bindings: inout PostgresBindings) { bindings.text(sha256) }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> StoredEvidence { try StoredEvidence(row) }
-}
-
-struct ListEvidence: PostgresStatement {
-    static let isReadOnly = true
-    static let sql = "SELECT sha256, kind, document FROM release_evidence ORDER BY stored_at, sha256"
-
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> StoredEvidence { try StoredEvidence(row) }
-}
-
-struct NewestLineage: PostgresStatement {
-    static let isReadOnly = true
-    static let sql = "SELECT seq, entry, sha256 FROM release_lineage ORDER BY seq DESC LIMIT 1"
-
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> StoredLineage { try StoredLineage(row) }
 }
 
 struct ReadLineage: PostgresStatement {

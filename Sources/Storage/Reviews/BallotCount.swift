@@ -2,12 +2,14 @@ internal import Contracts
 internal import Postgres
 
 /// Counts ballots in one transaction: locks their sessions, checks each ballot against what stands there, adds the
-/// votes and decides what can be decided.
+/// votes and what they took, and decides what can be decided.
 struct BallotCount {
     private let ballots: [Ballot]
     private let decide: ReviewStore.Decide
     private var locked: [ReviewID: LockedReview] = [:]
     private var added: [CountedVote] = []
+    /// Sessions whose reviewers have used more than stands there.
+    private var charged: Set<ReviewID> = []
     private var decisions: [(id: ReviewID, outcome: ReviewOutcome)] = []
 
     init(_ ballots: [Ballot], decide: @escaping ReviewStore.Decide) {
@@ -54,9 +56,9 @@ struct BallotCount {
 
     private mutating func judge(_ ballot: Ballot) -> BallotOutcome {
         guard let review = locked[ballot.session] else { return .unknown }
-        let session = review.session
-        if case .principal(let tenant) = ballot.proof, tenant != session.tenant { return .unknown }
-        guard let role = Self.seat(of: ballot, in: session) else { return .refused(.foreign, session) }
+        if case .principal(let tenant) = ballot.proof, tenant != review.session.tenant { return .unknown }
+        guard let role = Self.seat(of: ballot, in: review.session) else { return .refused(.foreign, review.session) }
+        let session = charge(ballot, role, review.session)
         let vote = ballot.body.map { CastVote(reviewer: ballot.reviewer, role: role, choice: $0.choice) }
         // Before anything else, so that a message that comes again is told the same as the first time.
         if let vote, review.votes.contains(vote) { return .repeated(session) }
@@ -66,6 +68,17 @@ struct BallotCount {
         added.append(
             CountedVote(session: session, cast: vote, owner: owner, body: body, messageID: ballot.messageID))
         return .counted(session)
+    }
+
+    /// Keeps what an attempt at the seat took, whatever comes of its vote; the decision says the sum of it.
+    private mutating func charge(_ ballot: Ballot, _ role: AgentRole, _ session: ReviewSession) -> ReviewSession {
+        var session = session
+        guard session.status == .open, case .lease(_, let attempt, _) = ballot.proof,
+            session.usage.note(ballot.usageTokens, of: role, attempt: attempt)
+        else { return session }
+        locked[session.id]?.session = session
+        charged.insert(session.id)
+        return session
     }
 
     /// The seat that the ballot proves to be its sender's.
@@ -108,8 +121,11 @@ struct BallotCount {
 
     /// Answers the sessions that are decided by this.
     private func write(in tx: borrowing PostgresTransaction) throws -> [ReviewID: ReviewSession] {
+        if !charged.isEmpty {
+            try tx.enqueue(KeepReviewUsage(sessions: charged.compactMap { locked[$0]?.session }))
+        }
         if decisions.isEmpty {
-            if !added.isEmpty { _ = try tx.finish(InsertVotes(votes: added)) }
+            if !added.isEmpty || !charged.isEmpty { _ = try tx.finish(InsertVotes(votes: added)) }
             return [:]
         }
         if !added.isEmpty { try tx.enqueue(InsertVotes(votes: added)) }

@@ -7,10 +7,11 @@ enum ReviewRow {
     /// In the order `read` expects; the table's alias is `s`.
     static let columns = """
         s.id, s.tenant_id, s.task_id, s.attempt, s.round, s.author_agent, s.author_owner, s.artifact_sha256, s.quorum, \
-        s.reviewers, s.status, s.score, s.explanation, s.traceparent, s.opened_at, s.deadline, s.decided_at
+        s.reviewers, s.status, s.score, s.explanation, s.traceparent, s.opened_at, s.deadline, s.decided_at, \
+        s.reported_usage
         """
     /// The first column after `columns`.
-    static let count: Int = 17
+    static let count: Int = 18
 
     static func read(_ row: borrowing PostgresRow) throws(PostgresError) -> ReviewSession {
         guard let artifact = ArtifactHash(bytes: try row.bytes(7)) else {
@@ -21,7 +22,8 @@ enum ReviewRow {
             id: ReviewID(try row.uuid(0)), tenant: try row.name(1), task: TaskID(try row.uuid(2)),
             attempt: try row.int(3), round: try row.int(4), author: try row.text(5), authorOwner: try row.text(6),
             artifact: artifact, terms: terms, assignments: assignments, traceparent: try row.textOrNil(13),
-            openedAt: try row.timestamp(14), deadline: try row.timestamp(15), phase: try phase(row)
+            openedAt: try row.timestamp(14), deadline: try row.timestamp(15), phase: try phase(row),
+            usage: try usage(row.parsedJSON(17))
         )
     }
 
@@ -37,6 +39,12 @@ enum ReviewRow {
             let outcome = ReviewOutcome(
                 status: status, score: trimmed(try row.decimal(11)), explanation: try row.parsedJSON(12))
             return .decided(ReviewSession.Decision(outcome: outcome, at: try row.timestamp(16)))
+        }
+    }
+
+    private static func usage(_ kept: JSON) throws(PostgresError) -> ReviewUsage {
+        do throws(JSONError) { return try ReviewUsage(json: kept) } catch {
+            throw TaskRow.unreadable("A session's reported_usage is damaged (\(error))")
         }
     }
 

@@ -159,6 +159,22 @@ struct InsertVotes: PostgresStatement {
     }
 }
 
+/// Keeps what the reviewers of open sessions have used so far.
+struct KeepReviewUsage: PostgresStatement {
+    let sessions: [ReviewSession]
+
+    static let sql = """
+        UPDATE peer_review_sessions s SET reported_usage = u.reported_usage
+        FROM unnest($1::uuid[], $2::json[]) AS u(id, reported_usage)
+        WHERE s.id = u.id AND s.status = 'open'
+        """
+
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.uuids(sessions.map(\.id.uuid))
+        bindings.jsons(sessions.map { Array($0.usage.json.bytes) })
+    }
+}
+
 /// Writes decisions; each must still be open. Answers when that was.
 struct DecideReviews: PostgresStatement {
     let decisions: [(id: ReviewID, outcome: ReviewOutcome)]

@@ -22,10 +22,12 @@ package struct Ballot: Sendable {
     package let body: VoteBody?
     package let proof: Proof
     package let messageID: String?
+    /// What the sender's attempt at the seat has used since its beginning.
+    package let usageTokens: Int
 
     package init(
         session: ReviewID, role: AgentRole?, reviewer: String, owner: String?, announced: Set<AgentRole>? = nil,
-        body: VoteBody?, proof: Proof, messageID: String? = nil
+        body: VoteBody?, proof: Proof, messageID: String? = nil, usageTokens: Int = 0
     ) {
         self.session = session
         self.role = role
@@ -35,6 +37,7 @@ package struct Ballot: Sendable {
         self.body = body
         self.proof = proof
         self.messageID = messageID
+        self.usageTokens = usageTokens
     }
 }
 

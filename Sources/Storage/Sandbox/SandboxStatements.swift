@@ -13,7 +13,11 @@ struct InsertExecution: PostgresStatement {
             id, tenant_id, caller, task_id, attempt, language, request, request_sha256, traceparent
         )
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
-        WHERE (SELECT count(*) FROM sandbox_executions WHERE tenant_id = $2 AND state = 'queued') < $10
+        WHERE (
+            SELECT count(*) FROM (
+                SELECT 1 FROM sandbox_executions WHERE tenant_id = $2 AND state = 'queued' LIMIT $10
+            ) waiting
+        ) < $10
         ON CONFLICT (id) DO NOTHING RETURNING\u{20}
         """ + ExecutionRow.columns
 
@@ -42,6 +46,19 @@ struct FindExecution: PostgresStatement {
     func bind(to bindings: inout PostgresBindings) { bindings.uuid(id.uuid) }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Execution { try ExecutionRow.read(row) }
+}
+
+struct EndedExecutionIDs: PostgresStatement {
+    let ids: [ExecutionID]
+
+    static let isReadOnly = true
+    static let sql = "SELECT id FROM sandbox_executions WHERE id = ANY($1::uuid[]) AND state = 'ended'"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> ExecutionID {
+        ExecutionID(try row.uuid(0))
+    }
 }
 
 /// The first in line of each tenant before the second of any, so that none hides behind another.
@@ -147,49 +164,63 @@ struct EndExecution: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
 }
 
-/// Puts a run back that was begun and not ended: its executor shuts down.
+/// What becomes of a run `x` that its executor does not end: it waits again, unless the row `v` gives it a result.
+private enum ReturnedExecution {
+    static let assignments = """
+        state = CASE WHEN v.status IS NULL THEN 'queued' ELSE 'ended' END, executor = NULL, lease_until = NULL,
+            status = v.status, result = v.result, request = CASE WHEN v.status IS NULL THEN x.request END,
+            ended_at = CASE WHEN v.status IS NOT NULL THEN clock_timestamp() END
+        """
+}
+
+/// Puts a run back that was begun and not ended, because its executor shuts down; one that is to be canceled ends.
 struct ReleaseExecution: PostgresStatement {
     let id: ExecutionID
     let executor: String
     let tries: Int
+    let canceled: JSON
 
-    static let sql = """
-        UPDATE sandbox_executions SET state = 'queued', executor = NULL, lease_until = NULL
-        WHERE id = $1 AND state = 'running' AND executor = $2 AND tries = $3 RETURNING id
-        """
+    static let sql =
+        "UPDATE sandbox_executions x SET " + ReturnedExecution.assignments + """
+             FROM (
+                SELECT id, CASE WHEN cancel_requested_at IS NOT NULL THEN 'canceled' END AS status,
+                    CASE WHEN cancel_requested_at IS NOT NULL THEN $4::json END AS result
+                FROM sandbox_executions
+                WHERE id = $1 AND state = 'running' AND executor = $2 AND tries = $3 FOR UPDATE
+            ) v WHERE x.id = v.id RETURNING x.id
+            """
 
     func bind(to bindings: inout PostgresBindings) {
         bindings.uuid(id.uuid)
         bindings.text(executor)
         bindings.int32(Int32(clamping: tries))
+        bindings.json(Array(canceled.bytes))
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> UUID { try row.uuid(0) }
 }
 
-/// Runs whose executor is gone: they wait again, or end when they were begun too often or are to be canceled.
+/// Runs whose executor is gone: they wait again, or end when they lost theirs too often or are to be canceled.
 struct TakeBackExecutions: PostgresStatement {
-    let triesMax: Int
+    let lostMax: Int
     let lost: JSON
     let canceled: JSON
 
-    static let sql = """
-        UPDATE sandbox_executions SET
-            state = CASE WHEN cancel_requested_at IS NOT NULL OR tries >= $1 THEN 'ended' ELSE 'queued' END,
-            executor = NULL, lease_until = NULL,
-            status = CASE
-                WHEN cancel_requested_at IS NOT NULL THEN 'canceled' WHEN tries >= $1 THEN 'sandbox_error' END,
-            result = CASE WHEN cancel_requested_at IS NOT NULL THEN $3::json WHEN tries >= $1 THEN $2::json END,
-            request = CASE WHEN cancel_requested_at IS NOT NULL OR tries >= $1 THEN NULL ELSE request END,
-            ended_at = CASE WHEN cancel_requested_at IS NOT NULL OR tries >= $1 THEN clock_timestamp() END
-        WHERE id IN (
-            SELECT id FROM sandbox_executions WHERE state = 'running' AND lease_until < clock_timestamp()
-            ORDER BY lease_until LIMIT 100 FOR UPDATE SKIP LOCKED
-        ) RETURNING id
-        """
+    static let sql =
+        "UPDATE sandbox_executions x SET lost = x.lost + 1, " + ReturnedExecution.assignments + """
+             FROM (
+                SELECT id,
+                    CASE WHEN cancel_requested_at IS NOT NULL THEN 'canceled'
+                        WHEN lost + 1 >= $1 THEN 'sandbox_error' END AS status,
+                    CASE WHEN cancel_requested_at IS NOT NULL THEN $3::json
+                        WHEN lost + 1 >= $1 THEN $2::json END AS result
+                FROM sandbox_executions WHERE state = 'running' AND lease_until < clock_timestamp()
+                ORDER BY lease_until LIMIT 100 FOR UPDATE SKIP LOCKED
+            ) v WHERE x.id = v.id RETURNING x.id
+            """
 
     func bind(to bindings: inout PostgresBindings) {
-        bindings.int32(Int32(clamping: triesMax))
+        bindings.int32(Int32(clamping: lostMax))
         bindings.json(Array(lost.bytes))
         bindings.json(Array(canceled.bytes))
     }

@@ -4,8 +4,8 @@ package import Postgres
 
 /// The runs of programs. Each is kept before it is promised, claimed by one executor at a time, and ends once.
 package struct SandboxStore: Sendable {
-    /// A run is begun at most so often: it may be what killed its executors.
-    package static let triesMax = 3
+    /// A run that has lost so many executors is not begun again: it may be what killed them.
+    package static let lostMax = 3
     /// After an end, before somebody else than its maker publishes the result.
     package static let publishGraceSeconds: Double = 2
     /// Without a sign of life for so long, an executor is taken to be gone.
@@ -30,6 +30,12 @@ package struct SandboxStore: Sendable {
 
     package func find(_ id: ExecutionID, tenant: TenantID) async throws -> Execution? {
         try await pool.execute(FindExecution(id: id)).first { $0.tenant == tenant }
+    }
+
+    /// Which of them have ended.
+    package func ended(among ids: [ExecutionID]) async throws -> [ExecutionID] {
+        guard !ids.isEmpty else { return [] }
+        return try await pool.execute(EndedExecutionIDs(ids: ids))
     }
 
     /// What became of it: ended when it waited, asked to stop when it ran. Nil: it has ended, or there is none.
@@ -71,17 +77,21 @@ package struct SandboxStore: Sendable {
         return try await !pool.execute(statement).isEmpty
     }
 
+    /// Lets it wait again, or ends it when it is to be canceled.
     package func release(_ execution: Execution, by executor: String) async throws {
-        _ = try await pool.execute(ReleaseExecution(id: execution.id, executor: executor, tries: execution.tries))
+        let statement = ReleaseExecution(
+            id: execution.id, executor: executor, tries: execution.tries,
+            canceled: JSONWriter.object(SandboxOutcome(status: .canceled).write))
+        _ = try await pool.execute(statement)
     }
 
     /// Lets runs of executors that are gone wait again, or ends them; answers how many.
     package func takeBack() async throws -> Int {
         let lost = SandboxOutcome.failed(
             "executor_lost",
-            "The run was begun \(Self.triesMax) times and its last executor was lost; nothing was kept. Run it anew.")
+            "The run has lost its executor \(Self.lostMax) times; nothing was kept. Run it anew.")
         let statement = TakeBackExecutions(
-            triesMax: Self.triesMax, lost: JSONWriter.object(lost.write),
+            lostMax: Self.lostMax, lost: JSONWriter.object(lost.write),
             canceled: JSONWriter.object(SandboxOutcome(status: .canceled).write)
         )
         return try await pool.execute(statement).count

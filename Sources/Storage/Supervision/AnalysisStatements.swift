@@ -81,6 +81,18 @@ struct LockAnalysis: PostgresStatement {
     }
 }
 
+/// What the analyst of an escalation reported to have used.
+struct FindAnalysisTokens: PostgresStatement {
+    let id: EscalationID
+
+    static let isReadOnly = true
+    static let sql = "SELECT analysis_tokens FROM escalations WHERE id = $1"
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuid(id.uuid) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
+}
+
 /// Leaves to humans what no analyst answered in time.
 struct EndAnalyses: PostgresStatement {
     let limit: Int

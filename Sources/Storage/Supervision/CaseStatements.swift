@@ -112,6 +112,7 @@ struct WriteSteps: PostgresStatement {
         var ticket: AnalysisTicket?
         var analyst: AgentID?
         var analysis: JSON?
+        var analysisTokens = 0
 
         var decision: JSON? { if case .resolve(let resolution, _) = step { resolution.json } else { nil } }
         var rule: String? { if case .resolve(_, let rule) = step { rule } else { nil } }
@@ -133,13 +134,17 @@ struct WriteSteps: PostgresStatement {
             analysis_deadline = CASE WHEN u.form IS NULL THEN e.analysis_deadline
                 ELSE clock_timestamp() + make_interval(secs => $12) END,
             analyst = coalesce(u.analyst, e.analyst), analysis = coalesce(u.analysis, e.analysis),
+            analysis_tokens = e.analysis_tokens + u.analysis_tokens,
             status = CASE WHEN u.human_reason IS NOT NULL THEN 'waiting_for_human' WHEN u.form IS NOT NULL
                 THEN 'analyzing' ELSE e.status END,
             updated_at = clock_timestamp()
         FROM unnest(
             $1::uuid[], $2::text[], $3::text[], $4::json[], $5::text[], $6::text[], $7::text[], $8::uuid[], $9::text[],
-            $10::text[], $11::json[]
-        ) AS u(id, classification, signature, decision, rule, human_reason, form, work, token, analyst, analysis)
+            $10::text[], $11::json[], $13::int8[]
+        ) AS u(
+            id, classification, signature, decision, rule, human_reason, form, work, token, analyst, analysis,
+            analysis_tokens
+        )
         WHERE e.id = u.id AND e.status IN ('open', 'analyzing') AND e.decision IS NULL
         """
 
@@ -157,6 +162,7 @@ struct WriteSteps: PostgresStatement {
         bindings.texts(rows.map { $0.analyst?.text })
         bindings.jsons(rows.map { $0.analysis.map { Array($0.bytes) } })
         bindings.double(analystSeconds)
+        bindings.ints(rows.map(\.analysisTokens))
     }
 }
 

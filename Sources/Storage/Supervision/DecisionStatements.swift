@@ -64,17 +64,23 @@ struct FindDecision: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Resolution { try row.resolution(0) }
 }
 
-/// Gives an escalation to humans whose task could not take what was decided.
+/// Gives an escalation to humans whose task could not take what was decided; no row when somebody did so before, or it
+/// is resolved.
 struct HandBackDecision: PostgresStatement {
     let id: EscalationID
 
-    static let sql = """
-        UPDATE escalations SET status = 'waiting_for_human', human_reason = 'refused_by_task',
+    static let sql =
+        """
+        UPDATE escalations e SET status = 'waiting_for_human', human_reason = 'refused_by_task',
             waiting_since = clock_timestamp(), updated_at = clock_timestamp()
         WHERE id = $1 AND status IN ('open', 'analyzing')
-        """
+        """ + WaitingRow.returning
 
     func bind(to bindings: inout PostgresBindings) { bindings.uuid(id.uuid) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> WaitingEscalation {
+        try WaitingRow.read(row)
+    }
 }
 
 /// Counts each resolved escalation once, whoever counts.

@@ -87,18 +87,19 @@ package final class SupervisionStore: Sendable {
                 return .late
             }
             var row = WriteSteps.Step(id: escalation.id, step: .leaveToHuman(.analystFailed), analyst: report.agent)
-            var outcome = AnalysisOutcome.taken(row.step)
+            var outcome = AnalysisOutcome.taken(row.step, escalation)
             if let answer = report.answer {
                 do throws(JSONError) {
                     let step = try judge(answer, form, escalation)
                     row = WriteSteps.Step(id: escalation.id, step: step, analyst: report.agent, analysis: answer)
-                    outcome = .taken(step)
+                    outcome = .taken(step, escalation)
                 } catch {
                     row = WriteSteps.Step(
                         id: escalation.id, step: .leaveToHuman(.answerRefused), analyst: report.agent)
-                    outcome = .unreadable(why: "\(error)")
+                    outcome = .unreadable(why: "\(error)", escalation)
                 }
             }
+            row.analysisTokens = report.usageTokens
             try tx.finish(WriteSteps(rows: [row], analystSeconds: times.analystSeconds))
             return outcome
         }

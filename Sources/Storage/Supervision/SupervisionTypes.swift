@@ -38,20 +38,24 @@ package struct AnalysisReport: Sendable {
     package let agent: AgentID
     /// Nil: it failed or declined.
     package let answer: JSON?
+    package let usageTokens: Int
 
-    package init(escalation: EscalationID, ticket: AnalysisTicket, agent: AgentID, answer: JSON?) {
+    package init(
+        escalation: EscalationID, ticket: AnalysisTicket, agent: AgentID, answer: JSON?, usageTokens: Int
+    ) {
         self.escalation = escalation
         self.ticket = ticket
         self.agent = agent
         self.answer = answer
+        self.usageTokens = usageTokens
     }
 }
 
 /// What became of a report. `unreadable` too is taken: the escalation goes on to a human.
 package enum AnalysisOutcome: Sendable, Equatable {
-    case taken(SupervisorStep)
+    case taken(SupervisorStep, EscalationCase)
     /// - Parameter why: names the place in the answer.
-    case unreadable(why: String)
+    case unreadable(why: String, EscalationCase)
     /// The escalation was decided meanwhile, or its analysis is over.
     case late
     /// Not by who was handed the work.
@@ -84,6 +88,18 @@ package struct WaitingEscalation: Sendable, Equatable {
         self.severity = severity
         self.reason = reason
         self.since = since
+    }
+}
+
+extension WaitingEscalation {
+    /// What people are told, who may miss it: what they have to do stands in the table.
+    package var alert: Alert {
+        Alert(
+            name: "escalation_waits_for_human", severity: severity,
+            summary: "An escalation waits for a human (\(reason)) since \(Timestamp.text(since)): "
+                + "golden escalations show \(id)",
+            since: since, tenant: tenant, task: task, escalation: id
+        )
     }
 }
 

@@ -7,6 +7,8 @@ internal import Postgres
 /// A task for which nothing is held is inserted only while its tenant and project have no budget: so nobody need ask
 /// for budgets first, and none is passed by.
 ///
+/// From here on the transaction waits for a lock for half a second at most: see `PrepareBatch`.
+///
 /// One statement, so that an admission is one round trip, COMMIT included. A key that exists already (another
 /// replica's too: the insert waits for it) keeps its task, and all that belongs to it, from being inserted. Keys are
 /// inserted in order, so that two batches can never wait for each other in a circle.
@@ -20,7 +22,7 @@ struct AdmitTasks: PostgresStatement {
     static let sql =
         """
         WITH input AS MATERIALIZED (
-            SELECT * FROM unnest(
+            SELECT u.* FROM (SELECT set_config('lock_timeout', '500ms', true)) patience, unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[],
                 $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[],
                 $16::timestamptz[], $17::timestamptz[], $18::timestamptz[], $19::int8[], $20::json[], $21::json[],

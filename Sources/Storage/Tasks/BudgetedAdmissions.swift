@@ -79,6 +79,7 @@ struct BudgetedAdmissions {
     private func lockParents(in tx: borrowing PostgresTransaction) throws -> [TaskID: TaskRecord] {
         let ids = Set(admissions.compactMap(\.task.parent))
         if ids.isEmpty { return [:] }
+        try tx.enqueue(PrepareBatch())
         let locked = try tx.execute(LockTasks(ids: Array(ids)))
         return Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) })
     }

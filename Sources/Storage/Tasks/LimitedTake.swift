@@ -2,31 +2,50 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// Chooses due tasks of tenants that limit how many with one label are at work.
+/// Takes due tasks: as many as are granted, and no more at once than may be in memory together.
 ///
-/// What would be one too many is held back: it leaves the dispatcher's index, so that a backlog of one label is passed
-/// by once and not every time, and comes back as others with the label end. Everything happens under one lock a tenant,
-/// and what is at work is counted under it, so that two replicas that both think they lead cannot exceed a limit.
+/// Where tenants limit how many with one label are at work, what would be one too many is held back: it leaves the
+/// dispatcher's index, so that a backlog of one label is passed by once and not every time, and comes back as others
+/// with the label end. Everything happens under one lock a tenant, and what is at work is counted under it, so that two
+/// replicas that both think they lead cannot exceed a limit.
 struct LimitedTake {
     /// Rows looked at beyond what is granted, at first and in the last round.
     static let lookaheads = [16, 64, 256, 1024]
 
     let grants: [(key: DispatchHint.Count, count: Int)]
     let limits: LabelLimits
+    /// The largest prompt that goes out with one of them.
+    let promptBytes: Int
     let now: Date
     /// Where something was held back.
     private(set) var held: Set<DispatchHint.Count> = []
-    /// Where there may be more to take behind what was looked at.
+    /// Where there may be more to take, behind what was looked at or beyond what may be in memory together.
     private(set) var unfinished: Set<DispatchHint.Count> = []
 
-    init(_ grants: [(key: DispatchHint.Count, count: Int)], limits: LabelLimits, now: Date) {
+    init(_ grants: [(key: DispatchHint.Count, count: Int)], limits: LabelLimits, promptBytes: Int, now: Date) {
         self.grants = grants
         self.limits = limits
+        self.promptBytes = promptBytes
         self.now = now
     }
 
     /// The chosen tasks, locked and still queued.
     mutating func run(in tx: borrowing PostgresTransaction) throws -> [QueuedTask] {
+        let found =
+            try limits.isEmpty
+            ? tx.execute(TakeQueued(grants: grants, promptBytes: promptBytes, now: now))
+            : withinLimits(in: tx)
+        var taken: [QueuedTask] = []
+        for task in found {
+            switch task {
+            case .read(let queued): taken.append(queued)
+            case .left(let key): unfinished.insert(key)
+            }
+        }
+        return taken
+    }
+
+    private mutating func withinLimits(in tx: borrowing PostgresTransaction) throws -> [TakenTask] {
         let tenants = Set(grants.map(\.key.tenant)).sorted()
         try tx.enqueue(LockLabels(tenants: tenants))
         let labels = tenants.flatMap { tenant in limits.limits(of: tenant).keys.sorted().map { (tenant, $0) } }
@@ -37,7 +56,7 @@ struct LimitedTake {
             })
         try tx.enqueue(release(room))
         let chosen = try choose(room, in: tx)
-        return chosen.isEmpty ? [] : try tx.execute(ReadQueued(ids: chosen))
+        return chosen.isEmpty ? [] : try tx.execute(ReadQueued(ids: chosen, promptBytes: promptBytes))
     }
 
     /// As many of each label as there is room for come back, to stand in line with the others.
@@ -216,18 +235,20 @@ struct HoldBack: PostgresStatement {
     }
 }
 
-/// Chosen tasks as the dispatcher takes them, in its order.
+/// Chosen tasks as the dispatcher takes them.
 struct ReadQueued: PostgresStatement {
     let ids: [TaskID]
+    let promptBytes: Int
 
-    static let sql =
-        "SELECT " + TaskRow.columns + """
-            , t.input, t.draft FROM tasks t WHERE t.id = ANY($1::uuid[]) ORDER BY t.priority DESC, t.run_at, t.id
-            """
+    static let sql = TakenTask.sql(reading: "SELECT * FROM tasks WHERE id = ANY($3::uuid[])")
 
-    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.int(TakenTask.bytesMax)
+        bindings.int(promptBytes)
+        bindings.uuids(ids.map(\.uuid))
+    }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> QueuedTask { try QueuedTask(row) }
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TakenTask { try TakenTask(row) }
 }
 
 /// Lets tasks go whose label nothing limits any more.

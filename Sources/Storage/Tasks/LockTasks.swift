@@ -32,28 +32,29 @@ extension QueuedTask {
 /// Tasks that another transaction holds are skipped, not waited for.
 struct TakeQueued: PostgresStatement {
     let grants: [(key: DispatchHint.Count, count: Int)]
+    let promptBytes: Int
     let now: Date
 
-    static let sql =
-        "SELECT " + TaskRow.columns + """
-            , t.input, t.draft FROM unnest($1::text[], $2::text[], $3::int8[]) AS g(role, tenant_id, count)
+    static let sql = TakenTask.sql(
+        reading: """
+            SELECT q.* FROM unnest($3::text[], $4::text[], $5::int8[]) AS g(role, tenant_id, count)
             CROSS JOIN LATERAL (
-                SELECT * FROM tasks q
-                WHERE q.state = 'queued' AND q.held_label IS NULL AND q.role = g.role AND q.tenant_id = g.tenant_id
-                    AND q.run_at <= $4
-                ORDER BY q.priority DESC, q.run_at, q.id
+                SELECT * FROM tasks t
+                WHERE t.state = 'queued' AND t.held_label IS NULL AND t.role = g.role AND t.tenant_id = g.tenant_id
+                    AND t.run_at <= $6
+                ORDER BY t.priority DESC, t.run_at, t.id
                 LIMIT g.count FOR UPDATE SKIP LOCKED
-            ) t
-            """
+            ) q
+            """)
 
     func bind(to bindings: inout PostgresBindings) {
+        bindings.int(TakenTask.bytesMax)
+        bindings.int(promptBytes)
         bindings.texts(grants.map { $0.key.role.text })
         bindings.texts(grants.map { $0.key.tenant.text })
         bindings.ints(grants.map(\.count))
         bindings.timestamp(now)
     }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> QueuedTask {
-        try QueuedTask(row)
-    }
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TakenTask { try TakenTask(row) }
 }

@@ -13,10 +13,13 @@ package struct TaskChange: Sendable {
     package let settled: [SettledEscalation]
     /// What reviews said of the prompts that the task's work was done by.
     package let judged: [PromptReview]
+    /// Messages that leave the outbox with this change; one that is being forgotten at this moment was published.
+    package let withdrawn: [String]
 
     package init(
         previousSequence: Int, task: TaskRecord, events: [TaskEvent], outbox: [OutboxMessage],
-        filed: [FiledEscalation] = [], settled: [SettledEscalation] = [], judged: [PromptReview] = []
+        filed: [FiledEscalation] = [], settled: [SettledEscalation] = [], judged: [PromptReview] = [],
+        withdrawn: [String] = []
     ) {
         self.previousSequence = previousSequence
         self.task = task
@@ -25,10 +28,13 @@ package struct TaskChange: Sendable {
         self.filed = filed
         self.settled = settled
         self.judged = judged
+        self.withdrawn = withdrawn
     }
 
     /// True when nothing but the task itself is written that anybody else may write. The rest is locked after the task.
-    var isAlone: Bool { filed.isEmpty && settled.isEmpty && judged.isEmpty && settlement == nil }
+    var isAlone: Bool {
+        filed.isEmpty && settled.isEmpty && judged.isEmpty && withdrawn.isEmpty && settlement == nil
+    }
 
     /// Ends what is held for a task, with what it used, in the transaction that ends the task: so it is charged once.
     var settlement: BudgetBook.Operation? {

@@ -26,12 +26,12 @@ package struct TaskFilter: Sendable {
     }
 }
 
-/// What was made of tasks whose labels are limited.
+/// What was made of queued tasks that were taken.
 package struct LimitedTaking<Result: Sendable>: Sendable {
     package let result: Result
     /// Where tasks were held back, to be asked for again when others end.
     package let held: Set<DispatchHint.Count>
-    /// Where there may be more to take at once.
+    /// Where there may be more to take at once: behind what was looked at, or beyond what may be in memory together.
     package let unfinished: Set<DispatchHint.Count>
 
     package init(result: Result, held: Set<DispatchHint.Count> = [], unfinished: Set<DispatchHint.Count> = []) {
@@ -48,14 +48,17 @@ package final class TaskStore: Sendable {
     /// What a batch costs before its first task is as much as a dozen tasks cost.
     private static let besideMin = 16
 
-    private let pool: PostgresPool
-    private let admissions: CoalescingWriter<Admission, BudgetedAdmissions.Verdict>
+    let pool: PostgresPool
+    let locked: LockedTenants
+    private let admissions: TenantWriter<Admission, BudgetedAdmissions.Verdict>
 
     package init(pool: PostgresPool) {
         self.pool = pool
-        admissions = CoalescingWriter(
-            name: "admit-tasks", pool: pool, maxBatch: 256, maxQueued: 8192, maxInFlight: Self.batchesInFlight,
-            minBeside: Self.besideMin
+        let locked = LockedTenants()
+        self.locked = locked
+        admissions = TenantWriter(
+            name: "admit-tasks", pool: pool, maxInFlight: Self.batchesInFlight, minBeside: Self.besideMin,
+            locked: locked, tenant: { $0.task.tenant }
         ) { batch, tx in
             // Locking the ends of the tenants' chains comes last, since others wait for them.
             if BudgetedAdmissions.isNeeded(for: batch) {
@@ -81,7 +84,7 @@ package final class TaskStore: Sendable {
 
     /// Commits one admission, together with whatever others arrive meanwhile.
     package func admit(_ admission: Admission) async throws -> AdmissionOutcome {
-        let verdict = try await Self.againAfterLockTimeouts { try await admissions.submit(admission) }
+        let verdict = try await admissions.submit(admission, of: admission.task.tenant)
         if verdict.isAdmitted { return .admitted }
         // Asked before a refusal is believed, too: the room may have gone to the same request at another replica.
         let task = admission.task
@@ -101,18 +104,6 @@ package final class TaskStore: Sendable {
         }
     }
 
-    /// What had to wait too long for somebody's lock on an account has kept nothing, and is done again.
-    private static func againAfterLockTimeouts<Result>(_ body: () async throws -> Result) async throws -> Result {
-        for _ in 1..<BudgetStore.attemptsMax {
-            do {
-                return try await body()
-            } catch let error as PostgresError where error.isLockTimeout {
-                continue
-            }
-        }
-        return try await body()
-    }
-
     /// Locks the tasks, lets `decide` look at those that exist, and writes what it answers: one transaction.
     ///
     /// `decide` runs on a database thread, must be quick and must not block; it may run again when the transaction has
@@ -120,47 +111,38 @@ package final class TaskStore: Sendable {
     package func change<Result: Sendable>(
         _ ids: [TaskID], decide: @escaping @Sendable ([TaskRecord]) -> (changes: [TaskChange], result: Result)
     ) async throws -> Result {
-        try await Self.againAfterLockTimeouts {
-            try await pool.transaction { tx in
-                let decision = decide(try tx.execute(LockTasks(ids: ids)))
-                try Self.finish(decision.changes, in: tx)
-                return decision.result
-            }
-        }
-    }
-
-    /// Writes what was decided on rows that were not read for it: one round trip. False, and nothing is written, when
-    /// any of them is not what it was taken for, or more than the tasks has to be written.
-    package func write(_ changes: [TaskChange]) async throws -> Bool {
-        guard changes.allSatisfy(\.isAlone) else { return false }
-        do {
-            try await pool.transaction { tx in try Self.finish(changes, in: tx) }
-            return true
-        } catch let error as PostgresError where error.sqlState == UpdateTasks.otherRows || error.code == .deadlock {
-            return false
-        }
-    }
-
-    /// Takes due tasks for the dispatcher and writes what `decide` makes of them: one transaction, as in `change`.
-    package func take<Result: Sendable>(
-        _ grants: [(key: DispatchHint.Count, count: Int)], now: Date,
-        decide: @escaping @Sendable ([QueuedTask]) -> (changes: [TaskChange], result: Result)
-    ) async throws -> Result {
         try await pool.transaction { tx in
-            let decision = decide(try tx.execute(TakeQueued(grants: grants, now: now)))
+            let decision = decide(try tx.execute(LockTasks(ids: ids)))
             try Self.finish(decision.changes, in: tx)
             return decision.result
         }
     }
 
-    /// As `take`, for tenants that limit how many tasks with one label are at work: never takes one too many. A stage
-    /// that needs no agent begins without being taken, and counts.
+    /// Writes what was decided on rows that were not read for it: one round trip. False, and nothing is written, when
+    /// any of them is not what it was taken for or cannot be written now, or more than the tasks has to be written.
+    package func write(_ changes: [TaskChange]) async throws -> Bool {
+        guard changes.allSatisfy(\.isAlone) else { return false }
+        // Rows that are not what they were taken for make a cast fail: that is invalid data, too.
+        do {
+            try await pool.transaction { tx in try Self.finish(changes, in: tx) }
+            return true
+        } catch let error as PostgresError where error.isFaultOfSomeRow || error.code == .deadlock {
+            return false
+        }
+    }
+
+    /// Takes due tasks for the dispatcher and writes what `decide` makes of them: one transaction, as in `change`.
+    ///
+    /// Of tenants that limit how many tasks with one label are at work it never takes one too many. A stage that needs
+    /// no agent begins without being taken, and counts.
+    ///
+    /// - Parameter promptBytes: what each of them carries at most besides its input and draft.
     package func take<Result: Sendable>(
-        _ grants: [(key: DispatchHint.Count, count: Int)], within limits: LabelLimits, now: Date,
+        _ grants: [(key: DispatchHint.Count, count: Int)], within limits: LabelLimits, promptBytes: Int, now: Date,
         decide: @escaping @Sendable ([QueuedTask]) -> (changes: [TaskChange], result: Result)
     ) async throws -> LimitedTaking<Result> {
         try await pool.transaction { tx in
-            var taking = LimitedTake(grants, limits: limits, now: now)
+            var taking = LimitedTake(grants, limits: limits, promptBytes: promptBytes, now: now)
             let decision = decide(try taking.run(in: tx))
             try Self.finish(decision.changes, in: tx)
             return LimitedTaking(result: decision.result, held: taking.held, unfinished: taking.unfinished)
@@ -221,6 +203,8 @@ package final class TaskStore: Sendable {
         }
         try Self.escalate(changes, in: tx)
         try Self.judge(changes, in: tx)
+        let withdrawn = changes.flatMap(\.withdrawn)
+        if !withdrawn.isEmpty { try tx.enqueue(WithdrawOutbox(ids: withdrawn)) }
         try tx.enqueue(UpdateTasks(changes: changes))
         try tx.finish(
             AppendEffects(

@@ -50,9 +50,6 @@ struct UpdateTasks: PostgresStatement {
         FROM written
         """
 
-    /// How the server refuses a batch of which it did not write every row: the cast's error.
-    static let otherRows = "22P02"
-
     func bind(to bindings: inout PostgresBindings) {
         let columns = changes.map { TaskColumns($0.task) }
         bindings.uuids(changes.count) { changes[$0].task.id.uuid }

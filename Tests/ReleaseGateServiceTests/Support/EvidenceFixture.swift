@@ -29,6 +29,8 @@ struct EvidenceFixture: Sendable {
         page["falls_total"] = Double(index < 12 ? 100 + index : index - 12)
         page["odd_total"] = index < 15 ? Double(index) : .nan
         if index < 8 { page["early_total"] = Double(index) }
+        // The first three events of their kind begin the series.
+        if index > 8 { page["late_total"] = Double(index - 6) }
         return page
     }
 
@@ -56,6 +58,8 @@ struct EvidenceFixture: Sendable {
             for (target, pages) in pages {
                 let page = pages[index]
                 outcomes.append(.init(labels: Self.labels(target), failure: page == nil ? "it was away" : nil))
+                history.add(
+                    "up", Self.labels(target), SeriesSample(at: Self.time(index), value: page == nil ? 0 : 1))
                 for (series, value) in page ?? [:] {
                     let (metric, labels) = Self.split(series)
                     history.add(

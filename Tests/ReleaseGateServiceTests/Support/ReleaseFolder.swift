@@ -237,10 +237,11 @@ final class ReleaseFolder: Sendable {
 
     /// Runs a command of the gate; by the folder's time, unless another clock is given.
     func gate<Result: Sendable>(
-        clock: GateClock? = nil, _ body: @Sendable @escaping (GateSession) async throws -> Result
+        clock: GateClock? = nil, settings: ServiceConfiguration = ServiceConfiguration(),
+        _ body: @Sendable @escaping (GateSession) async throws -> Result
     ) async throws -> Result {
         try await GateSession.with(
-            file: path + "/gate.yaml", settings: ServiceConfiguration(),
+            file: path + "/gate.yaml", settings: settings,
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, clock: clock ?? time.clock,
             console: .silent, body)
     }

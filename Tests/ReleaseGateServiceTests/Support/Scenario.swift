@@ -3,9 +3,9 @@ import ReleaseGateCore
 import ReleaseGateService
 
 /// One release's past, told to a real Prometheus: so many requests of each side every 30 seconds, for thirty days on the
-/// stable one, and what its processes, breakers and dead letters were like.
+/// stable one, and what its processes and breakers and the installation's dead letters were like.
 struct Scenario: Sendable {
-    /// Every scenario ends here; each is a service of its own, so that all share one server.
+    /// Every scenario ends here; each is a service in a namespace of its own, so that all share one server.
     static let end = 1_793_500_000
     static let period = 30
     /// The objectives' window, and an hour before it.
@@ -34,7 +34,9 @@ struct Scenario: Sendable {
     var step = 0
     var schema = SchemaState.compatible
     var comparison = ServiceLevelObjective.Comparison.baseline
-    /// Further lines, made of the seconds before the end.
+    /// How many dead letters the installation has, by the seconds before the end; nil where nobody counts them.
+    var deadLetters: @Sendable (_ secondsBeforeEnd: Int) -> String? = { _ in "0" }
+    /// Further lines, made of the seconds before the end; of this service, unless they name another.
     var more: @Sendable (_ secondsBeforeEnd: Int) -> [String] = { _ in [] }
     /// The canary's counters stop so long before the end.
     var silentSeconds = 0
@@ -92,7 +94,8 @@ struct Scenario: Sendable {
             let (time, periods) = (Self.end - before, (previous - before) / Self.period)
             previous = before
             func add(_ metric: String, _ labels: String, _ value: String) {
-                let key = "\(metric){service=\"\(service)\",\(labels)}"
+                let own = labels.contains("service=") ? "" : "service=\"\(service)\","
+                let key = "\(metric){namespace=\"\(service)\",\(own)\(labels)}"
                 series[key, default: []].append("\(key) \(value) \(time)")
             }
             func count(_ track: String, _ traffic: Traffic) {
@@ -106,7 +109,11 @@ struct Scenario: Sendable {
             count("stable", stableTraffic(before))
             if before <= stepSeconds, hasCanary, before >= silentSeconds { count("canary", canary) }
             // Gauges say how things are, and are asked about the walk alone.
-            for line in before <= Self.fineSeconds ? more(before) : [] {
+            guard before <= Self.fineSeconds else { continue }
+            if let letters = deadLetters(before) {
+                add("dlq_messages_unresolved", "service=\"dlq-worker\",track=\"stable\"", letters)
+            }
+            for line in more(before) {
                 let (key, value) = (line.prefix { $0 != " " }, line.drop { $0 != " " })
                 let parts = key.split(separator: "{")
                 add(String(parts[0]), String(parts[1].dropLast()), String(value.dropFirst()))

@@ -16,18 +16,14 @@ def component(thing):
 
 
 def source_name(thing):
-    """Which sources an object's program is built from; None where they are not in this tree."""
+    """Which sources an object's program is built from; none but ours are in the chart."""
     name = component(thing)
-    if name.startswith("agent-"):
-        return "agent"
-    return name if name in sources.SERVICES and sources.is_there(name) else None
+    return "agent" if name.startswith("agent-") else name
 
 
 def services(objects):
     for thing in of_kind(objects, "Deployment"):
-        name = source_name(thing)
-        if name:
-            yield thing, name
+        yield thing, source_name(thing)
 
 
 def settings_of(objects, thing):

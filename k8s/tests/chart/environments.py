@@ -21,9 +21,12 @@ def sync_policy(environment, objects):
     if environment == "prod":
         if policy.get("automated") is not None:
             yield application, "prod syncs by itself"
-        windows = project["spec"].get("syncWindows", [])
-        if not any(window["kind"] == "allow" and window.get("manualSync") for window in windows):
+        windows = [one for one in project["spec"].get("syncWindows", []) if one["kind"] == "allow"]
+        if not any(application["metadata"]["name"] in one["applications"] for one in windows):
             yield project, "prod has no maintenance window"
+        # Prod is synced by hand alone, which this lets through at any time.
+        if any(one.get("manualSync") for one in windows):
+            yield project, "prod's maintenance window stops nobody"
     elif policy.get("automated") != {"prune": False, "selfHeal": True, "allowEmpty": False}:
         yield application, "does not follow by itself, or prunes"
     retry = policy.get("retry", {})

@@ -11,6 +11,8 @@ GATE = load(ROOT / "release/gate.yaml")
 OBJECTIVES = ROOT / "release/slo"
 # What Flagger looks for in a Deployment's selector, in its order.
 FLAGGERS = ("app", "name", "app.kubernetes.io/name")
+# More failed checks than there will be: then no "no" of a hook is one too many.
+THRESHOLD_MIN = 100_000
 
 
 def component(thing):
@@ -106,10 +108,35 @@ def proof(objects):
         ends = [one for one in metrics if one["successCondition"] == "result.proven" and one["count"] == 1]
         if [one.get("initialDelay") for one in ends] != [f"{GATE['stepSeconds'] // 60}m"]:
             yield thing, "lets a step end without proof"
+        asked = {metric["provider"]["web"]["url"].partition("?")[2] for metric in metrics}
+        if asked != {"step={{args.step}}"} or "step" not in [one["name"] for one in thing["spec"]["args"]]:
+            yield thing, f"asks for {asked}, whichever step it is"
     for thing in of_kind(objects, "Rollout"):
-        steps = [step["setWeight"] for step in thing["spec"]["strategy"]["canary"]["steps"] if "setWeight" in step]
-        if steps[-1] != 100:
-            yield thing, f"ends at {steps[-1]} percent"
+        steps = thing["spec"]["strategy"]["canary"]["steps"]
+        weights = [step["setWeight"] for step in steps if "setWeight" in step]
+        if weights[-1] != 100:
+            yield thing, f"ends at {weights[-1]} percent"
+        told = [step["analysis"].get("args") for step in steps if "analysis" in step]
+        if told != [[{"name": "step", "value": str(index)}] for index in range(1, len(weights) + 1)]:
+            yield thing, f"tells the gate that its steps are {told}"
+    for thing in of_kind(objects, "Canary"):
+        yield from flaggers_proof(thing)
+
+
+def flaggers_proof(thing):
+    """Flagger goes on when the gate has proof, goes back when the gate says so, and otherwise stays where it is."""
+    routes = sources.text("ReleaseGate/Service/Serving/GateRoutes.swift")
+    answered = set(re.findall(r'flagger\(\s*"([a-z-]+)"', routes))
+    hooks = {hook["url"].rpartition("/")[2]: hook["type"] for hook in thing["spec"]["analysis"]["webhooks"]}
+    for name in hooks.keys() - answered:
+        yield thing, f"asks for {name}, which the gate does not answer"
+    # A hook of the type confirm-traffic-increase is asked before there is any traffic: none would ever come.
+    wanted = {name: name for name in ("confirm-rollout", "confirm-promotion", "rollback")}
+    if hooks != wanted | {"confirm-traffic-increase": "rollout"}:
+        yield thing, f"has the hooks {hooks}"
+    # Whatever a hook of the type rollout answers but yes is a failed check.
+    if thing["spec"]["analysis"]["threshold"] < THRESHOLD_MIN:
+        yield thing, "rolls back what the gate only holds"
 
 
 def gate_files(objects):

@@ -27,6 +27,11 @@ def setting(**over):
     return lambda chart: over
 
 
+def flaggers(mutate):
+    """The same, of the chart for Flagger."""
+    return lambda chart: mutate(chart) | {"progressiveDelivery": {"provider": "flagger"}}
+
+
 META = 'metadata:\n  name: extra\n  namespace: {{ .Release.Namespace }}\n  labels:\n{{- include "golden.labels" (list $ "extra") | nindent 4 }}\n'
 
 # What is done -> the check that must notice: a rule of policies.py or drift.py, "validation" or "refused" (by Helm or the
@@ -336,8 +341,30 @@ MUTATIONS = {
     "services by their Services": (edit("templates/monitoring.yaml", "{targetLabel: service", "{targetLabel: name"), "sides"),
     "objectives of no canary": (edit("templates/deployments.yaml", "key: orchestrator.yaml", "key: peer-hub.yaml"), "sides"),
     "a step that ends with time": (edit("templates/delivery.yaml", "result.proven", "result.goOn"), "proof"),
+    "Flagger goes back where the gate holds": (
+        flaggers(edit("templates/delivery.yaml", "threshold: 1000000", "threshold: 1")),
+        "proof",
+    ),
+    "Flagger waits for proof before any traffic": (
+        flaggers(edit("templates/delivery.yaml", "        type: rollout", "        type: {{ $hook }}")),
+        "proof",
+    ),
+    "Flagger goes on without proof": (
+        flaggers(edit("templates/delivery.yaml", '"confirm-rollout" "confirm-traffic-increase"', '"confirm-rollout"')),
+        "proof",
+    ),
+    "steps that are all the last": (edit("templates/_components.tpl", "?step=", "?"), "proof"),
+    "another step than it is": (edit("templates/delivery.yaml", "add1 $index", "add $index 2"), "proof"),
     "an answer of nobody's": (edit("templates/delivery.yaml", "result.goOn", "result.fine"), "proof"),
     "a file that the gate does not see": (setting(releaseGate={"files": []}), "gate_files"),
+    "images of anybody to debug with": (
+        edit("templates/namespace.yaml", "[pods, pods/ephemeralcontainers]", "[pods]"),
+        "admission_holds",
+    ),
+    "an image that is not let in": (
+        edit("templates/namespace.yaml", "startsWith('{{ .Values.global.imageRegistry }}/", "startsWith('registry.example.org/"),
+        "admission_holds",
+    ),
     "a service that is not measured": (
         edit(
             "templates/monitoring.yaml",
@@ -382,6 +409,14 @@ APPLICATIONS = {
         "namespaces",
     ),
     "another environment's project": ("prod", "Application", ("spec", "project"), "golden-dev", "projects"),
+    "a maintenance window that stops nobody": (
+        "prod",
+        "AppProject",
+        ("spec", "syncWindows", 0, "manualSync"),
+        True,
+        "sync_policy",
+    ),
+    "no maintenance window": ("prod", "AppProject", ("spec", "syncWindows"), [], "sync_policy"),
     "everybody syncs prod": (
         "prod",
         "AppProject",

@@ -17,6 +17,31 @@ def images_by_digest(objects):
             yield thing, f"{image} is tagged latest"
 
 
+def admits(policy, image):
+    """Whether the chart's ValidatingAdmissionPolicy lets an image in: its CEL rule, read as far as we write it."""
+    (rule_,) = policy["spec"]["validations"]
+    registry, digest = re.fullmatch(
+        r"variables\.images\.all\(image, image\.startsWith\('([^']+)'\) && image\.matches\('([^']+)'\)\)", rule_["expression"]
+    ).groups()
+    return image.startswith(registry) and re.search(digest, image) is not None
+
+
+@rule("A15")
+def admission_holds(objects):
+    """The policy looks at every container that a pod can have, and lets in all that the chart itself makes."""
+    for policy in of_kind(objects, "ValidatingAdmissionPolicy"):
+        watched = {name for given in policy["spec"]["matchConstraints"]["resourceRules"] for name in given["resources"]}
+        expression = policy["spec"]["variables"][0]["expression"]
+        fields = {f"spec.{kind}.map" for kind in ("containers", "initContainers", "ephemeralContainers")}
+        if watched != {"pods", "pods/ephemeralcontainers"} or not all(field in expression for field in fields):
+            yield policy, f"looks at {watched}: {expression}"
+        for thing, container in containers(objects):
+            if not admits(policy, container["image"]):
+                yield thing, f"{container['image']} is not let in"
+        for thing in of_kind(objects, "Prometheus"):
+            yield thing, "runs images that its operator chooses, which are not let in"
+
+
 @rule("A16")
 def least_privilege(objects):
     for thing in of_kind(objects, "Role", "ClusterRole"):

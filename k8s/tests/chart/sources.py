@@ -8,7 +8,7 @@ import yaml
 from helm import CHART, ROOT
 
 SOURCES = ROOT / "Sources"
-# Component of the chart -> where its service's sources are. The release gate's come with the gate.
+# Component of the chart -> where its service's sources are.
 SERVICES = {
     "orchestrator": "Services/Orchestrator",
     "peer-hub": "Services/PeerHub",
@@ -28,11 +28,6 @@ def folder(name):
     return SOURCES / (AGENT if name == "agent" else SERVICES[name])
 
 
-def is_there(name):
-    """Whether the program's sources are in this tree: of a service, those that serve."""
-    return folder(name).is_dir() and (name == "agent" or "GOLDEN_HTTP_PORT" in quoted_settings(code(name)))
-
-
 @functools.cache
 def text(path):
     return (SOURCES / path).read_text(encoding="utf-8")
@@ -42,6 +37,8 @@ def text(path):
 def code(name):
     """All of a service's Swift without its comments, in which settings are only spoken of."""
     parts = [path.read_text(encoding="utf-8") for path in sorted(folder(name).rglob("*.swift"))]
+    if not parts:
+        raise FileNotFoundError(f"{folder(name)} holds no sources of {name}: mend SERVICES.")
     return "\n".join(line for part in parts for line in part.splitlines() if not line.lstrip().startswith("///"))
 
 

@@ -13,6 +13,7 @@ import policies
 import validation
 from helm import CHART, ROOT, Helm, HelmError
 from rendering import ENVIRONMENTS, TEST_DIGEST, bare, environment_objects, identity, load, merged, render, values
+from security_rules import admits
 
 COMBINATIONS = {
     "defaults": {},
@@ -72,8 +73,12 @@ COMBINATIONS = {
         "quota": {"enabled": True},
         "sandbox": {"runtimeClass": {"name": "gvisor", "create": True}},
         "rbac": {"viewerGroups": ["team"]},
-        "admissionPolicy": {"enabled": True},
         "tracing": {"endpoint": "http://collector.monitoring:4318"},
+    },
+    "images of one registry alone": {
+        "admissionPolicy": {"enabled": True},
+        "archive": {"enabled": True},
+        "restoreDrill": {"enabled": True},
     },
     "only the orchestrator": {
         "components": {
@@ -128,8 +133,16 @@ REFUSED = {
         },
         "networkPolicy",
     ),
+    "an own Prometheus whose images are not let in": (
+        {"prometheus": {"enabled": True}, "admissionPolicy": {"enabled": True}},
+        "admissionPolicy",
+    ),
     "a canary that nobody can reach": ({"progressiveDelivery": {"provider": "argo"}}, "ingress"),
     "more connections than Postgres has": ({"stores": {"postgres": {"maxConnections": 100}}}, "max_connections"),
+    "an archive of dead letters on a disk that goes with the pod": (
+        {"components": {"dlq-worker": {"settings": {"GOLDEN_DLQ_ARCHIVE": "/tmp/letters"}}}},
+        "GOLDEN_DLQ_ARCHIVE needs a disk",
+    ),
     "publishing the metrics": ({"ingress": {"paths": ["/metrics"]}}, "paths"),
     "a group of the cluster's own": ({"rbac": {"viewerGroups": ["system:authenticated"]}}, "viewerGroups"),
     "a program for the echo agent": ({"agents": {"echo": {"program": ["sh"]}}}, "program"),
@@ -210,18 +223,41 @@ class ChartTests(unittest.TestCase):
         before = len(helm.api.created)
         release = helm.upgrade(values("prod") | {"logLevel": "warning"}, max_history=10)
         hooks = [identity(thing) for thing in helm.api.created[before:]]
-        self.assertIn(("VolumeSnapshot", "golden-before-" + load(CHART / "Chart.yaml")["version"]), hooks)
+        snapshot = f"golden-before-{load(CHART / 'Chart.yaml')['version']}-r"
+        self.assertIn(("VolumeSnapshot", snapshot + "2"), hooks)
         self.assertLess(hooks.index(("Job", "golden-backup-pre-upgrade")), hooks.index(("Job", "golden-migrate")))
         self.assertEqual(release["version"], 2)
         settings = {thing["metadata"]["name"]: thing["data"] for thing in helm.api.of_kind("ConfigMap")}
         self.assertEqual(settings["golden-orchestrator"]["GOLDEN_LOG_LEVEL"], "warning")
-        self.assertEqual([one["version"] for one in helm.history()], [1, 2])
+        # Tried again, the same version takes another snapshot: the first is from before the migration.
+        helm.upgrade(values("prod") | {"logLevel": "warning"}, max_history=10)
+        kept = {thing["metadata"]["name"] for thing in helm.api.of_kind("VolumeSnapshot")}
+        self.assertEqual(kept, {snapshot + "2", snapshot + "3"})
+        self.assertEqual([one["version"] for one in helm.history()], [1, 2, 3])
         before = len(helm.api.created)
         helm.uninstall()
         self.assertIn(("Job", "golden-backup-pre-delete"), [identity(thing) for thing in helm.api.created[before:]])
         self.assertEqual(helm.api.of_kind("Deployment"), [])
         kept = [thing["metadata"]["name"] for thing in helm.api.of_kind("PersistentVolumeClaim")]
         self.assertEqual(kept, ["golden-backups"])
+
+    def test_the_documented_pods_are_let_in(self):
+        docs = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+        found = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", docs, re.DOTALL)]
+        pods = policies.of_kind(found, "Pod")
+        self.assertTrue(pods)
+        (policy,) = policies.of_kind(environment_objects("prod"), "ValidatingAdmissionPolicy")
+        for thing, container in policies.containers(pods):
+            self.assertTrue(admits(policy, container["image"]), f"{thing['metadata']['name']}: {container['image']}")
+        self.assertFalse(admits(policy, "postgres:15"))
+        self.assertFalse(admits(policy, "registry.example.com/golden/postgres:15"))
+
+    def test_argo_keeps_the_first_snapshot_of_a_version(self):
+        (snapshot,) = policies.of_kind(environment_objects("prod"), "VolumeSnapshot")
+        annotations = snapshot["metadata"]["annotations"]
+        self.assertEqual(annotations["argocd.argoproj.io/hook"], "Sync")
+        # None would be BeforeHookCreation.
+        self.assertEqual(annotations["argocd.argoproj.io/hook-delete-policy"], "HookFailed")
 
     def test_new_settings_roll_the_pods_that_read_them(self):
         def checksums(objects):

@@ -5,7 +5,7 @@ import unittest
 import environments
 import validation
 from helm import CHART, ROOT
-from rendering import ENVIRONMENTS, documents, environment_objects, load
+from rendering import ENVIRONMENTS, documents, environment_objects, load, merged, render, values
 
 CLUSTER_KINDS = {"RuntimeClass", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
 
@@ -28,12 +28,12 @@ class EnvironmentTests(unittest.TestCase):
                 _, project = environments.split(applications(environment))
                 allowed = {(one["group"], one["kind"]) for one in project["spec"]["namespaceResourceWhitelist"]}
                 whole = {(one["group"], one["kind"]) for one in project["spec"]["clusterResourceWhitelist"]}
+                # The archive is a setting that any of them may turn on.
+                archived = render(merged(values(environment), {"archive": {"enabled": True}}))
                 made = {
                     (thing["apiVersion"].rpartition("/")[0], thing["kind"])
-                    for thing in environment_objects(environment)
+                    for thing in [*environment_objects(environment), *archived]
                 }
-                # Rules come with files that may not be there yet.
-                made |= {("monitoring.coreos.com", "PrometheusRule")} & allowed
                 self.assertEqual({kind for kind in made if kind[1] not in CLUSTER_KINDS}, allowed)
                 self.assertEqual({kind for kind in made if kind[1] in CLUSTER_KINDS}, whole - {("", "Namespace")})
 
@@ -62,6 +62,14 @@ class EnvironmentTests(unittest.TestCase):
             }
 
         self.assertEqual(shape("staging"), shape("prod"))
+
+    def test_the_namespace_of_the_docs_is_labelled_as_argos(self):
+        docs = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+        application, _ = environments.split(applications("prod"))
+        for label, value in application["spec"]["syncPolicy"]["managedNamespaceMetadata"]["labels"].items():
+            self.assertIn(f"{label}={value}", docs)
+        # Helm would make it without labels.
+        self.assertNotIn("--create-namespace", docs)
 
     def test_the_version_is_the_charts(self):
         version = load(CHART / "Chart.yaml")["version"]

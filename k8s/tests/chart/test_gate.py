@@ -8,10 +8,12 @@ import tempfile
 import time
 import unittest
 
+import drift
+import environments
 import evidence
 from helm import CHART, ROOT
 from objects import covers, of_kind
-from rendering import load, merged, render, values
+from rendering import environment_objects, load, merged, render, values
 
 PROGRAMS = pathlib.Path(os.environ.get("GOLDEN_BIN", ROOT / ".build/debug"))
 LISTENING_SECONDS_MAX = 60
@@ -69,6 +71,14 @@ class GateTests(unittest.TestCase):
         ]
         self.assertEqual(others, [])
 
+    def test_the_gate_knows_whose_series_it_goes_by(self):
+        for environment, namespace in environments.NAMESPACES.items():
+            objects = environment_objects(environment)
+            gate = next(
+                thing for thing in of_kind(objects, "Deployment") if evidence.component(thing) == "release-gate"
+            )
+            self.assertEqual(drift.settings_of(objects, gate)["GOLDEN_GATE_NAMESPACE"], namespace)
+
     def test_the_steps_are_the_gates(self):
         steps = load(CHART / "values.yaml")["progressiveDelivery"]
         gate = evidence.GATE
@@ -77,7 +87,7 @@ class GateTests(unittest.TestCase):
     def test_an_own_prometheus_is_let_in_and_out(self):
         for over in ({}, {"fullnameOverride": "blue"}):
             with self.subTest(over):
-                objects = prod(prometheus={"enabled": True}, **over)
+                objects = prod(prometheus={"enabled": True}, admissionPolicy={"enabled": False}, **over)
                 self.assertEqual(len(of_kind(objects, "Prometheus")), 1)
                 self.assertEqual(list(evidence.own_prometheus(objects)), [])
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import mean
 
 from ..stack import ROOT, Stack, binaries
-from ..wrk import CONNECTIONS, THREADS
+from ..wrk import CONNECTIONS, answered_with
 from .report import Row, below, exactly, note, ratio_at_least
 
 NAME = "ratelimit"
@@ -29,6 +29,7 @@ SECONDS = 6
 WARM_SECONDS = 2
 #: Authenticated, authorised, counted; then it is no task's id, and nothing is looked up.
 PATH = "/tasks/none"
+STATUS = 404
 
 
 def script() -> str:
@@ -88,18 +89,14 @@ def admission(stack: Stack) -> tuple[float, int, int]:
     """CPU milliseconds for each request, how many there were, and how many were not answered as they should be."""
     client = stack.client()
     answer = client.request("GET", PATH)
-    if answer.status != 404 or "ratelimit" not in {name.lower() for name in answer.headers}:
+    if answer.status != STATUS or "ratelimit" not in {name.lower() for name in answer.headers}:
         raise RuntimeError(f"GET {PATH} does not answer as documented: {answer}")
-    command = ["wrk", "-t", str(THREADS), "-c", str(CONNECTIONS), "-H", f"Authorization: Bearer {stack.token()}",
-               stack.urls[0] + PATH, "-d"]
-    run([*command, f"{WARM_SECONDS}s"])
+    url, token = stack.urls[0] + PATH, stack.token()
+    answered_with(STATUS, url, token, WARM_SECONDS)
     pid = stack.processes("orchestrator")[0].pid
     before = cpu_seconds(pid)
-    output = run([*command, f"{SECONDS}s"])
-    spent = cpu_seconds(pid) - before
-    answered = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]
-    refused = int((re.search(r"Non-2xx or 3xx responses: (\d+)", output) or [0, 0])[1])
-    return spent * 1000 / answered, answered, abs(answered - refused) + output.count("Socket errors")
+    answered, wrong = answered_with(STATUS, url, token, SECONDS)
+    return (cpu_seconds(pid) - before) * 1000 / answered, answered, wrong
 
 
 def bench(tell: Callable[[str], None] = note) -> list[Row]:

@@ -58,8 +58,10 @@ class Proxies:
             asyncio.run_coroutine_threadsafe(self._listen(server, port), self._loop).result(10)
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        """Once more, or before `start`, it does nothing."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
 
     def set(self, party: str, store: str, link: Link, delay: float = 0.0) -> None:
         """From now on, for connections that are open as well, to every server of the store."""

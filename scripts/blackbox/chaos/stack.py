@@ -61,6 +61,15 @@ class ChaosStack(Stack):
         self.beside = Beside(self, beside)
 
     def __enter__(self) -> ChaosStack:
+        try:
+            self._start()
+        except BaseException:
+            # Mounts, proxies and the stack itself: nobody else takes them away.
+            self._clean()
+            raise
+        return self
+
+    def _start(self) -> None:
         record = self.folder / "secrets.json"
         record.touch(mode=0o600)
         record.write_text(json.dumps(self._secrets))
@@ -72,7 +81,6 @@ class ChaosStack(Stack):
             self._as_admin("ALTER SYSTEM SET max_wal_size = '192MB'")
             self._as_admin("SELECT pg_reload_conf()")
         self.beside.start()
-        return self
 
     def _mount(self) -> None:
         """Root may, unless it is one of a container that may not. Servers of a cluster lie beside each other."""
@@ -120,8 +128,8 @@ class ChaosStack(Stack):
             except (StackError, subprocess.TimeoutExpired) as error:
                 print(f"The stack did not stop in good order: {error}")
         self.proxies.stop()
-        for store in self.mounted:
-            subprocess.run(["umount", "--lazy", str(self.folder / store)], capture_output=True)
+        while self.mounted:
+            subprocess.run(["umount", "--lazy", str(self.folder / self.mounted.pop())], capture_output=True)
         super()._clean()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 HOST = "https://api.example.com"
+#: One pod, beside a port-forward.
+POD = "http://localhost:8080"
 #: What prints the orchestrators' logs.
 POD_LOGS = "kubectl logs -n golden-architecture <orchestrator-pod>"
 
@@ -172,7 +174,7 @@ LEARNING = [
 
 def fill(command: str, url: str, logs: str) -> str:
     """The command as this stack needs it."""
-    return command.replace(HOST, url).replace(POD_LOGS, f"cat {logs}")
+    return command.replace(HOST, url).replace(POD, url).replace(POD_LOGS, f"cat {logs}")
 
 
 def unknowns(command: str) -> list[str]:

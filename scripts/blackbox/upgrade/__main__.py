@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -99,6 +100,12 @@ def report(traffic: Traffic, problems: list[str]) -> None:
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        prog="scripts/upgrade",
+        description="Upgrades a private stack to a next build, and back from a broken one, under traffic that must not "
+        "notice.",
+        epilog="Exit codes: 0 nobody noticed, 1 somebody did or the stack broke, 2 wrong usage.",
+    ).parse_args()
     end_cleanly_on_signals(SECONDS_MAX)
     folder = Path(tempfile.mkdtemp(prefix="golden-upgrade-", dir=binaries()))
     problems: list[str] = []

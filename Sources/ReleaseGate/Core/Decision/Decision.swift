@@ -42,6 +42,14 @@ package struct Decision: Sendable, Equatable, Codable {
         case stepPassed = "step_passed"
         case provenGood = "proven_good"
         case undecided
+        /// Whatever was seen, the lineage forbids it: told to controllers, and of no look that is recorded.
+        case barred
+    }
+
+    /// Whether it says that the release, or where it runs, is bad: any other hold wants a look, and passes. A rollback
+    /// that the schema forbids is one.
+    package var showsBad: Bool {
+        outcome == .rollBack || row == .schemaPastContract || services.contains { $0.row == .environmentBad }
     }
 
     package struct ServiceDecision: Sendable, Equatable, Codable {

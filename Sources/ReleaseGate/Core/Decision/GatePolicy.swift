@@ -22,6 +22,16 @@ package struct GatePolicy: Sendable, Equatable, Codable {
         self.burnRules = burnRules
     }
 
+    /// What is wrong with the steps, in words; nil when nothing is. Where the last is not all traffic, a part would
+    /// seal the whole.
+    package var stepsFault: String? {
+        let isRising = zip(stepPercents, stepPercents.dropFirst()).allSatisfy { $0 < $1 }
+        guard stepPercents.last == 100, isRising, !stepPercents.contains(where: { $0 < 0 }) else {
+            return "steps must rise from 0% or more to 100%: \(stepPercents)"
+        }
+        return nil
+    }
+
     package static let canary = [10, 50, 100]
     package static let blueGreen = [0, 100]
 }

@@ -108,15 +108,19 @@ struct ServiceJudge {
             if letters.unresolved > Self.deadLettersMax { reasons.append("\(letters.unresolved) dead letters") }
         }
         if !reasons.isEmpty { return Answer(.canaryDegraded, .rollBack, reasons) }
-        return Answer(.canaryDegraded, nil, ["no breaker open on the canary alone, few dead letters more"])
+        let known = evidence.unknownSignals == nil ? "" : ", as far as is known"
+        return Answer(.canaryDegraded, nil, ["no breaker open on the canary alone, few dead letters more\(known)"])
     }
 
     private func evidenceLacking() -> Answer {
         let lacks = views.filter(\.isBlocking).compactMap { view in
             view.lack(in: input).map { "\(view.name): \($0)" }
         }
-        if lacks.isEmpty { return Answer(.evidenceLacking, nil, ["every blocking objective has enough fresh counts"]) }
-        return Answer(.evidenceLacking, Self.lackOutcome(input), lacks + [patience])
+        let unknown = (evidence.unknownSignals ?? []).map { "\($0.name): \($0.reading.lack ?? "nothing is known")" }
+        if lacks.isEmpty, unknown.isEmpty {
+            return Answer(.evidenceLacking, nil, ["every blocking objective has enough fresh counts"])
+        }
+        return Answer(.evidenceLacking, Self.lackOutcome(input), lacks + unknown + [patience])
     }
 
     private func invariantBroken() -> Answer {
@@ -127,7 +131,11 @@ struct ServiceJudge {
             reasons.append("\(letters.unresolved) unresolved dead letters, fewer than \(Self.deadLettersHold) allowed")
         }
         if !reasons.isEmpty { return Answer(.invariantBroken, .hold, reasons) }
-        return Answer(.invariantBroken, nil, ["all breakers closed, fewer than \(Self.deadLettersHold) dead letters"])
+        let breakers = evidence.breakers.isEmpty ? "no breakers to watch" : "all breakers closed"
+        let letters =
+            evidence.deadLetters == nil
+            ? "no dead letters to watch" : "fewer than \(Self.deadLettersHold) dead letters"
+        return Answer(.invariantBroken, nil, ["\(breakers), \(letters)"])
     }
 
     private func stepRunning() -> Answer {

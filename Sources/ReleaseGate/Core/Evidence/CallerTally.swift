@@ -1,11 +1,14 @@
 /// Says which failures are repeats when they are known by interval and by bucket of callers, as counters tell.
 ///
-/// What `EpisodeCounter` does with single requests: a bucket's failure counts when none of the same bucket, on
-/// whichever side, has counted for `spacingSeconds`; all others are repeats. Within an interval nobody knows which
-/// failure came first. One is drawn, by the sides' numbers of failures: how many a caller makes in a row does not
-/// depend on the side when both are equally good, so each side is drawn by its share of the traffic in the mean, which
-/// is what the test of the two sides asks of a good release. The draw depends on bucket and time alone, so that a
-/// replay draws the same.
+/// A caller whose request fails tends to fail again, at once and on the same side, because its connection stays where
+/// it is: such failures say one thing, not many. So a bucket's failure counts when none of the same bucket, on
+/// whichever side, has counted for `spacingSeconds`; all others are repeats. The sides are not kept apart on purpose:
+/// counted for each by itself, the busier one would run out of callers first and look better than it is.
+///
+/// Within an interval nobody knows which failure came first. One is drawn, by the sides' numbers of failures: how
+/// many a caller makes in a row does not depend on the side when both are equally good, so each side is drawn by its
+/// share of the traffic in the mean, which is what the test of the two sides asks of a good release. The draw depends
+/// on bucket and time alone, so that a replay draws the same.
 ///
 /// Callers that share a bucket hide each other's failures, on both sides alike: that costs power, and no good release.
 package struct CallerTally: Sendable {
@@ -20,10 +23,12 @@ package struct CallerTally: Sendable {
         }
     }
 
+    package static let spacingSecondsDefault = 120
+
     private let spacingSeconds: Int
     private var lastCounted: [String: Int] = [:]
 
-    package init(spacingSeconds: Int = EpisodeCounter.spacingSecondsDefault) { self.spacingSeconds = spacingSeconds }
+    package init(spacingSeconds: Int = Self.spacingSecondsDefault) { self.spacingSeconds = spacingSeconds }
 
     /// Takes the next interval's failures, by bucket.
     ///

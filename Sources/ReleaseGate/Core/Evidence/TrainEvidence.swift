@@ -22,18 +22,34 @@ package struct ServiceEvidence: Sendable, Equatable, Codable {
     package let health: CanaryHealth
     package let indicators: [IndicatorEvidence]
     package let breakers: [BreakerEvidence]
-    /// Nil for a service that has no dead letters to watch.
+    /// The installation's; nil where nobody watches them.
     package let deadLetters: DeadLetterEvidence?
+    /// Signals that are watched and cannot be told. Nil for none, as in records of before this was kept.
+    package let unknownSignals: [UnknownSignal]?
 
     package init(
         service: String, health: CanaryHealth, indicators: [IndicatorEvidence], breakers: [BreakerEvidence] = [],
-        deadLetters: DeadLetterEvidence? = nil
+        deadLetters: DeadLetterEvidence? = nil, unknownSignals: [UnknownSignal]? = nil
     ) {
         self.service = service
         self.health = health
         self.indicators = indicators
         self.breakers = breakers
         self.deadLetters = deadLetters
+        self.unknownSignals = unknownSignals
+    }
+}
+
+/// A signal that is watched and says nothing, which is no good news: of breakers or dead letters nothing is known then.
+package struct UnknownSignal: Sendable, Equatable, Codable {
+    /// As people call it: `dead letters`, `breakers on canary`.
+    package let name: String
+    /// Why it says nothing; never counts.
+    package let reading: Reading
+
+    package init(_ name: String, _ reading: Reading) {
+        self.name = name
+        self.reading = reading
     }
 }
 

@@ -36,6 +36,12 @@ package enum Lineage {
         return nil
     }
 
+    /// Whether the entries begin with those that were committed to: nothing was taken off or exchanged since.
+    package static func grew(from size: Int, root: Digest, to entries: [LineageEntry]) throws -> Bool {
+        guard size <= entries.count else { return false }
+        return try tree(Array(entries.prefix(size))).root == root
+    }
+
     /// The leaves of the Merkle tree: the entries' canonical bytes.
     package static func tree(_ entries: [LineageEntry]) throws -> MerkleTree {
         MerkleTree(leaves: try entries.map { try Canonical.bytes($0) })
@@ -52,6 +58,34 @@ package enum Lineage {
             entry.event.kind == .rollback || (entry.event.kind == .revocation && entry.sequence > seal.sequence)
         }
         return isRevoked ? nil : seal
+    }
+
+    /// What runs in an environment, as far as it was recorded: the newest seal, or Helm's newest deployment, that was
+    /// not rolled back and has not been uninstalled since.
+    package static func running(in environment: DeployEnvironment, by entries: [LineageEntry]) -> LineageEntry? {
+        let here = entries.filter { $0.event.environment == environment }
+        let burned = Set(here.filter { $0.event.kind == .rollback }.map(\.event.version))
+        // What is imported happened before the entries that it stands after.
+        let inTime = here.sorted { ($0.event.atSeconds, $0.sequence) < ($1.event.atSeconds, $1.sequence) }
+        let since = inTime.lastIndex { $0.event.kind == .uninstall }.map { $0 + 1 } ?? 0
+        return inTime[since...].last { $0.event.isDeployment && !burned.contains($0.event.version) }
+    }
+
+    /// What ran in an environment when a version's walk began there, or now when none did: what it replaces, and what
+    /// the way back leads to.
+    package static func predecessor(
+        of version: Version, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> Version? {
+        let begun = entries.first {
+            $0.event.environment == environment && $0.event.version == version && $0.event.kind == .install
+        }
+        let others = entries.filter { entry in
+            guard entry.event.version != version else { return false }
+            // What was taken back later does not run either.
+            guard let begun, entry.event.kind != .rollback else { return true }
+            return (entry.event.atSeconds, entry.sequence) < (begun.event.atSeconds, begun.sequence)
+        }
+        return running(in: environment, by: others)?.event.version
     }
 
     /// Every version that was ever cut, with why it was rolled back if it was.

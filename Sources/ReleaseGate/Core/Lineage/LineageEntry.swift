@@ -46,6 +46,12 @@ package struct LineageEntry: Sendable, Equatable, Codable {
             self.policySHA256 = policySHA256
             self.revision = revision
         }
+
+        /// Whether the version runs from then on: it was sealed, or Helm's history has it as deployed.
+        package var isDeployment: Bool {
+            kind == .seal
+                || (kind == .imported && ["helm: deployed", "helm: superseded"].contains { reason.hasPrefix($0) })
+        }
     }
 
     /// Counts from 0 without gaps: the entry's leaf in the Merkle tree.

@@ -33,6 +33,16 @@ package enum BurnRate {
         rules.filter { $0.severity == severity && isBurning($0, budget: budget, windows: windows) }
     }
 
+    /// The rules of which nobody can say whether they burn: one of their windows was not counted.
+    package static func uncounted(
+        _ rules: [BurnRule], severity: BurnRule.Severity, windows: [IndicatorEvidence.Window]
+    ) -> [BurnRule] {
+        rules.filter { rule in
+            rule.severity == severity
+                && [rule.longSeconds, rule.shortSeconds].contains { sample(windows, $0) == nil }
+        }
+    }
+
     /// What is left of the window's budget, in thousandths of it: at or below zero nothing but fixes is released. Nil
     /// without events.
     package static func remainingThousandths(_ sample: Sample, budget: ErrorBudget) -> Int? {

@@ -37,11 +37,8 @@ package enum ObjectiveLint {
         if !policy.objectives.contains(where: { $0.class == .blocking }) {
             findings.append(Finding(rule: .nothingBlocks, objective: "", message: "no objective is blocking"))
         }
-        let steps = policy.stepPercents
-        let isRising = zip(steps, steps.dropFirst()).allSatisfy { $0 < $1 }
-        if steps.last != 100 || !isRising || steps.contains(where: { $0 < 0 }) {
-            findings.append(
-                Finding(rule: .badSteps, objective: "", message: "steps must rise from 0% or more to 100%: \(steps)"))
+        if let fault = policy.stepsFault {
+            findings.append(Finding(rule: .badSteps, objective: "", message: fault))
         }
         return findings
     }

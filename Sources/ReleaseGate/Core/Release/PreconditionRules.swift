@@ -49,32 +49,71 @@ package enum PreconditionRules {
         var refusals: [Refusal] = []
         var warnings: [String] = []
         var lines: [String] = []
+        let place = Place(
+            artifacts: request.train.artifacts, environment: request.target, atSeconds: request.atSeconds)
         for kind in Precondition.Kind.allCases where isRequired(kind, for: request) {
-            let reports = request.preconditions.filter { $0.kind == kind }
-            let faults = reports.map { fault(of: $0, for: request) }
-            if let good = zip(reports, faults).first(where: { $0.1 == nil })?.0 {
-                lines.append("\(kind.rawValue): \(good.summary)")
+            let report = newest(kind, of: request.preconditions, for: place)
+            let fault = report.flatMap { Self.fault(of: $0, for: place) }
+            if let report, fault == nil {
+                lines.append("\(kind.rawValue): \(report.summary)")
                 continue
             }
-            let text = "\(kind.rawValue): \(faults.compactMap { $0 }.first ?? "there is no report")"
+            let text = "\(kind.rawValue): \(fault ?? "there is no report")"
             if isWarning(kind) { warnings.append(text) } else { refusals.append(Refusal(.precondition, text)) }
         }
         return Ruling(refusals: refusals, warnings: warnings, lines: lines)
     }
 
-    private static func fault(of report: Precondition, for request: PromotionRequest) -> String? {
-        if report.result == .failed { return "failed: \(report.summary)" }
-        if let environment = report.environment, environment != request.target {
-            return "is about \(environment.rawValue)"
+    /// What a report must be about, and the time as of which it is judged.
+    package struct Place: Sendable, Equatable {
+        package let artifacts: [ArtifactDigest]
+        package let environment: DeployEnvironment
+        package let atSeconds: Int
+
+        package init(artifacts: [ArtifactDigest], environment: DeployEnvironment, atSeconds: Int) {
+            self.artifacts = artifacts
+            self.environment = environment
+            self.atSeconds = atSeconds
         }
-        if report.atSeconds > request.atSeconds { return "is from the future" }
-        if let limit = ageMaxSeconds(report.kind), request.atSeconds - report.atSeconds > limit {
+    }
+
+    /// The report of a kind that decides: the newest about the place, where one is; a failed one before a passed one of
+    /// the same time. Nil when there is none of that kind.
+    package static func newest(
+        _ kind: Precondition.Kind, of reports: [Precondition], for place: Place
+    ) -> Precondition? {
+        let all = reports.filter { $0.kind == kind }
+        let own = all.filter { isAbout(place, $0) }
+        return (own.isEmpty ? all : own).max {
+            ($0.atSeconds, $0.result == .failed ? 1 : 0) < ($1.atSeconds, $1.result == .failed ? 1 : 0)
+        }
+    }
+
+    /// Why a report shows nothing good of the place; nil when it does.
+    package static func fault(of report: Precondition, for place: Place) -> String? {
+        if let strangeness = strangeness(of: report, to: place) { return strangeness }
+        if report.result == .failed { return "failed: \(report.summary)" }
+        if report.atSeconds > place.atSeconds { return "is from the future" }
+        if let limit = ageMaxSeconds(report.kind), place.atSeconds - report.atSeconds > limit {
             return "is older than \(limit / 3600) hours: \(Timestamp.text(report.atSeconds))"
         }
-        if isBound(report.kind), !Set(report.digests).isSuperset(of: request.train.artifacts) {
+        if Digest(hexadecimal: report.evidenceSHA256) == nil { return "has no evidence" }
+        return nil
+    }
+
+    /// Whether a report is about the place, and not about other artifacts or another environment.
+    package static func isAbout(_ place: Place, _ report: Precondition) -> Bool {
+        strangeness(of: report, to: place) == nil
+    }
+
+    /// Why a report is about something else; nil when it is about the place.
+    private static func strangeness(of report: Precondition, to place: Place) -> String? {
+        if let environment = report.environment, environment != place.environment {
+            return "is about \(environment.rawValue)"
+        }
+        if isBound(report.kind), !Set(report.digests).isSuperset(of: place.artifacts) {
             return "is about other digests"
         }
-        if Digest(hexadecimal: report.evidenceSHA256) == nil { return "has no evidence" }
         return nil
     }
 }

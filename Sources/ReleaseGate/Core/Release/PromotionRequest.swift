@@ -48,7 +48,12 @@ package struct PromotionRequest: Sendable, Equatable {
     package var preconditions: [Precondition] = []
     package var attestations: [Attestation] = []
     package var origin = SupplyChainRules.Origin(commit: nil, repository: nil)
+    /// What is said to run in the target.
     package var previousVersion: Version?
+    /// What the lineage says runs there; nil when it says nothing.
+    package var runningVersion: Version?
+    /// Why the version was rolled back, wherever that was; nil while it stands.
+    package var burnedFor: String?
     /// Nil when there is none, which is refused.
     package var compatibility: CompatibilityMatrix?
     package var standings: [Standing] = []

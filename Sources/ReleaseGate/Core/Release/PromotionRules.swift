@@ -9,6 +9,7 @@ package struct PromotionRules {
     package static func judge(_ request: PromotionRequest, policy: PromotionPolicy) -> PromotionRuling {
         var rules = PromotionRules(request, policy)
         rules.judgePath()
+        rules.judgeVersion()
         rules.judgeSeal()
         rules.judgeSoak()
         rules.judgeApprovals()
@@ -41,6 +42,17 @@ package struct PromotionRules {
         case (.dev, .prod): refusals.append(Refusal(.path, "\(name) is closed: staging comes between"))
         case (nil, _), (.dev, _), (.staging, _), (.prod, _): refusals.append(Refusal(.path, "\(name) is no way"))
         }
+    }
+
+    /// A number that was rolled back goes nowhere any more, and what is replaced is what runs.
+    private mutating func judgeVersion() {
+        if let reason = request.burnedFor {
+            let text = "\(request.train.version) is burned: it was rolled back for: \(reason)"
+            refusals.append(Refusal(.versionBurned, text))
+        }
+        guard let running = request.runningVersion, running != request.previousVersion else { return }
+        let said = request.previousVersion.map { "previousVersion is \($0)" } ?? "release.yaml names no previousVersion"
+        refusals.append(Refusal(.previousVersion, "\(request.target.rawValue) runs \(running), \(said)"))
     }
 
     private mutating func judgeSeal() {
@@ -95,7 +107,8 @@ package struct PromotionRules {
     private mutating func judgeCompatibility() {
         guard request.target != .dev else { return }
         let ruling = CompatibilityRules.judge(
-            request.train.version, after: request.previousVersion, bump: request.bump, request.compatibility)
+            request.train.version, after: request.runningVersion ?? request.previousVersion, bump: request.bump,
+            request.compatibility)
         refusals += ruling.refusals
         warnings += ruling.warnings
         lines += ruling.lines
@@ -125,12 +138,17 @@ package struct PromotionRules {
             let burning = BurnRate.burning(
                 policy.burnRules, severity: .holdReleases, budget: standing.objective.budget,
                 windows: standing.windows)
+            let uncounted = BurnRate.uncounted(
+                policy.burnRules, severity: .holdReleases, windows: standing.windows)
             if request.bump == .patch {
                 if left <= 0 { warnings.append("\(text): only fixes go") }
             } else if left <= 0 {
                 refusals.append(Refusal(.budgetSpent, "\(text): everything but fixes is frozen"))
             } else if let rule = burning.first {
                 refusals.append(Refusal(.budgetBurning, "\(name) burns too fast for a new release (\(rule.name))"))
+            } else if let rule = uncounted.first {
+                let text = "\(name): nobody can say whether it burns too fast for a new release (\(rule.name))"
+                refusals.append(Refusal(.budgetUnknown, text))
             }
             lines.append("budget: \(text)")
         }

@@ -16,6 +16,7 @@ package struct Refusal: Sendable, Equatable, Codable, CustomStringConvertible {
         case migrationNotes = "migration_notes"
         case imageFloating = "image_floating"
         case path, seal, soak, approval, precondition, tag, signature, provenance, compatibility
+        case previousVersion = "previous_version"
         case budgetSpent = "budget_spent"
         case budgetBurning = "budget_burning"
         case budgetUnknown = "budget_unknown"

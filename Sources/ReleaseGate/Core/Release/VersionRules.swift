@@ -53,8 +53,16 @@ package enum VersionRules {
 
     /// Which number changed, however many lie between the two: those that were burned were never released. Nil unless
     /// `version` is higher.
-    package static func size(of version: Version, over other: Version) -> Bump? {
+    ///
+    /// - Parameter minted: what was released before. Over a pre-release of its own, a version is as large as it is over
+    ///   the last release proper; where none is known, as its own number says.
+    package static func size(of version: Version, over other: Version, minted: [MintedVersion] = []) -> Bump? {
         guard version > other else { return nil }
+        if other.release == version.release {
+            let standing = minted.filter { $0.rolledBackFor == nil && !$0.version.isPrerelease }.map(\.version)
+            if let last = standing.filter({ $0 < other }).max() { return size(of: version, over: last) }
+            return version.patch > 0 ? .patch : version.minor > 0 ? .minor : .major
+        }
         if version.major != other.major { return .major }
         return version.minor != other.minor ? .minor : .patch
     }

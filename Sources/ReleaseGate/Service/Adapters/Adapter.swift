@@ -72,25 +72,25 @@ package struct Adapter: Sendable, Equatable {
         "argo-rollouts": (
             .rollout,
             [
-                "kubectl", "get", "rollout/{service}", "deployment/{service}", "-n", "{namespace}",
+                "kubectl", "get", "rollout/{rollout}", "deployment/{rollout}", "-n", "{namespace}",
                 "--ignore-not-found",
                 "-o", "json",
             ]
         ),
         "argocd": (.argo, ["argocd", "app", "get", "{release}-{environment}", "-o", "json"]),
         "helm": (.helm, ["helm", "history", "{release}", "-n", "{namespace}", "--max", "10", "-o", "json"]),
-        "kubectl": (.deployment, ["kubectl", "get", "deployment/{service}", "-n", "{namespace}", "-o", "json"]),
+        "kubectl": (.deployment, ["kubectl", "get", "deployment/{object}", "-n", "{namespace}", "-o", "json"]),
     ]
 
     package static let presets: [String: [Action: [String]]] = [
         "argo-rollouts": [
-            .advance: ["kubectl", "argo", "rollouts", "promote", "{service}", "-n", "{namespace}"],
-            .promote: ["kubectl", "argo", "rollouts", "promote", "{service}", "-n", "{namespace}", "--full"],
-            .abort: ["kubectl", "argo", "rollouts", "abort", "{service}", "-n", "{namespace}"],
-            .rollback: ["kubectl", "argo", "rollouts", "undo", "{service}", "-n", "{namespace}"],
+            .advance: ["kubectl", "argo", "rollouts", "promote", "{rollout}", "-n", "{namespace}"],
+            .promote: ["kubectl", "argo", "rollouts", "promote", "{rollout}", "-n", "{namespace}", "--full"],
+            .abort: ["kubectl", "argo", "rollouts", "abort", "{rollout}", "-n", "{namespace}"],
+            .rollback: ["kubectl", "argo", "rollouts", "undo", "{rollout}", "-n", "{namespace}"],
             // Not its status: that of an aborted one is Degraded for as long as the bad version is asked for.
             .verify: [
-                "kubectl", "wait", "--for=condition=Available", "rollout/{service}", "-n", "{namespace}",
+                "kubectl", "wait", "--for=condition=Available", "rollout/{rollout}", "-n", "{namespace}",
                 "--timeout=10m",
             ],
         ],
@@ -122,9 +122,9 @@ package struct Adapter: Sendable, Equatable {
             .uninstall: ["helm", "uninstall", "{release}", "-n", "{namespace}", "--keep-history", "--wait"],
         ],
         "kubectl": [
-            .rollback: ["kubectl", "rollout", "undo", "deployment/{service}", "-n", "{namespace}"],
-            .abort: ["kubectl", "rollout", "undo", "deployment/{service}", "-n", "{namespace}"],
-            .verify: ["kubectl", "rollout", "status", "deployment/{service}", "-n", "{namespace}", "--timeout", "10m"],
+            .rollback: ["kubectl", "rollout", "undo", "deployment/{object}", "-n", "{namespace}"],
+            .abort: ["kubectl", "rollout", "undo", "deployment/{object}", "-n", "{namespace}"],
+            .verify: ["kubectl", "rollout", "status", "deployment/{object}", "-n", "{namespace}", "--timeout", "10m"],
         ],
         "webhook": Dictionary(
             uniqueKeysWithValues: [Action.advance, .abort, .promote, .rollback, .uninstall].map { action in

@@ -23,28 +23,30 @@ package struct AdapterRunner: Sendable {
         self.isArmed = isArmed
     }
 
-    /// Carries an action out for these services in their order; once where the command names no service.
+    /// Carries an action out for these services in their order; once where the command names no service. Services of
+    /// which a command asks for a Rollout that they do not have are left out, and said to be.
     ///
     /// - Parameters:
-    ///   - digests: of the services' images.
+    ///   - each: what is filled in for each service, as `ReleaseValues.each` has it.
     ///   - isResumed: it was begun before and nobody knows how far it got. The action's status is asked of each service
     ///     then; without one, everything is run again.
-    /// - Throws: `adapterFailed` at the first command that fails, naming those that were not run.
+    /// - Throws: `adapterFailed` at the first command that fails, naming those that were not run; `invalid` when no
+    ///   service has the Rollout that it asks for.
     package func run(
         _ action: Adapter.Action, services: [String], values: [CommandTemplate.Place: String],
-        digests: [String: String] = [:], isResumed: Bool = false
+        each: [String: [CommandTemplate.Place: String]] = [:], isResumed: Bool = false
     ) async throws(GateError) {
         guard let template = adapter.commands[action] else {
             console.note("No command is configured for \(action.rawValue): carry it out by hand.")
             return
         }
-        let rounds = template.isPerService ? services : [services.first ?? ""]
+        let rounds = try template.isPerService ? having(template, services, each) : [services.first ?? ""]
         if isResumed, isArmed, adapter.statuses[action] == nil {
             console.note("\(action.rawValue) was begun before, and no status command says how far it got: once more.")
         }
         for (index, service) in rounds.enumerated() {
-            var own = values.merging([.service: service, .action: action.rawValue]) { _, own in own }
-            own[.digest] = digests[service]
+            let own = values.merging([.service: service, .action: action.rawValue]) { $1 }
+                .merging(each[service] ?? [:]) { $1 }
             let words = try template.filled(own)
             if isResumed, isArmed, try await isDone(action, own) {
                 console.note("done already: " + CommandTemplate.shown(words))
@@ -60,6 +62,24 @@ package struct AdapterRunner: Sendable {
                 throw GateError(error.code, error.message + kept, next: error.next, underlying: error.underlying)
             }
         }
+    }
+
+    /// The services that a command can be about.
+    private func having(
+        _ template: CommandTemplate, _ services: [String], _ each: [String: [CommandTemplate.Place: String]]
+    ) throws(GateError) -> [String] {
+        guard template.names(.rollout) else { return services }
+        let found = services.filter { each[$0]?[.rollout] != nil }
+        guard !found.isEmpty else {
+            throw GateError(
+                .invalid, "The command \(template.words[0]) is about Rollouts, and no service has one.",
+                next: "release.yaml: canary: true at each service that has a Rollout.")
+        }
+        let others = services.filter { !found.contains($0) }
+        if !others.isEmpty {
+            console.note("Without a Rollout, and left as they are: \(others.joined(separator: ", ")).")
+        }
+        return found
     }
 
     /// Shows one command and runs it.

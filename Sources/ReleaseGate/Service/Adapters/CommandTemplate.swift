@@ -19,6 +19,8 @@ package struct CommandTemplate: Sendable, Equatable {
     package enum Place: String, Sendable, CaseIterable {
         case service, version, previousVersion, environment, namespace, release, chart, revision, previousRevision
         case weight, reason, action
+        /// What the service is called in the cluster: `object` of its Deployment, `rollout` where it has a Rollout.
+        case object, rollout
         /// `sha256:…` of the service's image.
         case digest
         /// Of a pull request; `body` is a file.
@@ -26,7 +28,10 @@ package struct CommandTemplate: Sendable, Equatable {
     }
 
     /// Whether it is run for each service of the train, or once.
-    package var isPerService: Bool { words.contains { $0.contains("{service}") } }
+    package var isPerService: Bool { [Place.service, .object, .rollout].contains { names($0) } }
+
+    /// Whether it is about a place.
+    package func names(_ place: Place) -> Bool { words.contains { $0.contains("{\(place.rawValue)}") } }
 
     /// - Throws: `invalid` when a place has no value.
     package func filled(_ values: [Place: String]) throws(GateError) -> [String] {

@@ -11,7 +11,7 @@ struct RollbackCheck {
     /// - Throws: `adapterFailed` when it is not in order, after that was recorded.
     func run(
         _ event: LineageEntry.Event, services: [String], values: [CommandTemplate.Place: String],
-        digests: [String: String]
+        each: [String: [CommandTemplate.Place: String]]
     ) async throws {
         guard runner.isArmed else { return }
         guard runner.carriesOut(.verify) else {
@@ -19,7 +19,7 @@ struct RollbackCheck {
             return
         }
         do {
-            try await runner.run(.verify, services: services, values: values, digests: digests)
+            try await runner.run(.verify, services: services, values: values, each: each)
         } catch {
             // Of a release that was taken back nothing is ever verified as good: it says so either way.
             try await book.record(event.found(.hold, "after the rollback, not in order: \(error.message)"))

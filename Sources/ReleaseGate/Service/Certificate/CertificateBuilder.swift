@@ -20,13 +20,14 @@ enum CertificateBuilder {
             chartName: release.name, version: version, appVersion: version.description, environment: environment,
             namespace: namespace, revision: seal.event.revision ?? release.revision ?? "-",
             sealedSeconds: seal.event.atSeconds, subjects: release.train.digests,
-            evidence: try headings(release, decision, until, entries), resources: resources,
+            evidence: try headings(release, seal, decision, until, entries), resources: resources,
             lineageSize: until.count, lineageRootSHA256: try Lineage.tree(until).root.hexadecimal,
             decisionSHA256: evidence, policySHA256: policy, signer: signer)
     }
 
     private static func headings(
-        _ release: ReleaseFile, _ decision: LineageEntry, _ until: [LineageEntry], _ all: [LineageEntry]
+        _ release: ReleaseFile, _ seal: LineageEntry, _ decision: LineageEntry, _ until: [LineageEntry],
+        _ all: [LineageEntry]
     ) throws -> [CertificateStatement.Evidence] {
         var evidence: [CertificateStatement.Evidence] = []
         func add(_ heading: CertificateStatement.Heading, _ name: String, _ sha256: String, _ holds: Bool = true) {
@@ -41,28 +42,35 @@ enum CertificateBuilder {
         add(.rolloutStrategy, "policy of entry \(decision.sequence)", decision.event.policySHA256 ?? "")
         add(.monitoring, "metrics of entry \(decision.sequence)", decision.event.evidenceSHA256 ?? "")
         let afterwards = all.last {
-            $0.event.kind == .verification && $0.event.version == version
-                && $0.event.environment == decision.event.environment && $0.sequence > decision.sequence
-                && showsSomething($0.event.decision)
+            $0.event.version == version && $0.event.environment == decision.event.environment
+                && $0.sequence > decision.sequence && showsSomething($0.event)
         }
         if let afterwards {
             add(
-                .postDeployment, "lineage entry \(afterwards.sequence), verification", try afterwards.sha256(),
-                afterwards.event.decision == .seal || afterwards.event.decision == .advance)
+                .postDeployment, "lineage entry \(afterwards.sequence), \(afterwards.event.kind.rawValue)",
+                try afterwards.sha256(), afterwards.event.kind == .verification)
         }
-        for record in release.preconditions {
-            guard let heading = heading(of: record.kind) else { continue }
-            add(heading, "\(record.kind.rawValue): \(record.summary)", record.evidenceSHA256, record.result == .passed)
+        // As of the seal. What is about something else, came later, or is too old by then shows nothing, neither way.
+        let place = PreconditionRules.Place(
+            artifacts: release.train.artifacts, environment: seal.event.environment, atSeconds: seal.event.atSeconds)
+        let reports = release.preconditions.filter { report in
+            report.atSeconds <= place.atSeconds && PreconditionRules.isAbout(place, report)
+        }
+        for kind in Precondition.Kind.allCases {
+            guard let heading = heading(of: kind), let report = PreconditionRules.newest(kind, of: reports, for: place)
+            else { continue }
+            let holds = PreconditionRules.fault(of: report, for: place) == nil
+            guard holds || report.result == .failed else { continue }
+            add(heading, "\(kind.rawValue): \(report.summary)", report.evidenceSHA256, holds)
         }
         return evidence
     }
 
-    /// Whether a verification speaks for or against a release: one that found too little to judge by does neither.
-    private static func showsSomething(_ decision: Decision.Outcome?) -> Bool {
-        switch decision {
-        case .seal, .advance, .hold, .rollBack: true
-        case .wait, .extend, nil: false
-        }
+    /// Whether it speaks for or against a release: a verification that found too little to judge by does neither, and a
+    /// bad one is followed by the revocation.
+    private static func showsSomething(_ event: LineageEntry.Event) -> Bool {
+        event.kind == .revocation
+            || (event.kind == .verification && (event.decision == .seal || event.decision == .advance))
     }
 
     private static func heading(of kind: Precondition.Kind) -> CertificateStatement.Heading? {

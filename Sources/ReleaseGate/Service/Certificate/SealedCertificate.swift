@@ -5,6 +5,9 @@ package import ReleaseGateCore
 package struct SealedCertificate: Sendable, Equatable {
     /// What it says was sealed, and where.
     package let seal: PromotionRequest.Seal
+    /// How long the lineage was with the seal, and its Merkle root then.
+    package let lineageSize: Int
+    package let lineageRoot: Digest
     /// The manifests are rendered for each environment, and are no part of what is promoted.
     private static let manifests = "manifests"
     private static let subjectsMax = 1000
@@ -13,12 +16,14 @@ package struct SealedCertificate: Sendable, Equatable {
     package init(file path: String, keys: [ReleasePublicKey]) throws(GateError) {
         let envelope = try DSSEEnvelope(file: path)
         try envelope.verify(with: keys, what: path)
-        do { seal = try Self.seal(try JSON(parsing: envelope.payload)) } catch {
+        do {
+            (seal, lineageSize, lineageRoot) = try Self.parts(try JSON(parsing: envelope.payload))
+        } catch {
             throw GateError(.invalid, "\(path) is no closure certificate.", underlying: error)
         }
     }
 
-    private static func seal(_ json: JSON) throws -> PromotionRequest.Seal {
+    private static func parts(_ json: JSON) throws -> (PromotionRequest.Seal, size: Int, root: Digest) {
         var reader = try JSONReader(json)
         guard try reader.string("predicateType") == CertificateStatement.closureType else {
             throw reader.error("predicateType", "must be \(CertificateStatement.closureType)")
@@ -37,6 +42,11 @@ package struct SealedCertificate: Sendable, Equatable {
             }
             if name != manifests { artifacts.append(artifact) }
         }
-        return PromotionRequest.Seal(environment: environment, version: version, artifacts: artifacts)
+        var lineage = try JSONReader(try predicate.required("lineage"), path: "predicate.lineage")
+        let size = try lineage.int("size")
+        guard size >= 0, let root = Digest(hexadecimal: try lineage.string("rootSha256")) else {
+            throw lineage.error("rootSha256", "or size is none")
+        }
+        return (PromotionRequest.Seal(environment: environment, version: version, artifacts: artifacts), size, root)
     }
 }

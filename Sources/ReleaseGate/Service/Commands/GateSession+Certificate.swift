@@ -20,7 +20,7 @@ extension GateSession {
         }
         _ = try await book.verify()
         let statement = try CertificateBuilder.statement(
-            release: release, environment: environment, namespace: configuration.namespace,
+            release: release, environment: environment, namespace: try configuration.namespace(of: environment),
             entries: try await book.entries(), resources: counted, signer: signer)
         let key = try ReleaseKey(file: keyFile)
         var envelope = DSSEEnvelope(payloadType: DSSEEnvelope.inToto, payload: statement.closure())
@@ -77,7 +77,7 @@ extension GateSession {
         let state = WalkState(try await book.entries(), environment: environment, version: release.train.version)
         _ = try state.verifiedSeal(of: release, in: environment)
         let now = at ?? nowSeconds
-        if let next = state.nextSeal?.event, next.atSeconds <= now {
+        if let next = state.successors.map(\.event).first(where: { $0.atSeconds <= now }) {
             throw GateError(
                 .refused,
                 "\(next.version) is sealed in \(environment.rawValue) since \(Self.text(next.atSeconds)): what is seen "
@@ -98,13 +98,11 @@ extension GateSession {
                 evidenceSHA256: documents[0].sha256, policySHA256: documents[1].sha256)
         }
         try await book.record(event(.verification, record.headline), naming: documents)
-        switch outcome {
-        case .rollBack, .hold:
+        if record.decision.showsBad {
             try await book.record(event(.revocation, record.headline), naming: documents)
             console.print("Its right to be promoted from \(environment.rawValue) is revoked.")
-        case .wait, .extend:
-            console.print("That verifies nothing, and revokes nothing. Run it again when there is evidence.")
-        case .seal, .advance: break
+        } else if outcome.exitCode != 0 {
+            console.print("That verifies nothing, and revokes nothing. Look at what it names, and run it again.")
         }
         return outcome.exitCode
     }

@@ -49,9 +49,15 @@ extension GateSession {
     func judge(
         _ release: ReleaseFile, _ environment: DeployEnvironment, _ question: Question, at: Int
     ) async throws -> DecisionRecord {
-        let state = WalkState(
-            try await book.entries(), environment: environment, version: release.train.version)
-        let sealed = state.phase == .sealed ? state.seal?.event.atSeconds : nil
+        let entries = try await book.entries()
+        let state = WalkState(entries, environment: environment, version: release.train.version)
+        if case .superseded(let other) = state.phase, state.nextWalk.map({ $0.event.atSeconds <= at }) ?? true {
+            throw GateError(
+                .refused,
+                "\(other) has taken the place of \(release.train.version) in \(environment.rawValue): what is seen of "
+                    + "the canary is not of \(release.train.version).")
+        }
+        let sealed = state.moment(now: Self.date(at)).sealed.map { Int(bounded: $0.timeIntervalSince1970) }
         let isWalking = state.phase == .walking && question.began == nil && question.step == nil
         let policy = configuration.policy
         let began = question.began ?? at - policy.stepSeconds
@@ -65,24 +71,37 @@ extension GateSession {
         let counted = firstSample(before: at).map { max($0, sealed ?? $0, at - Int(EvidenceCollector.rawWindow)) }
         let first = isWalking ? state.beganSeconds : min(began, counted ?? began)
         let step = isWalking ? state.step : GateInput.Step(index: index, beganSeconds: began)
-        let collector = scrape == nil || isWalking ? collector() : collector(lookSeconds: max(1, at - first))
-        let moment = EvidenceCollector.Moment(
-            walkBegan: Self.date(first), stepBegan: Self.date(step.beganSeconds), now: Self.date(at),
-            sealed: sealed.map(Self.date), next: state.nextWalk.map { Self.date($0.event.atSeconds) })
+        let lookSeconds = scrape == nil || isWalking ? nil : max(1, at - first)
+        let collector = try collector(in: environment, lookSeconds: lookSeconds)
         let evidence = try await collector.collect(
-            services: release.train.cars.map(\.service), at: moment, schema: schema(of: release))
+            services: release.train.cars.map(\.service),
+            at: state.moment(now: Self.date(at), walkBegan: first, step: step),
+            schema: schema(of: release, in: environment, by: entries))
         let input = GateInput(
             version: release.train.version, environment: environment, digests: release.train.digests, atSeconds: at,
             step: step, policy: policy, evidence: evidence)
         return DecisionRecord(input: input, decision: Gate.decide(input))
     }
 
-    /// The decision as of a moment, by the place that the lineage says the walk has reached.
+    /// The decision as of a moment, by the place that the lineage says the walk has reached; where it says that the
+    /// release has none there, whatever is seen.
+    ///
+    /// - Parameter step: that is asked about, from 1, instead of the one that was reached.
     func currentDecision(
-        _ release: ReleaseFile, _ environment: DeployEnvironment, at: Int
+        _ release: ReleaseFile, _ environment: DeployEnvironment, step: Int?, at: Int
     ) async throws -> DecisionRecord {
         try await look(at: Self.date(at))
-        return try await judge(release, environment, Question(), at: at)
+        let standing = ReleaseStanding(release, in: environment, by: try await book.entries())
+        guard let decision = standing.decision else {
+            var question = Question()
+            question.step = step
+            return try await judge(release, environment, question, at: at)
+        }
+        let input = GateInput(
+            version: release.train.version, environment: environment, digests: release.train.digests, atSeconds: at,
+            step: GateInput.Step(index: 0, beganSeconds: at), policy: configuration.policy,
+            evidence: TrainEvidence(services: []))
+        return DecisionRecord(input: input, decision: decision)
     }
 
     private func firstSample(before at: Int) -> Int? {

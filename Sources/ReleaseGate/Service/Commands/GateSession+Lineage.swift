@@ -27,9 +27,37 @@ extension GateSession {
     }
 
     /// Checks everything that was recorded, and says how much that was.
-    package func verifyLineage() async throws {
+    ///
+    /// - Parameters:
+    ///   - checkpoint: a signed checkpoint's file: the lineage must begin with what that one commits to.
+    ///   - keyFile: the public key that signed it, instead of those in `gate.yaml`.
+    /// - Throws: `tampered` when something was changed, or taken off since the checkpoint.
+    package func verifyLineage(checkpoint path: String? = nil, keyFile: String? = nil) async throws {
         let checked = try await book.verify()
+        if let path {
+            let checkpoint = try self.checkpoint(in: path, keys: try publicKeys(keyFile))
+            guard try Lineage.grew(from: checkpoint.size, root: checkpoint.root, to: try await book.entries()) else {
+                throw GateError(
+                    .tampered,
+                    "\(path) commits to \(checkpoint.size) entries that the lineage of \(checked.entries) does not "
+                        + "begin with: some were taken off or exchanged.")
+            }
+            console.print("It begins with the \(checkpoint.size) entries of \(path).")
+        }
         console.print("The lineage holds: \(checked.entries) entries, \(checked.documents) documents.")
+    }
+
+    /// A checkpoint that one of the keys signed, under the log's own name.
+    private func checkpoint(in path: String, keys: [ReleasePublicKey]) throws(GateError) -> Checkpoint {
+        let note = try GateFiles.text(path)
+        let name = String(note.prefix { $0 != "\n" })
+        for key in keys {
+            guard let opened = Checkpoint.open(note: note, keyName: name, publicKey: key.raw),
+                key.verifies(opened.signature, over: Array(opened.checkpoint.body.utf8))
+            else { continue }
+            return opened.checkpoint
+        }
+        throw GateError(.tampered, "\(path) is no checkpoint that a key which was given has signed.")
     }
 
     /// Adds what Helm remembers and the lineage does not.

@@ -21,7 +21,7 @@ extension GateSession {
         let policy = configuration.policy
         let moment = EvidenceCollector.Moment(
             walkBegan: Self.date(now), stepBegan: Self.date(now), now: Self.date(now))
-        let evidence = try await collector().collect(
+        let evidence = try await collector(in: nil).collect(
             services: Set(policy.objectives.map(\.service)).sorted(), at: moment)
         var rows: [[String]] = []
         for objective in policy.objectives {

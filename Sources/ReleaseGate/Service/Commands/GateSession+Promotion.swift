@@ -3,22 +3,28 @@ internal import Foundation
 internal import ReleaseGateCore
 
 extension GateSession {
-    /// The annotation of Chart.yaml that says what breaks.
-    private static let breakingAnnotation = "golden/breaking"
-
-    /// Moves chart, application and changelog to the next version, and remembers that it was minted.
+    /// Moves chart, application and changelog to the next version, and remembers that it was minted. Killed in between,
+    /// it goes on where it was.
     package func cut(version text: String, chart folder: String, changelog: String?) async throws {
         guard let version = Version(text) else { throw GateError(.invalid, "\(text) is no semantic version.") }
         let chartPath = "\(folder)/Chart.yaml"
         let changelogPath = changelog ?? "\(folder)/CHANGELOG.md"
         let chart = try ChartFile(text: try GateFiles.text(chartPath), from: chartPath)
         let today = String(Timestamp.text(nowSeconds).prefix(10))
-        let log = try ChangelogEdit.cut(try GateFiles.text(changelogPath), version: version, date: today)
-        let minted = Lineage.minted(try await book.entries())
+        let reason = "\(chart.name) \(chart.version) -> \(version)"
+        let entries = try await book.entries()
+        // Recorded, and killed before the chart, which is last, had moved.
+        let own = entries.map(\.event).filter { $0.version == version }
+        let isResumed = own.map(\.kind) == [.cut] && own[0].reason == reason
+        var log = try GateFiles.text(changelogPath)
+        if !isResumed || !ChangelogEdit.has(version, in: log) {
+            log = try ChangelogEdit.cut(log, version: version, date: today)
+        }
+        let minted = Lineage.minted(entries).filter { !isResumed || $0.version != version }
         let known = minted.contains { $0.version == chart.version } ? minted : minted + [MintedVersion(chart.version)]
         let cut = CutRules.Chart(
             version: version.description, appVersion: version.description,
-            breaking: chart.annotations[Self.breakingAnnotation], images: [])
+            breaking: chart.breaking, images: [])
         let parsed: Changelog
         do { parsed = try Changelog(parsing: log) } catch {
             throw GateError(.invalid, "\(changelogPath), \(error).")
@@ -27,12 +33,14 @@ extension GateSession {
             CutRules.refusals(version, minted: known, chart: cut, changelog: parsed)
                 + CompatibilityRules.refusals(cutting: version, configuration.compatibility),
             "\(version) cannot be cut")
+        if !isResumed {
+            try await book.record(
+                LineageEntry.Event(
+                    atSeconds: nowSeconds, environment: .dev, version: version, digests: [], kind: .cut, actor: actor,
+                    reason: reason))
+        }
         try GateFiles.replace(changelogPath, with: log.utf8)
         try GateFiles.replace(chartPath, with: chart.bumped(to: version).utf8)
-        try await book.record(
-            LineageEntry.Event(
-                atSeconds: nowSeconds, environment: .dev, version: version, digests: [], kind: .cut, actor: actor,
-                reason: "\(chart.name) \(chart.version) -> \(version)"))
         console.print("\(chart.name) is \(version) now: \(chartPath), \(changelogPath).")
         console.print("Next: git commit, then git tag -a v\(version) -m \"\(chart.name) \(version)\"")
     }
@@ -55,7 +63,7 @@ extension GateSession {
         let signed = try readApprovals(approvals, into: &documents)
         var request = try await request(
             release, plan, from: source, to: target, approvals: signed,
-            seal: try readCertificate(certificate, into: &documents))
+            certificate: try readCertificate(certificate, into: &documents))
         request.attestations = try attestations(of: release, into: &documents)
         let ruling = PromotionRules.judge(request, policy: PromotionPolicy(burnRules: configuration.policy.burnRules))
         var tag: TagRules.Ruling?
@@ -86,9 +94,7 @@ extension GateSession {
             let request = PullRequest(
                 runner: try runner(isArmed: true), repository: repository, folder: gitOps.out, files: files,
                 branch: "promote-\(release.train.version)-\(target.rawValue)")
-            try await request.open(
-                ReleaseValues.values(
-                    release, environment: target, namespace: configuration.namespace, reason: files.title, weight: 0))
+            try await request.open(try places(release, target, reason: files.title))
         }
         console.print("Next: release-gate canary --env \(target.rawValue) --carry-out")
     }
@@ -122,21 +128,35 @@ extension GateSession {
 
     private func readCertificate(
         _ path: String?, into documents: inout [LineageDocument]
-    ) throws(GateError) -> PromotionRequest.Seal? {
+    ) throws(GateError) -> SealedCertificate? {
         guard let path else { return nil }
-        let keys = try configuration.trustedKeys().map(\.key)
+        let keys = try publicKeys(nil)
         documents.append(LineageDocument(.certificate, try GateFiles.read(path)))
-        return try SealedCertificate(file: path, keys: keys).seal
+        return try SealedCertificate(file: path, keys: keys)
     }
 
     /// Gathers what speaks for a promotion. A certificate counts as long as the lineage upholds its seal.
+    ///
+    /// - Throws: `tampered` when the lineage is not the one that the certificate was made of.
     private func request(
         _ release: ReleaseFile, _ plan: ReleasePlan, from source: DeployEnvironment, to target: DeployEnvironment,
-        approvals: [Approval], seal: PromotionRequest.Seal?
+        approvals: [Approval], certificate: SealedCertificate?
     ) async throws -> PromotionRequest {
         let entries = try await book.entries()
         let version = release.train.version
-        let bump = release.previousVersion.flatMap { VersionRules.size(of: version, over: $0) }
+        if let certificate,
+            try !Lineage.grew(from: certificate.lineageSize, root: certificate.lineageRoot, to: entries)
+        {
+            throw GateError(
+                .tampered,
+                "The certificate is of a lineage of \(certificate.lineageSize) entries, and this one of "
+                    + "\(entries.count) does not begin with them: some were taken off or exchanged.")
+        }
+        let minted = Lineage.minted(entries)
+        let running = Lineage.predecessor(of: version, in: target, by: entries)
+        let bump = (running ?? release.previousVersion).flatMap {
+            VersionRules.size(of: version, over: $0, minted: minted)
+        }
         var request = PromotionRequest(
             train: release.train, source: source, target: target, atSeconds: nowSeconds,
             planSHA256: try plan.sha256(), bump: bump)
@@ -146,39 +166,41 @@ extension GateSession {
         request.preconditions = release.preconditions
         request.origin = origin(of: release)
         request.previousVersion = release.previousVersion
+        request.runningVersion = running
+        request.burnedFor = minted.first { $0.version == version }?.rolledBackFor
         request.compatibility = configuration.compatibility
         let standing = Lineage.seal(of: version, in: source, by: entries)
-        request.seal = standing == nil ? nil : seal
+        request.seal = standing == nil ? nil : certificate?.seal
         // The manifests are rendered for each environment.
         request.sealedArtifacts = standing?.event.digests.filter { $0.name != release.train.manifests.name }
         try await look(at: Self.date(nowSeconds))
         let state = WalkState(entries, environment: source, version: version)
-        request.soakMinutes = try await soakMinutes(release, state, sealedSeconds: standing?.event.atSeconds)
-        request.standings = try await standings(release)
+        if standing != nil { request.soakMinutes = try await soakMinutes(release, in: source, state) }
+        request.standings = try await standings(release, in: target)
         return request
     }
 
     /// Minutes with traffic and green objectives since the walk began, until another version was sealed there.
     private func soakMinutes(
-        _ release: ReleaseFile, _ state: WalkState, sealedSeconds: Int?
+        _ release: ReleaseFile, in environment: DeployEnvironment, _ state: WalkState
     ) async throws -> Int {
-        guard let sealedSeconds else { return 0 }
-        let moment = EvidenceCollector.Moment(
-            walkBegan: Self.date(state.beganSeconds), stepBegan: Self.date(state.step.beganSeconds),
-            now: min(clock.now(), state.nextSeal.map { Self.date($0.event.atSeconds) } ?? .distantFuture),
-            sealed: Self.date(sealedSeconds), next: state.nextWalk.map { Self.date($0.event.atSeconds) })
+        let end = state.nextSeal.map { Self.date($0.event.atSeconds) } ?? .distantFuture
+        let moment = state.moment(now: min(clock.now(), end))
         let services = release.train.cars.map(\.service)
-        let indicators = try await collector().history(services: services, at: moment)
+        let indicators = try await collector(in: environment).history(services: services, at: moment)
         return Soak.minutes(
             of: indicators, objectives: configuration.policy.objectives.filter { services.contains($0.service) },
             stepSeconds: configuration.policy.stepSeconds)
     }
 
     /// Where the budgets stand now, on the stable side.
-    private func standings(_ release: ReleaseFile) async throws -> [PromotionRequest.Standing] {
+    private func standings(
+        _ release: ReleaseFile, in environment: DeployEnvironment
+    ) async throws -> [PromotionRequest.Standing] {
         let now = clock.now()
         let moment = EvidenceCollector.Moment(walkBegan: now, stepBegan: now, now: now)
-        let evidence = try await collector().collect(services: release.train.cars.map(\.service), at: moment)
+        let evidence = try await collector(in: environment).collect(
+            services: release.train.cars.map(\.service), at: moment)
         let indicators = evidence.services.flatMap(\.indicators)
         let names = Set(release.train.cars.map(\.service))
         return configuration.policy.objectives.filter { names.contains($0.service) }.map { objective in

@@ -27,11 +27,15 @@ extension GateSession {
     /// Verifies an envelope with the keys that `gate.yaml` trusts, or with one that is given.
     package func verify(_ path: String, keyFile: String?) async throws {
         let envelope = try DSSEEnvelope(file: path)
-        var keys = try configuration.trustedKeys().map(\.key)
-        if let keyFile { keys = [try ReleasePublicKey(file: keyFile)] }
-        let signers = try envelope.verify(with: keys, what: path)
+        let signers = try envelope.verify(with: try publicKeys(keyFile), what: path)
         console.print("\(path) is \(envelope.payloadType), \(envelope.payload.count) bytes, signed by:")
         for signer in signers { console.print("  \(signer.id)") }
+    }
+
+    /// The key of a file, or those that `gate.yaml` trusts.
+    func publicKeys(_ file: String?) throws(GateError) -> [ReleasePublicKey] {
+        guard let file else { return try configuration.trustedKeys().map(\.key) }
+        return [try ReleasePublicKey(file: file)]
     }
 
     /// Goes back to the version before, by hand and with a reason.
@@ -40,24 +44,26 @@ extension GateSession {
     ) async throws {
         let environment = try Self.environment(name)
         try Self.check(reason)
-        guard schema(of: release) == .compatible else {
+        guard schema(of: release, in: environment, by: try await book.entries()) == .compatible else {
             throw GateError(
                 .refused, "The schema is past its contract step: the version before cannot run on it.",
                 next: "Mend forward, or restore the backup (docs/releasing.md).")
         }
         let services = try release.train.rollbackOrder()
-        try await carryOut(.rollback, release, environment, services, reason: reason, isArmed: isArmed)
+        let places = try places(release, environment, reason: reason)
+        try await carryOut(.rollback, release, environment, services, places, isArmed: isArmed)
         try await record(
             .rollback, release, environment, "\(reason) (in the order \(services.joined(separator: ", ")))", [])
         let event = LineageEntry.Event(
             atSeconds: nowSeconds, environment: environment, version: release.train.version,
             digests: release.train.digests, kind: .verification, actor: actor, reason: "", revision: release.revision)
         try await RollbackCheck(runner: try runner(isArmed: isArmed), book: book, console: console).run(
-            event, services: services,
-            values: ReleaseValues.values(
-                release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0),
-            digests: ReleaseValues.digests(release))
-        console.print("\(release.train.version) is rolled back in \(environment.rawValue); its number is burned.")
+            event, services: services, values: places, each: ReleaseValues.each(release))
+        let name = "\(release.train.version) in \(environment.rawValue)"
+        console.print(
+            isArmed
+                ? "\(name) is rolled back, and its number is burned."
+                : "Nothing was run. \(name) is recorded as rolled back by hand, and its number is burned.")
     }
 
     /// Takes the release away from an environment. What happened to it stays in the lineage, and Helm keeps its own.
@@ -67,15 +73,19 @@ extension GateSession {
         let environment = try Self.environment(name)
         try Self.check(reason)
         let services = try release.train.rollbackOrder()
-        try await carryOut(.uninstall, release, environment, services, reason: reason, isArmed: isArmed)
+        try await carryOut(
+            .uninstall, release, environment, services, try places(release, environment, reason: reason),
+            isArmed: isArmed)
         try await record(.uninstall, release, environment, reason, [])
-        console.print("\(release.train.version) is uninstalled in \(environment.rawValue).")
+        let name = "\(release.train.version) in \(environment.rawValue)"
+        console.print(
+            isArmed ? "\(name) is uninstalled." : "Nothing was run. \(name) is recorded as uninstalled by hand.")
     }
 
     /// Says what is about to be run, and runs it; goes on where a gate before this one was killed.
     private func carryOut(
         _ action: Adapter.Action, _ release: ReleaseFile, _ environment: DeployEnvironment, _ services: [String],
-        reason: String, isArmed: Bool
+        _ places: [CommandTemplate.Place: String], isArmed: Bool
     ) async throws {
         let runner = try runner(isArmed: isArmed)
         let state = WalkState(
@@ -84,10 +94,16 @@ extension GateSession {
         let isResumed = state.intent == intent
         if !isResumed, runner.carriesOut(action) { try await record(.intent, release, environment, intent, []) }
         try await runner.run(
-            action, services: services,
-            values: ReleaseValues.values(
-                release, environment: environment, namespace: configuration.namespace, reason: reason, weight: 0),
-            digests: ReleaseValues.digests(release), isResumed: isResumed)
+            action, services: services, values: places, each: ReleaseValues.each(release), isResumed: isResumed)
+    }
+
+    /// - Throws: `invalid` when `gate.yaml` names no namespace of the environment.
+    func places(
+        _ release: ReleaseFile, _ environment: DeployEnvironment, reason: String
+    ) throws(GateError) -> [CommandTemplate.Place: String] {
+        ReleaseValues.values(
+            release, environment: environment, namespace: try configuration.namespace(of: environment), reason: reason,
+            weight: 0)
     }
 
     private static func check(_ reason: String) throws(GateError) {
@@ -98,42 +114,36 @@ extension GateSession {
 
     /// Walks the canary.
     ///
+    /// - Parameter supersedes: begins although another version's walk is open there, which ends by it.
     /// - Returns: the exit code of what ended it.
-    package func canary(_ release: ReleaseFile, environment name: String, isArmed: Bool) async throws -> Int32 {
+    /// - Throws: `refused` when it was not promoted there, or another version is walked or has taken its place.
+    package func canary(
+        _ release: ReleaseFile, environment name: String, isArmed: Bool, supersedes: Bool = false
+    ) async throws -> Int32 {
         let environment = try Self.environment(name)
-        try await checkPromoted(release, environment)
+        let entries = try await book.entries()
+        if case .barred(let why) = ReleaseStanding(release, in: environment, by: entries) {
+            throw GateError(.refused, "\(why). Nothing was run.")
+        }
         try GateFiles.makeFolder(configuration.state)
         let lock = try FileLock("\(configuration.state)/canary.lock", what: "a walk with this state folder")
         defer { withExtendedLifetime(lock) {} }
-        let outcome = try await walk(release, environment, isArmed: isArmed).run()
+        let walk = try walk(release, environment, by: entries, isArmed: isArmed, supersedes: supersedes)
+        let outcome = try await walk.run()
         console.print("\(release.train.version) in \(environment.rawValue): \(outcome.text)")
         return outcome.exitCode
-    }
-
-    /// Beyond dev, only what a promotion checked is walked: these very digests.
-    ///
-    /// - Throws: `refused` when the lineage holds no promotion of them.
-    private func checkPromoted(_ release: ReleaseFile, _ environment: DeployEnvironment) async throws {
-        guard environment != .dev else { return }
-        let promotions = try await book.entries().map(\.event).filter {
-            $0.kind == .promote && $0.environment == environment && $0.version == release.train.version
-        }
-        guard promotions.contains(where: { Set($0.digests) == Set(release.train.digests) }) else {
-            throw GateError(
-                .refused, "\(release.train.version) was not promoted to \(environment.rawValue) with these digests.",
-                next: "release-gate promote --env \(environment.rawValue) …")
-        }
     }
 
     func record(
         _ kind: LineageEntry.Kind, _ release: ReleaseFile, _ environment: DeployEnvironment, _ reason: String,
         _ documents: [LineageDocument]
     ) async throws {
+        let evidence = try documents.isEmpty ? nil : PromotionEvidence(documents).document
         try await book.record(
             LineageEntry.Event(
                 atSeconds: nowSeconds, environment: environment, version: release.train.version,
                 digests: release.train.digests, kind: kind, actor: actor, reason: reason,
-                evidenceSHA256: documents.first?.sha256,
-                policySHA256: nil, revision: release.revision), naming: documents)
+                evidenceSHA256: evidence?.sha256, policySHA256: nil, revision: release.revision),
+            naming: documents + (evidence.map { [$0] } ?? []))
     }
 }

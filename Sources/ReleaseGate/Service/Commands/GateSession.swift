@@ -18,6 +18,8 @@ package struct GateSession: Sendable {
     /// Who does it, for the lineage.
     package let actor: String
     let webhook: String?
+    /// Whose series count where a Prometheus sees several environments'; nil where nobody says: all.
+    var evidenceNamespaces: Namespaces?
 
     /// Opens what `gate.yaml` names, runs `body`, and closes it.
     ///
@@ -32,13 +34,14 @@ package struct GateSession: Sendable {
         let actor = try settings.string("GOLDEN_GATE_ACTOR", default: NSUserName())
         let webhook = try settings.optionalSecret("GOLDEN_GATE_WEBHOOK")
         let notifier = try settings.optionalSecret("GOLDEN_GATE_NOTIFY").map { Notifier(url: $0, console: console) }
+        let namespace = try settings.optionalString("GOLDEN_GATE_NAMESPACE").map { Namespaces.one($0) }
         let (source, scraping) = try Self.source(configuration)
         let opened = configuration
         func session(_ store: any LineageStore) -> GateSession {
             GateSession(
                 configuration: opened, source: source, scrape: scraping,
                 book: LineageBook(store: store, notifier: notifier), console: console, clock: clock, actor: actor,
-                webhook: webhook)
+                webhook: webhook, evidenceNamespaces: namespace ?? opened.writtenNamespaces)
         }
         guard configuration.lineage == "postgres" else {
             return try await body(session(FolderLineage(folder: configuration.lineage)))
@@ -80,25 +83,52 @@ package struct GateSession: Sendable {
         try GateFiles.replace("\(configuration.state)/samples.json", with: scrape.history.json.bytes)
     }
 
-    func collector(lookSeconds: Int? = nil) -> EvidenceCollector {
+    /// - Parameter environment: whose evidence counts; nil where it is not asked for, and one namespace or all count.
+    /// - Throws: `invalid` when `gate.yaml` names namespaces, and none of the environment.
+    func collector(
+        in environment: DeployEnvironment?, lookSeconds: Int? = nil
+    ) throws(GateError) -> EvidenceCollector {
         EvidenceCollector(
-            source: source, policy: configuration.policy, sides: configuration.sides,
+            source: try evidence(of: environment), policy: configuration.policy, sides: configuration.sides,
             signals: configuration.signals, lookSeconds: lookSeconds ?? configuration.lookSeconds)
     }
 
-    /// - Parameter isArmed: false shows commands and runs none.
-    func walk(_ release: ReleaseFile, _ environment: DeployEnvironment, isArmed: Bool) throws(GateError) -> CanaryWalk {
-        CanaryWalk(
-            release: release, schema: schema(of: release), environment: environment, policy: configuration.policy,
-            collector: collector(), book: book, runner: try runner(isArmed: isArmed),
-            namespace: configuration.namespace, clock: clock, console: console, actor: actor,
-            beforeLook: { try await look(at: $0) })
+    private func evidence(of environment: DeployEnvironment?) throws(GateError) -> any EvidenceSource {
+        guard let prometheus = source as? PrometheusSource else { return source }
+        switch evidenceNamespaces {
+        case .one(let name)?: return prometheus.within(namespace: name)
+        case .byEnvironment?:
+            guard let environment else { return source }
+            return prometheus.within(namespace: try configuration.namespace(of: environment))
+        case nil: return source
+        }
     }
 
-    /// Whether the version before can still run: by what `release.yaml` says, and by the matrix.
-    func schema(of release: ReleaseFile) -> SchemaState {
+    /// - Parameters:
+    ///   - entries: of the lineage, for what the release replaces.
+    ///   - isArmed: false shows commands and runs none.
+    ///   - supersedes: begins although another version's walk is open there.
+    func walk(
+        _ release: ReleaseFile, _ environment: DeployEnvironment, by entries: [LineageEntry], isArmed: Bool,
+        supersedes: Bool
+    ) throws(GateError) -> CanaryWalk {
+        CanaryWalk(
+            release: release, schema: schema(of: release, in: environment, by: entries), environment: environment,
+            policy: configuration.policy, collector: try collector(in: environment), book: book,
+            runner: try runner(isArmed: isArmed),
+            namespace: try configuration.namespace(of: environment), clock: clock, console: console, actor: actor,
+            supersedes: supersedes, beforeLook: { try await look(at: $0) })
+    }
+
+    /// Whether the version before can still run: by what `release.yaml` says, and by the matrix. The version before is
+    /// the one that the lineage knows; where it knows none, the one that `release.yaml` names.
+    func schema(
+        of release: ReleaseFile, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> SchemaState {
         guard release.schema == .compatible, let matrix = configuration.compatibility else { return release.schema }
-        return matrix.schema(of: release.train.version, after: release.previousVersion)
+        let version = release.train.version
+        let known = Lineage.predecessor(of: version, in: environment, by: entries)
+        return matrix.schema(of: version, after: known ?? release.previousVersion)
     }
 
     func runner(isArmed: Bool) throws(GateError) -> AdapterRunner {

@@ -66,14 +66,16 @@ package struct GateConfiguration: Sendable {
     package let lineage: String
     /// Where a walk keeps its place.
     package let state: String
-    package let namespace: String
+    package let namespaces: Namespaces
+    /// Those that the file writes; nil when it writes none.
+    package let writtenNamespaces: Namespaces?
     /// Command templates by name.
     package let adapters: [String: [String]]
     package let lookSeconds: Int
     /// The folder that paths in the file are relative to.
     package let folder: String
 
-    private struct File: Codable {
+    private struct File: Decodable {
         var objectives: [String]
         var source: Source
         var sides: Sides?
@@ -83,7 +85,7 @@ package struct GateConfiguration: Sendable {
         var compatibility: String?
         var lineage: String?
         var state: String?
-        var namespace: String?
+        var namespace: Namespaces?
         var adapters: [String: [String]]?
         var steps: [Int]?
         var stepSeconds: Int?
@@ -107,13 +109,15 @@ package struct GateConfiguration: Sendable {
         compatibility = try Self.matrix(file.compatibility, folder)
         lineage = Self.join(folder, file.lineage ?? "lineage")
         state = Self.join(folder, file.state ?? "state")
-        namespace = file.namespace ?? "golden-architecture"
+        namespaces = file.namespace ?? .standard
+        writtenNamespaces = file.namespace
         adapters = file.adapters ?? [:]
         lookSeconds = file.lookSeconds ?? 30
         self.folder = folder
         guard (1...3600).contains(lookSeconds) else {
             throw GateError(.invalid, "\(path): lookSeconds must be 1 to 3600.")
         }
+        if let fault = policy.stepsFault { throw GateError(.invalid, "\(path): \(fault).") }
     }
 
     /// The public keys that may approve.

@@ -16,18 +16,26 @@ package enum CounterReading: Sendable, Equatable {
     /// A series that has not been read for so long says nothing of now: three scrapes of 30 s were missed.
     package static let staleAfter: TimeInterval = 90
 
+    /// Whether a metric is a counter: by its name, as the exposition formats prescribe.
+    static func isCounter(_ metric: String) -> Bool {
+        ["_total", "_count", "_bucket", "_sum"].contains { metric.hasSuffix($0) }
+    }
+
     /// Adds up the increases of all series in a window (`start`, `end`].
     ///
     /// A series that appears within the window counts from its first sample on, unless the source has put a zero
     /// before it.
-    /// - Parameter spansRestarts: a value that falls is taken for a process that began again from zero (Prometheus' own
-    ///   rule) instead of for a reason not to count.
+    /// - Parameters:
+    ///   - spansRestarts: a value that falls is taken for a process that began again from zero (Prometheus' own
+    ///     rule) instead of for a reason not to count.
+    ///   - spansGaps: what answered is counted although not everything did: at least that much was.
     package init(
         _ reading: SelectorReading, from start: Date, to end: Date, staleAfter: TimeInterval = staleAfter,
-        spansRestarts: Bool = false
+        spansRestarts: Bool = false, spansGaps: Bool = false
     ) {
+        let gap = spansGaps ? nil : reading.worstGap(from: start, to: end)
         guard let newest = reading.series.compactMap({ $0.last(by: end)?.at }).max() else {
-            self = reading.worstGap(from: start, to: end).map { .partial($0) } ?? .missing
+            self = gap.map { .partial($0) } ?? .missing
             return
         }
         let age = end.timeIntervalSince(newest)
@@ -35,7 +43,7 @@ package enum CounterReading: Sendable, Equatable {
             self = .stale(ageSeconds: Int(bounded: age))
             return
         }
-        if let gap = reading.worstGap(from: start, to: end) {
+        if let gap {
             self = .partial(gap)
             return
         }

@@ -71,27 +71,41 @@ package struct EvidenceCollector: Sendable {
     package func collect(
         services: [String], at moment: Moment, schema: SchemaState = .compatible
     ) async throws(GateError) -> TrainEvidence {
+        let letters = try await signalReader.deadLetters(at: moment)
         var evidence: [ServiceEvidence] = []
-        for service in services { evidence.append(try await collect(service: service, at: moment)) }
+        for service in services {
+            let breakers = try await signalReader.breakers(of: service, at: moment)
+            let unknown = breakers.unknown + letters.unknown
+            evidence.append(
+                ServiceEvidence(
+                    service: service, health: try await health(of: service, at: moment),
+                    indicators: try await indicators(of: service, at: moment), breakers: breakers.known,
+                    deadLetters: letters.known, unknownSignals: unknown.isEmpty ? nil : unknown))
+        }
         return TrainEvidence(services: evidence, schema: schema)
     }
 
-    private func collect(service: String, at moment: Moment) async throws(GateError) -> ServiceEvidence {
+    private var signalReader: SignalReader { SignalReader(source: source, sides: sides, signals: signals) }
+
+    private func indicators(
+        of service: String, at moment: Moment
+    ) async throws(GateError) -> [IndicatorEvidence] {
         var indicators: [IndicatorEvidence] = []
         for objective in policy.objectives where objective.service == service {
             indicators.append(try await indicator(objective, at: moment))
         }
-        let own = SignalReader(source: source, sides: sides, signals: signals, service: service)
-        var health = try await own.health(of: sides.canary, at: moment)
-        if let sealed = moment.sealed, health.desired == 0 || !moment.hasCanary(until: moment.now) {
-            // The stable processes started anew for the release: that was no crash.
-            let since = Moment(
-                walkBegan: moment.walkBegan, stepBegan: max(moment.stepBegan, sealed), now: moment.now)
-            health = try await own.health(of: sides.stable, at: since)
+        return indicators
+    }
+
+    /// The canary's processes; once there is none after the seal, those that took its place.
+    private func health(of service: String, at moment: Moment) async throws(GateError) -> CanaryHealth {
+        let health = try await signalReader.health(of: service, on: .canary, at: moment)
+        guard let sealed = moment.sealed, health.desired == 0 || !moment.hasCanary(until: moment.now) else {
+            return health
         }
-        return ServiceEvidence(
-            service: service, health: health, indicators: indicators,
-            breakers: try await own.breakers(at: moment), deadLetters: try await own.deadLetters(at: moment))
+        // The stable processes started anew for the release: that was no crash.
+        let since = Moment(walkBegan: moment.walkBegan, stepBegan: max(moment.stepBegan, sealed), now: moment.now)
+        return try await signalReader.health(of: service, on: .stable, at: since)
     }
 
     private func indicator(
@@ -220,15 +234,22 @@ package struct EvidenceCollector: Sendable {
         _ failures: KeyPath<CallerTally.Failures, Int>, at moment: Moment
     ) -> IndicatorEvidence.Burn {
         let rules = policy.burnRules.flatMap { [$0.shortSeconds, $0.longSeconds] }
-        let lengths = Set(rules + [objective.windowDays * 86_400]).sorted()
+        let budget = objective.windowDays * 86_400
+        let lengths = Set(rules + [budget]).sorted()
         func windows(endingAt end: Date) -> [IndicatorEvidence.Window] {
             lengths.map { seconds in
                 let start = end.addingTimeInterval(-TimeInterval(seconds))
-                // Whether a source still speaks is judged by the raw samples; sparse ones are minutes apart.
+                // Whether a source still speaks is judged by the raw samples; sparse ones are far apart. What was away
+                // or began anew does not hide that the others burn. The budget itself must be whole.
+                let isRaw = TimeInterval(seconds) <= Self.rawWindow && start >= moment.rawStart
                 let reading =
-                    TimeInterval(seconds) <= Self.rawWindow && start >= moment.rawStart
-                    ? callers.applied(to: side.raw.reading(from: start, to: end), failures, from: start, to: end)
-                    : side.days.reading(from: start, to: end, staleAfter: TimeInterval(seconds), isLong: true)
+                    isRaw
+                    ? callers.applied(
+                        to: side.raw.reading(from: start, to: end, isLong: true, spansGaps: true), failures,
+                        from: start, to: end)
+                    : side.days.reading(
+                        from: start, to: end, staleAfter: TimeInterval(seconds), isLong: true,
+                        spansGaps: seconds != budget)
                 return IndicatorEvidence.Window(seconds: seconds, reading: reading)
             }
         }
@@ -246,13 +267,22 @@ struct IndicatorSeries {
 
     /// The core's reading of a window: counts, or the first reason why there are none.
     ///
-    /// - Parameter isLong: over days, a restart is no reason not to count.
+    /// - Parameters:
+    ///   - isLong: over hours or days, a restart is no reason not to count.
+    ///   - spansGaps: what answered counts, although not everything did.
     func reading(
-        from start: Date, to end: Date, staleAfter: TimeInterval = CounterReading.staleAfter, isLong: Bool = false
+        from start: Date, to end: Date, staleAfter: TimeInterval = CounterReading.staleAfter, isLong: Bool = false,
+        spansGaps: Bool = false
     ) -> Reading {
-        let totals = count(total, readings.suffix(total.terms.count), start, end, staleAfter, isLong)
+        func count(_ expression: CounterExpression, _ readings: ArraySlice<SelectorReading>) -> CounterReading {
+            self.count(expression, readings) {
+                CounterReading(
+                    $0, from: start, to: end, staleAfter: staleAfter, spansRestarts: isLong, spansGaps: spansGaps)
+            }
+        }
+        let totals = count(total, readings.suffix(total.terms.count))
         guard case .counted(let total) = totals else { return Self.reason(totals) }
-        switch count(bad, readings.prefix(bad.terms.count), start, end, staleAfter, isLong) {
+        switch count(bad, readings.prefix(bad.terms.count)) {
         case .counted(let bad):
             let whole = Int(bounded: total)
             return .counted(Sample(total: whole, bad: min(whole, max(0, Int(bounded: bad)))))
@@ -271,14 +301,14 @@ struct IndicatorSeries {
 
     /// A difference needs all its parts. A sum needs one: kinds of events that have not happened have no series.
     private func count(
-        _ expression: CounterExpression, _ readings: ArraySlice<SelectorReading>, _ start: Date, _ end: Date,
-        _ staleAfter: TimeInterval, _ isLong: Bool
+        _ expression: CounterExpression, _ readings: ArraySlice<SelectorReading>,
+        _ read: (SelectorReading) -> CounterReading
     ) -> CounterReading {
         let isSum = expression.terms.allSatisfy(\.isAdded)
         var sum: Double?
         var absence = CounterReading.missing
         for (term, reading) in zip(expression.terms, readings) {
-            switch CounterReading(reading, from: start, to: end, staleAfter: staleAfter, spansRestarts: isLong) {
+            switch read(reading) {
             case .counted(let value): sum = (sum ?? 0) + (term.isAdded ? value : -value)
             case .missing where isSum: continue
             case .stale(let seconds) where isSum: absence = .stale(ageSeconds: seconds)

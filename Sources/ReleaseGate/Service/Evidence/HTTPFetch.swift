@@ -21,7 +21,7 @@ struct HTTPFetch: Sendable {
 
     /// Sends a GET, or a POST when there is a body.
     ///
-    /// - Throws: `unreachable` when no complete answer came.
+    /// - Throws: `unreachable` when no complete answer came, `badAnswer` when it is larger than anybody may send.
     func callAsFunction(
         _ url: String, body: [UInt8]? = nil, contentType: String = "application/json",
         timeout: TimeAmount = timeout
@@ -38,6 +38,9 @@ struct HTTPFetch: Sendable {
             let response = try await HTTPClient.shared.execute(request, timeout: timeout)
             let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
             return Answer(status: Int(response.status.code), bytes: Array(bytes.readableBytesView))
+        } catch is NIOTooManyBytesError {
+            throw GateError(
+                .badAnswer, "\(Self.place(url)): the answer is too large, more than \(Self.answerBytesMax >> 20) MiB.")
         } catch {
             throw GateError(.unreachable, "\(Self.place(url)) gave no complete answer.", underlying: error)
         }

@@ -4,16 +4,18 @@ package import FoundationEssentials
 /// Evidence from Prometheus' HTTP API, or whatever speaks it (Thanos, Mimir, VictoriaMetrics).
 ///
 /// Asks for raw samples, not for `rate()` or `increase()`: those extrapolate, and say nothing of resets. Over long
-/// windows it takes a sample every few minutes, which for a counter loses nothing but what was counted between the last
-/// one and a restart.
+/// windows it takes a thousand samples, which for a counter loses nothing but what was counted between the last one and
+/// a restart. What began within a window has counted from zero (`TargetLife`).
 package struct PrometheusSource: EvidenceSource {
     /// Windows up to here are read sample by sample: a look's window of hours, and the step before it with its
     /// extensions. A longer one would not show which targets were down, nor a silence of less than the look-back.
     static let rawWindowMax: TimeInterval = 12 * 3600
+    /// They are read piece by piece, so that an answer stays small: scraped every 15 s, 5,000 series fit into one.
+    static let pieceMax: TimeInterval = 2 * 3600
     /// How far before the window the last sample before it is looked for: Prometheus' own look-back.
     static let lookBack: TimeInterval = 300
-    /// Prometheus answers at most 11,000 points of a series.
-    static let pointsMax = 8_000.0
+    /// Of a longer window. At some 26 bytes a point, 2,500 series fit into an answer.
+    static let pointsMax = 1000.0
     static let stepMin: TimeInterval = 60
     /// Labels that the scrape gives a series, not the program: by them `up` says which targets are down.
     static let targetLabels: Set<String> = [
@@ -23,6 +25,7 @@ package struct PrometheusSource: EvidenceSource {
     package let name: String
     private let base: String
     private let fetch: HTTPFetch
+    private var labels: [SeriesSelector.Matcher] = []
 
     /// - Parameter token: sent as a bearer token. Secret.
     package init(url: String, token: String? = nil) {
@@ -31,69 +34,126 @@ package struct PrometheusSource: EvidenceSource {
         fetch = HTTPFetch(headers: token.map { [("authorization", "Bearer \($0)")] } ?? [])
     }
 
+    /// The same, of one namespace's series alone: environments that share a Prometheus do not mix.
+    package func within(namespace: String) -> PrometheusSource {
+        var source = self
+        source.labels = [SeriesSelector.Matcher("namespace", .equal, namespace)]
+        return source
+    }
+
     package func read(
         _ selectors: [SeriesSelector], from start: Date, to end: Date
     ) async throws(GateError) -> [SelectorReading] {
+        let span = Span(from: start, to: end)
+        var asked: [SeriesSelector: SelectorReading] = [:]
         var readings: [SelectorReading] = []
-        var gaps: [SeriesSelector: [SelectorReading.Gap]] = [:]
-        for selector in selectors {
-            var reading = try await samples(of: selector, from: start, to: end)
-            let target = Self.target(of: selector)
-            let known = gaps[target]
-            let found = if let known { known } else { try await downTargets(target, from: start, to: end) }
-            gaps[target] = found
-            reading.gaps += found
+        for wanted in selectors {
+            let selector = labels.reduce(wanted) { $0.adding($1) }
+            var reading = try await samples(of: selector, span, &asked)
+            let target = selector.matchers.filter { Self.targetLabels.contains($0.label) }
+            if !target.isEmpty {
+                try await complete(&reading, of: selector, target, span, &asked)
+            }
             readings.append(reading)
         }
         return readings
     }
 
-    private func samples(
-        of selector: SeriesSelector, from start: Date, to end: Date
-    ) async throws(GateError) -> SelectorReading {
-        let window = Self.window(from: start, to: end)
-        if window <= Self.rawWindowMax {
-            let seconds = Int((window + Self.lookBack).rounded(.up))
-            return try await ask("query", ["query": "\(selector)[\(seconds)s]", "time": Self.text(end)])
+    /// Adds what is known of its targets: when they were down, and where counters began. In long windows nobody asks
+    /// who was down: they are about budgets, not about now.
+    private func complete(
+        _ reading: inout SelectorReading, of selector: SeriesSelector, _ target: [SeriesSelector.Matcher],
+        _ span: Span, _ asked: inout [SeriesSelector: SelectorReading]
+    ) async throws(GateError) {
+        let isCounter = CounterReading.isCounter(selector.metric)
+        guard isCounter || span.isRaw else { return }
+        let ups = try await samples(of: SeriesSelector(metric: TargetLife.up, matchers: target), span, &asked).series
+        if span.isRaw { reading.gaps += Self.gaps(ups) }
+        guard isCounter else { return }
+        let start = SeriesSelector(metric: TargetLife.processStart, matchers: target)
+        let life = TargetLife(ups: ups, starts: try await samples(of: start, span, &asked).series)
+        reading.series = reading.series.map { life.begun($0, after: span.first) }
+    }
+
+    /// What is asked for in one read, as it is asked for.
+    private struct Span {
+        let isRaw: Bool
+        /// The moment of the oldest sample there can be.
+        let first: Date
+        let end: Date
+        let step: TimeInterval
+
+        init(from start: Date, to end: Date) {
+            // To the millisecond: what is taken from a moment and added again is not the same to the last bit.
+            let window = (end.timeIntervalSince(start) * 1000).rounded() / 1000
+            isRaw = window <= PrometheusSource.rawWindowMax
+            step = max(PrometheusSource.stepMin, (window / PrometheusSource.pointsMax).rounded(.up))
+            self.end = end
+            // The last of the steps ends with the window: what counts most is what was last.
+            first =
+                isRaw
+                ? start.addingTimeInterval(-PrometheusSource.lookBack)
+                : end.addingTimeInterval(-step * (window / step).rounded(.up))
         }
-        let step = max(Self.stepMin, (window / Self.pointsMax).rounded(.up))
-        return try await ask(
+    }
+
+    /// Each selector is asked for once.
+    private func samples(
+        of selector: SeriesSelector, _ span: Span, _ asked: inout [SeriesSelector: SelectorReading]
+    ) async throws(GateError) -> SelectorReading {
+        if let known = asked[selector] { return known }
+        let reading = try await span.isRaw ? raw(selector, span) : sparse(selector, span)
+        asked[selector] = reading
+        return reading
+    }
+
+    private func raw(_ selector: SeriesSelector, _ span: Span) async throws(GateError) -> SelectorReading {
+        var whole = SelectorReading(series: [])
+        var places: [[String: String]: Int] = [:]
+        var start = span.first
+        while start < span.end {
+            let end = min(start.addingTimeInterval(Self.pieceMax), span.end)
+            let seconds = Int(end.timeIntervalSince(start).rounded(.up))
+            let piece = try await ask("query", ["query": "\(selector)[\(seconds)s]", "time": Self.text(end)])
+            for series in piece.series {
+                if let place = places[series.labels] {
+                    // Both pieces have the sample at their border.
+                    let newest = whole.series[place].samples.last?.at ?? .distantPast
+                    whole.series[place].samples += series.samples.drop { $0.at <= newest }
+                } else {
+                    places[series.labels] = whole.series.count
+                    whole.series.append(series)
+                }
+            }
+            whole.gaps += piece.gaps
+            start = end
+        }
+        return whole
+    }
+
+    private func sparse(_ selector: SeriesSelector, _ span: Span) async throws(GateError) -> SelectorReading {
+        try await ask(
             "query_range",
             [
-                "query": selector.description, "start": Self.text(start), "end": Self.text(end),
-                "step": "\(Int(step))",
+                "query": selector.description, "start": Self.text(span.first), "end": Self.text(span.end),
+                "step": "\(Int(span.step))",
             ])
     }
 
-    /// When targets of the selector were down. In long windows nobody asks: they are about budgets, not about now.
-    private func downTargets(
-        _ target: SeriesSelector, from start: Date, to end: Date
-    ) async throws(GateError) -> [SelectorReading.Gap] {
-        let window = Self.window(from: start, to: end)
-        guard !target.matchers.isEmpty, window <= Self.rawWindowMax else { return [] }
-        let ups = try await ask(
-            "query", ["query": "\(target)[\(Int(window.rounded(.up)))s]", "time": Self.text(end)])
-        return ups.series.flatMap { series in
+    /// When targets were down, by what each scrape of them came to.
+    private static func gaps(_ ups: [Series]) -> [SelectorReading.Gap] {
+        ups.flatMap { series in
             series.samples.filter { $0.value == 0 }.map { sample in
-                let others = ups.series.filter { $0 != series && ($0.last(by: sample.at)?.value ?? 0) == 1 }
+                let others = ups.filter { $0 != series && ($0.last(by: sample.at)?.value ?? 0) == 1 }
                 return SelectorReading.Gap(
-                    at: sample.at, answered: others.count, targets: ups.series.count,
-                    reason: "\(Self.place(series.labels)) could not be scraped")
+                    at: sample.at, answered: others.count, targets: ups.count,
+                    reason: "\(place(series.labels)) could not be scraped")
             }
         }
     }
 
-    /// To the millisecond: what is taken from a moment and added again is not the same to the last bit.
-    private static func window(from start: Date, to end: Date) -> TimeInterval {
-        (end.timeIntervalSince(start) * 1000).rounded() / 1000
-    }
-
     private static func place(_ labels: [String: String]) -> String {
         labels["pod"] ?? labels["instance"] ?? "a target"
-    }
-
-    static func target(of selector: SeriesSelector) -> SeriesSelector {
-        SeriesSelector(metric: "up", matchers: selector.matchers.filter { targetLabels.contains($0.label) })
     }
 
     private func ask(_ call: String, _ parameters: [String: String]) async throws(GateError) -> SelectorReading {
@@ -123,7 +183,9 @@ package struct PrometheusSource: EvidenceSource {
         var data = try JSONReader(try reader.required("data"), path: "data")
         guard try data.string("resultType") == "matrix" else { throw data.error("resultType", "must be matrix") }
         var series: [Series] = []
-        for var element in try data.optionalObjects("result", atMost: SampleHistory.seriesMax) ?? [] {
+        for result in try data.optionalArray("result") ?? [] {
+            // One by one: all of them taken apart would be many times what was sent.
+            var element = try JSONReader(result, path: "data.result")
             var labels: [String: String] = [:]
             for field in element.optional("metric")?.fields ?? [] where field.name != "__name__" {
                 labels[field.name] = field.value.string

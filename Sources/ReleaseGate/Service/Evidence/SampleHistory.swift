@@ -79,17 +79,26 @@ package struct SampleHistory: Sendable, Equatable {
     private static let goneAfter: TimeInterval = 3600
 
     package func read(_ selector: SeriesSelector, from start: Date, to end: Date) -> SelectorReading {
+        let life = CounterReading.isCounter(selector.metric) ? targetLife : nil
         var found: [Series] = []
         for (key, samples) in series where key.metric == selector.metric && selector.matches(key.labels) {
             let first = samples.lastIndex { $0.at <= start } ?? samples.startIndex
             let window = samples[first...].prefix { $0.at <= end }
             // What ended before the window began has no part in it.
             guard let last = window.last, last.at > start else { continue }
-            found.append(Series(labels: key.labels, samples: Array(window)))
+            let series = Series(labels: key.labels, samples: Array(window))
+            found.append(life?.begun(series, after: start) ?? series)
         }
         found.sort { Self.text($0.labels) < Self.text($1.labels) }
         let rounds = brokenRounds.filter { $0.at > start && $0.at <= end }
         return SelectorReading(series: found, gaps: rounds.compactMap { Self.gap(of: selector, in: $0) })
+    }
+
+    private var targetLife: TargetLife {
+        func all(_ metric: String) -> [Series] {
+            series.filter { $0.key.metric == metric }.map { Series(labels: $0.key.labels, samples: $0.value) }
+        }
+        return TargetLife(ups: all(TargetLife.up), starts: all(TargetLife.processStart))
     }
 
     private static func gap(of selector: SeriesSelector, in round: Round) -> SelectorReading.Gap? {

@@ -77,7 +77,7 @@ package final class ScrapeSource: EvidenceSource {
             }
             // As Prometheus does, so that readiness reads the same from both.
             let up = SeriesSample(at: now, value: failure == nil ? 1 : 0)
-            state.withLock { $0.history.add("up", target.labels, up) }
+            state.withLock { $0.history.add(TargetLife.up, target.labels, up) }
             outcomes.append(SampleHistory.Round.Target(labels: target.labels, failure: failure))
         }
         let round = SampleHistory.Round(at: now, targets: outcomes)
@@ -102,7 +102,7 @@ extension ScrapeSource.State {
     }
 
     fileprivate mutating func add(_ text: MetricsText, of target: ScrapeTarget, at now: Date) {
-        let started = text.lines.first { $0.metric == "process_start_time_seconds" }?.value
+        let started = text.lines.first { $0.metric == TargetLife.processStart }?.value
         let before = seen[target.url]
         // Another process than last time: everything begins again at its start, even what is larger by now.
         let isNewProcess = before.map { $0.started != started } ?? false
@@ -110,18 +110,13 @@ extension ScrapeSource.State {
             if let before, !isNewProcess { before.at } else { started.flatMap(Self.start) }
         for line in text.lines {
             let labels = line.labels.merging(target.labels) { _, own in own }
-            if let zero, zero < now, Self.isCounter(line.metric) {
+            if let zero, zero < now, CounterReading.isCounter(line.metric) {
                 let isNew = history.isUnknown(line.metric, labels)
                 if isNew || isNewProcess { history.add(line.metric, labels, SeriesSample(at: zero, value: 0)) }
             }
             history.add(line.metric, labels, SeriesSample(at: now, value: line.value))
         }
         seen[target.url] = (now, started)
-    }
-
-    /// By its name, as the exposition formats prescribe.
-    private static func isCounter(_ metric: String) -> Bool {
-        ["_total", "_count", "_bucket", "_sum"].contains { metric.hasSuffix($0) }
     }
 }
 

@@ -1,26 +1,21 @@
 internal import FoundationEssentials
 internal import ReleaseGateCore
 
-/// Reads how one service's processes, breakers and dead letters are, from gauges.
+/// Reads how processes, breakers and dead letters are, from gauges.
 struct SignalReader: Sendable {
     let source: any EvidenceSource
     let sides: GateConfiguration.Sides
     let signals: GateConfiguration.Signals
-    let service: String
 
     private static let window = EvidenceCollector.rawWindow
 
     /// Processes are ready when they can be scraped, and have crashed when they started anew since the step began.
     func health(
-        of side: [String: String], at moment: EvidenceCollector.Moment
+        of service: String, on side: BreakerEvidence.Side, at moment: EvidenceCollector.Moment
     ) async throws(GateError) -> CanaryHealth {
-        let mine = side.merging(["service": service]) { own, _ in own }
-        let ups = try await read(SeriesSelector(metric: "up"), mine, at: moment)
-        let starts = try await read(SeriesSelector(metric: "process_start_time_seconds"), mine, at: moment)
-        let living = ups.series.filter { series in
-            series.last(by: moment.now).map { moment.now.timeIntervalSince($0.at) <= CounterReading.staleAfter }
-                ?? false
-        }
+        let mine = labels(of: service, on: side)
+        let starts = try await read(SeriesSelector(metric: TargetLife.processStart), mine, at: moment)
+        let living = try await living(service, side, at: moment)
         let ready = living.count { $0.last(by: moment.now)?.value == 1 }
         var kills = 0
         if let text = signals.outOfMemoryKills {
@@ -32,6 +27,31 @@ struct SignalReader: Sendable {
         return CanaryHealth(
             ready: ready, desired: living.count, crashes: starts.series.reduce(0) { $0 + Self.changes($1, moment) },
             outOfMemoryKills: kills, unreadySeconds: Self.unreadySeconds(living, moment))
+    }
+
+    /// The targets that are still asked for.
+    private func living(
+        _ service: String, _ side: BreakerEvidence.Side, at moment: EvidenceCollector.Moment
+    ) async throws(GateError) -> [Series] {
+        let mine = labels(of: service, on: side)
+        let ups = try await read(SeriesSelector(metric: TargetLife.up), mine, at: moment)
+        return ups.series.filter { Self.fresh($0, moment) != nil }
+    }
+
+    private func labels(of service: String, on side: BreakerEvidence.Side) -> [String: String] {
+        let own =
+            switch side {
+            case .canary: sides.canary
+            case .stable: sides.stable
+            }
+        return own.merging(["service": service]) { own, _ in own }
+    }
+
+    /// The newest sample, unless it is too old to say anything of now.
+    private static func fresh(_ series: Series, _ moment: EvidenceCollector.Moment) -> SeriesSample? {
+        series.last(by: moment.now).flatMap {
+            moment.now.timeIntervalSince($0.at) <= CounterReading.staleAfter ? $0 : nil
+        }
     }
 
     /// How often a gauge took another value since the step began.
@@ -50,50 +70,81 @@ struct SignalReader: Sendable {
         return Int(spans.max() ?? 0)
     }
 
-    /// Each breaker as its worst replica has it. The gauge is 0 closed, 1 half-open, 2 open. Those of another
-    /// version's canary say nothing of the release.
-    func breakers(at moment: EvidenceCollector.Moment) async throws(GateError) -> [BreakerEvidence] {
-        guard let text = signals.breakers else { return [] }
+    /// Each breaker as its worst replica has it; and of which side nothing is known, although somebody answers there.
+    /// Those of another version's canary say nothing of the release.
+    ///
+    /// A service may have none: then neither side shows any, while others in the installation do.
+    func breakers(
+        of service: String, at moment: EvidenceCollector.Moment
+    ) async throws(GateError) -> (known: [BreakerEvidence], unknown: [UnknownSignal]) {
+        guard let text = signals.breakers else { return ([], []) }
         let selector = try SeriesSelector(parsing: text)
-        var found: [BreakerEvidence] = []
-        for (side, labels) in [(BreakerEvidence.Side.canary, sides.canary), (.stable, sides.stable)]
+        var known: [BreakerEvidence] = []
+        var lacks: [(side: BreakerEvidence.Side, reading: Reading)] = []
+        for side in [BreakerEvidence.Side.canary, .stable]
         where side == .stable || moment.hasCanary(until: moment.now) {
-            let mine = labels.merging(["service": service]) { own, _ in own }
-            let reading = try await read(selector, mine, at: moment)
-            let byName = Dictionary(grouping: reading.series) { $0.labels["name"] ?? "breaker" }
-            for (name, replicas) in byName {
-                let states = replicas.compactMap { Self.state($0, moment) }
-                guard let worst = states.max(by: { $0.value < $1.value }) else { continue }
-                found.append(
-                    BreakerEvidence(
-                        name: name, side: side,
-                        state: worst.value == 0 ? .closed : worst.value == 1 ? .halfOpen : .open,
-                        forSeconds: worst.seconds))
+            let series = try await read(selector, labels(of: service, on: side), at: moment).series
+            known += Self.breakers(series, on: side, moment)
+            if let reading = Self.lack(series, moment) { lacks.append((side, reading)) }
+        }
+        var isExpected = !known.isEmpty || lacks.contains { $0.reading != .missing }
+        if !isExpected {
+            let all = try await read(selector, [:], at: moment)
+            isExpected = !all.series.contains { Self.fresh($0, moment) != nil }
+        }
+        var unknown: [UnknownSignal] = []
+        for (side, reading) in lacks where isExpected {
+            let answering = try await living(service, side, at: moment).count {
+                Self.fresh($0, moment)?.value == 1
+            }
+            if answering > 0 { unknown.append(UnknownSignal("breakers on \(side.rawValue)", reading)) }
+        }
+        return (known.sorted { ($0.name, $0.side.rawValue) < ($1.name, $1.side.rawValue) }, unknown)
+    }
+
+    /// The gauge is 0 closed, 1 half-open, 2 open.
+    private static func breakers(
+        _ series: [Series], on side: BreakerEvidence.Side, _ moment: EvidenceCollector.Moment
+    ) -> [BreakerEvidence] {
+        Dictionary(grouping: series) { $0.labels["name"] ?? "breaker" }.compactMap { name, replicas in
+            let states = replicas.compactMap { state($0, moment) }
+            return states.max { $0.value < $1.value }.map { worst in
+                BreakerEvidence(
+                    name: name, side: side, state: worst.value == 0 ? .closed : worst.value == 1 ? .halfOpen : .open,
+                    forSeconds: worst.seconds)
             }
         }
-        return found.sorted { ($0.name, $0.side.rawValue) < ($1.name, $1.side.rawValue) }
+    }
+
+    /// Why these gauges do not say how things are now; nil when they do.
+    private static func lack(_ series: [Series], _ moment: EvidenceCollector.Moment) -> Reading? {
+        let fresh = series.compactMap { Self.fresh($0, moment) }
+        if !fresh.isEmpty { return fresh.allSatisfy(\.value.isFinite) ? nil : .notANumber }
+        guard let newest = series.compactMap({ $0.last(by: moment.now)?.at }).max() else { return .missing }
+        return .stale(ageSeconds: Int(bounded: moment.now.timeIntervalSince(newest)))
     }
 
     private static func state(_ series: Series, _ moment: EvidenceCollector.Moment) -> (value: Int, seconds: Int)? {
-        guard let last = series.last(by: moment.now), last.value.isFinite,
-            moment.now.timeIntervalSince(last.at) <= CounterReading.staleAfter
-        else { return nil }
+        guard let last = fresh(series, moment), last.value.isFinite else { return nil }
         let before = series.samples.last { $0.at < last.at && $0.value != last.value }
         let since = before.map { before in series.samples.first { $0.at > before.at }?.at ?? last.at }
         let began = since ?? series.samples.first?.at ?? last.at
         return (Int(bounded: last.value), Int(moment.now.timeIntervalSince(began)))
     }
 
-    /// Nil when the service has none to watch.
-    func deadLetters(at moment: EvidenceCollector.Moment) async throws(GateError) -> DeadLetterEvidence? {
-        guard let text = signals.deadLetters else { return nil }
-        let reading = try await read(try SeriesSelector(parsing: text), ["service": service], at: moment)
+    /// The whole installation's, whichever service counts them: what a release does badly ends there. Neither where
+    /// nobody watches them.
+    func deadLetters(
+        at moment: EvidenceCollector.Moment
+    ) async throws(GateError) -> (known: DeadLetterEvidence?, unknown: [UnknownSignal]) {
+        guard let text = signals.deadLetters else { return (nil, []) }
+        let reading = try await read(try SeriesSelector(parsing: text), [:], at: moment)
         guard case .value(let now) = GaugeReading(reading, at: moment.now, combine: { $0.max() ?? 0 }) else {
-            return nil
+            return (nil, [UnknownSignal("dead letters", Self.lack(reading.series, moment) ?? .missing)])
         }
         let before = GaugeReading(reading, at: moment.stepBegan, combine: { $0.max() ?? 0 })
         let start: Double = if case .value(let start) = before { start } else { now }
-        return DeadLetterEvidence(unresolved: Int(bounded: now), unresolvedAtStepStart: Int(bounded: start))
+        return (DeadLetterEvidence(unresolved: Int(bounded: now), unresolvedAtStepStart: Int(bounded: start)), [])
     }
 
     private func read(

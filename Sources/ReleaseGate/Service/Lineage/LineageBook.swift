@@ -76,7 +76,7 @@ package struct LineageBook: Sendable {
         return bytes
     }
 
-    /// Checks the chain and every document that an entry names.
+    /// Checks the chain and every document that an entry names, and those that a promotion's evidence lists.
     ///
     /// - Returns: how many entries and documents were checked.
     package func verify() async throws -> (entries: Int, documents: Int) {
@@ -84,7 +84,11 @@ package struct LineageBook: Sendable {
         var documents: Set<String> = []
         for entry in entries {
             if let evidence = entry.event.evidenceSHA256, documents.insert(evidence).inserted {
-                _ = try await document(evidence, what: "The evidence of entry \(entry.sequence),")
+                let bytes = try await document(evidence, what: "The evidence of entry \(entry.sequence),")
+                for item in try PromotionEvidence.items(in: bytes, of: entry)
+                where documents.insert(item.sha256).inserted {
+                    _ = try await document(item.sha256, what: "The \(item.kind.rawValue) of entry \(entry.sequence),")
+                }
             }
             if let policy = entry.event.policySHA256, documents.insert(policy).inserted {
                 _ = try await document(policy, what: "The policy of entry \(entry.sequence),")

@@ -13,7 +13,7 @@ package struct LineageRecord: Sendable, Equatable {
 
 /// What entries name by hash.
 package struct LineageDocument: Sendable, Equatable {
-    package enum Kind: String, Sendable, CaseIterable {
+    package enum Kind: String, Sendable, Codable, CaseIterable {
         case evidence, policy, attestation, approval, certificate, plan
     }
 

@@ -32,7 +32,8 @@ package struct Preflight: Sendable {
         }
         if let path = targets.cluster {
             let text = try GateFiles.text(path == "-" ? "/dev/stdin" : path)
-            facts.cluster = .answered(try ClusterReader.cluster(text, namespace: targets.namespace, from: path))
+            let namespace = targets.namespace ?? Namespaces.usual(environment)
+            facts.cluster = .answered(try ClusterReader.cluster(text, namespace: namespace, from: path))
         }
         if let compatibility = targets.compatibility { facts.compatibility = .answered(compatibility) }
         if let url = targets.postgresURL {

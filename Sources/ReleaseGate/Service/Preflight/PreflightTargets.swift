@@ -22,8 +22,8 @@ package struct PreflightTargets: Sendable {
     package var manifests: String?
     /// What `kubectl get nodes,pods,resourcequotas -A -o json` printed; `-` is standard input.
     package var cluster: String?
-    /// Where the release's pods are to run.
-    package var namespace = "golden-architecture"
+    /// Where the release's pods are to run; the environment's usual one when nil.
+    package var namespace: String?
     package var compatibility: PreflightFacts.Compatibility?
     /// What Postgres keeps back for backups, migrations and people.
     package var connectionsKept = 20

@@ -9,6 +9,11 @@ package struct ChartFile: Sendable, Equatable {
     package let appVersion: Version
     package let annotations: [String: String]
 
+    /// What breaks, by the chart's own annotation; nil where it says that nothing does.
+    package var breaking: String? {
+        annotations["golden.dev/breaking-changes"].flatMap { $0.isEmpty || $0 == "none" ? nil : $0 }
+    }
+
     /// - Throws: `invalid` naming what is missing.
     package init(text: String, from path: String) throws(GateError) {
         self.text = text
@@ -48,12 +53,17 @@ package struct ChartFile: Sendable, Equatable {
 package enum ChangelogEdit {
     private static let unreleased = "## [Unreleased]"
 
+    /// Whether the version has its heading.
+    package static func has(_ version: Version, in text: String) -> Bool {
+        text.split(separator: "\n").contains { $0.hasPrefix("## [\(version)]") }
+    }
+
     /// Puts the release's heading under `[Unreleased]`, so that what was collected there becomes its entry.
     ///
     /// - Throws: `refused` when nothing was collected, or the version has an entry already.
     package static func cut(_ text: String, version: Version, date: String) throws(GateError) -> String {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        guard !lines.contains(where: { $0.hasPrefix("## [\(version)]") }) else {
+        guard !has(version, in: text) else {
             throw GateError(.refused, "The changelog has an entry for \(version) already.")
         }
         guard let start = lines.firstIndex(where: { $0.lowercased() == unreleased.lowercased() }) else {

@@ -20,6 +20,10 @@ package struct ReleaseFile: Sendable {
     package let preconditions: [Precondition]
     /// Files, or folders of files, that say where images and chart come from.
     package let attestations: [String]
+    /// What each service's Deployment is called in the cluster.
+    package let objects: [String: String]
+    /// The services whose Deployment a Rollout stands over.
+    package let rollouts: Set<String>
     package let isHotfix: Bool
     /// For the first release into production.
     package let isGoLive: Bool
@@ -29,6 +33,8 @@ package struct ReleaseFile: Sendable {
             let name: String
             let image: String
             let dependsOn: [String]?
+            let object: String?
+            let canary: Bool?
         }
 
         let name: String
@@ -60,6 +66,8 @@ package struct ReleaseFile: Sendable {
         else { throw GateError(.invalid, "\(path): chart and manifests must be sha256:<64 hexadecimal digits>.") }
         train = ReleaseTrain(version: file.version, chart: chart, manifests: manifests, cars: cars)
         name = file.name
+        objects = Dictionary(file.services.map { ($0.name, $0.object ?? "\(file.name)-\($0.name)") }) { $1 }
+        rollouts = Set(file.services.filter { $0.canary == true }.map(\.name))
         chartSource = file.chartSource
         commit = file.commit
         schema = file.schema ?? .compatible

@@ -30,7 +30,7 @@ struct GateMetrics: Sendable {
         decisions = registry.gauge(
             "release_decisions", "Decisions in the lineage, by outcome.", labels: ["environment", "outcome"])
         running = registry.gauge(
-            "release_info", "1 for the newest version of each environment that was sealed, or deployed by Helm.",
+            "release_info", "1 for the version that runs in each environment: sealed, or deployed by Helm.",
             labels: ["environment", "version"])
         newestEvent = registry.gauge(
             "release_event_timestamp_seconds", "When something of this kind last happened to a release.",
@@ -39,8 +39,9 @@ struct GateMetrics: Sendable {
 
     /// Brings everything up to date.
     func show(_ entries: [LineageEntry]) {
+        let burned = Set(entries.filter { $0.event.kind == .rollback }.map(\.event.version))
         let sealedInDev = entries.filter { $0.event.kind == .seal && $0.event.environment == .dev }
-            .map(\.event.version)
+            .map(\.event.version).filter { !burned.contains($0) }
         for environment in DeployEnvironment.allCases {
             let mine = entries.filter { $0.event.environment == environment }
             let begun = mine.count { $0.event.kind == .install || $0.event.kind == .imported }
@@ -55,15 +56,13 @@ struct GateMetrics: Sendable {
             for entry in mine {
                 newestEvent[environment.rawValue, entry.event.kind.rawValue].set(entry.event.atSeconds)
             }
-            let sealed = mine.filter { $0.event.kind == .seal || Self.wasDeployedByHelm($0.event) }
-                .map(\.event.version)
-            let newest = sealed.last
+            let current = Lineage.running(in: environment, by: entries)?.event.version
             drift[environment.rawValue].set(
-                sealedInDev.count { candidate in newest.map { candidate > $0 } ?? true })
-            for version in sealed where version != newest {
+                sealedInDev.count { candidate in current.map { candidate > $0 } ?? true })
+            for version in Set(mine.filter(\.event.isDeployment).map(\.event.version)) where version != current {
                 running.remove(environment.rawValue, version.description)
             }
-            if let newest { running[environment.rawValue, newest.description].set(1) }
+            if let current { running[environment.rawValue, current.description].set(1) }
         }
         if let seal = entries.last(where: { $0.event.kind == .seal && $0.event.environment == .prod }),
             let cut = entries.last(where: {
@@ -75,10 +74,6 @@ struct GateMetrics: Sendable {
     }
 
     /// What `HelmHistory` wrote down of a revision's state and description.
-    private static func wasDeployedByHelm(_ event: LineageEntry.Event) -> Bool {
-        event.kind == .imported && ["helm: deployed", "helm: superseded"].contains { event.reason.hasPrefix($0) }
-    }
-
     private static func hasFailedInHelm(_ event: LineageEntry.Event) -> Bool {
         event.kind == .imported && (event.reason.hasPrefix("helm: failed") || event.reason.contains("Rollback to"))
     }

@@ -21,11 +21,15 @@ struct GateRoutes: Sendable {
             flagger("confirm-rollout", "May the canary begin?") { judge in
                 (try await judge.mayBegin()).map { .no($0) } ?? .yes("it may begin")
             },
-            flagger("rollout", "May the canary go on?") { judge in
+            flagger("rollout", "May the canary stay?") { judge in
+                let record = try await judge.decision()
+                return record.decision.outcome == .rollBack ? .no(record.headline) : .yes(record.headline)
+            },
+            flagger("confirm-traffic-increase", "Is the canary proven good enough for more traffic?") { judge in
                 let record = try await judge.decision()
                 switch record.decision.outcome {
-                case .hold, .rollBack: return .no(record.headline)
-                case .seal, .advance, .wait, .extend: return .yes(record.headline)
+                case .seal, .advance: return .yes(record.headline)
+                case .wait, .extend, .hold, .rollBack: return .no(record.headline)
                 }
             },
             flagger("confirm-promotion", "Is the canary proven good?") { judge in
@@ -83,11 +87,14 @@ struct GateRoutes: Sendable {
             .get, "/argo/decision", access: .open, rateLimit: .never,
             operation: Operation(
                 id: "argo-decision", summary: "The decision, for Argo Rollouts' web metric.", tag: "argo",
+                parameters: [
+                    Parameter(.query, "step", .integer(judge.steps), "Which step is judged; the last when absent.")
+                ],
                 answers: [Answer(.ok, "The decision.", .json(Self.answer))],
-                problems: [.unauthenticated]),
+                problems: [.unauthenticated, .validationFailed]),
             handler: { request, _ in
                 try authorise(request)
-                let record = try await judge.decision()
+                let record = try await judge.decision(at: try step(of: request))
                 let decision = record.decision
                 return .json(
                     JSONWriter.object { writer in
@@ -100,6 +107,18 @@ struct GateRoutes: Sendable {
                         writer.field("lines", decision.lines)
                     })
             })
+    }
+
+    /// - Throws: 422 for a step that there is not.
+    private func step(of request: Request) throws(Problem) -> Int? {
+        var query = try QueryReader(request)
+        let text = query.string("step")
+        try query.refuseUnknown()
+        guard let text else { return nil }
+        guard let step = Int(text), judge.steps.contains(step) else {
+            throw Problem.invalid("step", "must be \(judge.steps.lowerBound) to \(judge.steps.upperBound)")
+        }
+        return step
     }
 
     /// Compared as hashes, so that the time it takes tells nothing of the token.

@@ -54,7 +54,7 @@ extension GateSession {
             service: "release-gate", version: Bootstrap.Version.current, readiness: readiness, metrics: metrics)
         let judge = GateJudge(session: self, release: release, environment: environment)
         var edge = EdgeConfiguration(verifier: nil, metrics: metrics, drain: drain)
-        edge.problem = { error in
+        edge.problem = { error, _ in
             guard let error = error as? GateError else { return nil }
             return Problem(.notReady, error.message, retryAfterSeconds: 30)
         }

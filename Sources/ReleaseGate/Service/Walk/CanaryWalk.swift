@@ -16,13 +16,15 @@ package struct CanaryWalk: Sendable {
     let clock: GateClock
     let console: Console
     let actor: String
+    /// Begins although another version's walk is open there, which ends by it.
+    let supersedes: Bool
     /// Told of the moment before each look: a source that scrapes does it then.
     let beforeLook: @Sendable (Date) async throws -> Void
 
     package init(
         release: ReleaseFile, schema: SchemaState, environment: DeployEnvironment, policy: GatePolicy,
         collector: EvidenceCollector, book: LineageBook, runner: AdapterRunner, namespace: String, clock: GateClock,
-        console: Console, actor: String,
+        console: Console, actor: String, supersedes: Bool = false,
         beforeLook: @escaping @Sendable (Date) async throws -> Void = { _ in }
     ) {
         self.release = release
@@ -36,12 +38,14 @@ package struct CanaryWalk: Sendable {
         self.clock = clock
         self.console = console
         self.actor = actor
+        self.supersedes = supersedes
         self.beforeLook = beforeLook
     }
 
     /// Walks until the release is sealed, rolled back or held.
     ///
     /// - Returns: the decision that ended it.
+    /// - Throws: `refused` when another version has taken its place, or is walked there.
     package func run() async throws -> Decision.Outcome {
         while true {
             let state = try await state()
@@ -49,6 +53,11 @@ package struct CanaryWalk: Sendable {
             case .notBegun: try await begin(state)
             case .sealed: return .seal
             case .rolledBack: return .rollBack
+            case .superseded(let other):
+                throw GateError(
+                    .refused,
+                    "\(other) has taken the place of \(release.train.version) in \(environment.rawValue): the canary "
+                        + "is that one's. Nothing was run.")
             case .decided(let outcome, let seconds): try await carryOut(outcome, state, at: seconds)
             case .walking:
                 if try await look(state) == .hold { return .hold }
@@ -85,16 +94,30 @@ package struct CanaryWalk: Sendable {
     ) async throws -> Bool {
         let entry = try await book.record(
             event, naming: documents,
-            onlyIf: { entries in
-                let now = self.state(in: entries)
-                return now.phase == state.phase && now.step == state.step
-            })
+            onlyIf: { stands($0, at: state) })
         return entry != nil
     }
 
+    private func stands(_ entries: [LineageEntry], at state: WalkState) -> Bool {
+        let now = self.state(in: entries)
+        return now.phase == state.phase && now.step == state.step
+    }
+
+    /// - Throws: `refused` while another version's walk is open: both would be judged by the same canary.
     private func begin(_ state: WalkState) async throws {
         let percents = policy.stepPercents.map(String.init).joined(separator: ", ")
-        _ = try await record(event(.install, nowSeconds, "canary of \(percents)%"), since: state)
+        func obstacle(in entries: [LineageEntry]) -> Version? {
+            supersedes ? nil : WalkState.openWalk(entries, environment: environment, besides: release.train.version)
+        }
+        let entry = try await book.record(
+            event(.install, nowSeconds, "canary of \(percents)%"),
+            onlyIf: { stands($0, at: state) && obstacle(in: $0) == nil })
+        guard entry == nil, let other = obstacle(in: try await book.entries()) else { return }
+        throw GateError(
+            .refused,
+            "The walk of \(other) in \(environment.rawValue) is neither sealed nor rolled back, and there is one "
+                + "canary. Nothing was recorded or run.",
+            next: "Finish it, roll \(other) back, or give --supersede to put \(release.train.version) in its place.")
     }
 
     /// One look, when its time has come: all are on the grid that began with the walk. What goes on as before leaves
@@ -126,11 +149,7 @@ package struct CanaryWalk: Sendable {
         let now = Date(timeIntervalSince1970: TimeInterval(atSeconds))
         try await beforeLook(now)
         let evidence = try await collector.collect(
-            services: release.train.cars.map(\.service),
-            at: EvidenceCollector.Moment(
-                walkBegan: Date(timeIntervalSince1970: TimeInterval(state.beganSeconds)),
-                stepBegan: Date(timeIntervalSince1970: TimeInterval(state.step.beganSeconds)), now: now),
-            schema: schema)
+            services: release.train.cars.map(\.service), at: state.moment(now: now), schema: schema)
         let input = GateInput(
             version: release.train.version, environment: environment, digests: release.train.digests,
             atSeconds: atSeconds, step: state.step, policy: policy, evidence: evidence)
@@ -156,7 +175,7 @@ package struct CanaryWalk: Sendable {
                 .rollback, "by decision, in the order \(back.joined(separator: ", "))", state, decided: seconds)
             try await RollbackCheck(runner: runner, book: book, console: console).run(
                 event(.verification, max(seconds, nowSeconds), ""), services: back, values: values("", weight: 0),
-                digests: ReleaseValues.digests(release))
+                each: ReleaseValues.each(release))
         case .wait, .extend, .hold: break
         }
     }
@@ -192,7 +211,7 @@ package struct CanaryWalk: Sendable {
         let reason = "release-gate: \(outcome.rawValue) \(release.train.version) in \(environment.rawValue)"
         try await runner.run(
             action, services: services, values: values(reason, weight: weight),
-            digests: ReleaseValues.digests(release), isResumed: isResumed)
+            each: ReleaseValues.each(release), isResumed: isResumed)
         return true
     }
 
@@ -223,9 +242,15 @@ enum ReleaseValues {
     /// How the lineage words what is about to be run: the same whenever the same is begun.
     static func intent(_ action: Adapter.Action, weight: Int) -> String { "\(action.rawValue) to \(weight)%" }
 
-    /// Of the services' images.
-    static func digests(_ release: ReleaseFile) -> [String: String] {
-        Dictionary(release.train.cars.map { ($0.service, "sha256:\($0.image.sha256)") }) { $1 }
+    /// Of each service: its image's digest, and what it is called in the cluster.
+    static func each(_ release: ReleaseFile) -> [String: [CommandTemplate.Place: String]] {
+        let values = release.train.cars.map { car in
+            var own: [CommandTemplate.Place: String] = [.digest: "sha256:\(car.image.sha256)"]
+            own[.object] = release.objects[car.service]
+            own[.rollout] = release.rollouts.contains(car.service) ? release.objects[car.service] : nil
+            return (car.service, own)
+        }
+        return Dictionary(values) { $1 }
     }
 
     static func values(

@@ -1,5 +1,6 @@
 internal import Bootstrap
 internal import Contracts
+internal import Coordination
 internal import HTTPEdge
 internal import Logging
 internal import MessageBus
@@ -21,6 +22,13 @@ struct AgentHealth: Sendable {
     /// - Parameter count: the work items in hand.
     func show(inHand count: @escaping @Sendable () -> Int) {
         registry.reading("agent_work_in_hand", "Work items being done.") { Double(count()) }
+    }
+
+    /// - Parameter statuses: of the circuit breakers around what the agent asks.
+    func show(breakers statuses: @escaping @Sendable () -> [BreakerStatus]) {
+        let states = registry.gauge(
+            "circuit_breaker_state", "0 closed, 1 half-open, 2 open, as this replica acts.", labels: ["name"])
+        registry.collect { for status in statuses() { states[status.name].set(status.state.rawValue) } }
     }
 
     func record(_ end: WorkEnd, role: AgentRole) {

@@ -25,15 +25,16 @@ package struct AgentWorker: Sendable {
         streams.tracer = configuration.tracer
         let bus = MessageBus(connection: wire, configuration: streams, logger: logger)
         var services: [any Service] = [bus.tracer, Wire(wire)]
+        let health = AgentHealth(configuration)
         if case .openai(let settings) = configuration.backend {
             let client = ModelClient(settings, slots: configuration.slots)
             let sentry = try ModelGuard(client, agent: configuration.agent.text, bus: bus, logger: logger)
             backend = ModelBackend(client: client, breaker: sentry.breaker, intake: sentry.intake, logger: logger)
             services.append(sentry)
+            health.show(breakers: { sentry.statuses })
         }
-        let health = AgentHealth(configuration)
         let runner = WorkRunner(configuration, bus: bus, backend: backend, health: health, logger: logger)
-        health.show { runner.tasks.count }
+        health.show(inHand: { runner.tasks.count })
         services += [runner, Announcer(configuration, bus: bus, tasks: { runner.tasks }, logger: logger)]
         if let server = health.server(configuration, bus: bus, logger: logger) { services.append(server) }
         self.services = services

@@ -27,6 +27,8 @@ final class AdvisoryIntake: Service {
 
     /// What the server says (`io.nats.jetstream.advisory.v1.max_deliver`).
     struct Advisory: Sendable, Equatable {
+        private static let nameBytesMax = 255
+
         let stream: String
         let consumer: String
         let sequence: Int
@@ -43,9 +45,13 @@ final class AdvisoryIntake: Service {
             } catch {
                 return nil
             }
-            guard stream.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !stream.contains(where: { ".*>".contains($0) }),
-                sequence > 0
-            else { return nil }
+            guard [stream, consumer].allSatisfy(Self.isName), sequence > 0 else { return nil }
+        }
+
+        /// As the server lets streams and consumers be called.
+        private static func isName(_ text: String) -> Bool {
+            text.utf8.count <= nameBytesMax && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+                && !text.contains { ".*>".contains($0) }
         }
     }
 
@@ -85,9 +91,9 @@ final class AdvisoryIntake: Service {
             family: DeadLetterCause.family(of: subject), fingerprint: advisory.consumer,
             payload: stored?.payload ?? [], headers: Storable.headers(stored?.headers ?? [:]),
             tenant: stored?.headers[MessageHeader.tenant].flatMap { TenantID($0) },
-            task: Subject.task(of: subject), reason: reason, error: error, errorCount: advisory.deliveries,
-            stream: advisory.stream, streamSequence: advisory.sequence, consumer: advisory.consumer,
-            firstSeen: stored?.storedAt, lastSeen: nil
+            task: Subject.task(of: subject), reason: reason, error: error,
+            errorCount: Storable.count(advisory.deliveries), stream: advisory.stream,
+            streamSequence: advisory.sequence, consumer: advisory.consumer, firstSeen: stored?.storedAt, lastSeen: nil
         )
     }
 }

@@ -41,7 +41,7 @@ package struct DLQWorker: Sendable {
         // Before anything else uses event loops: the server says how many there are.
         let server = Self.server(
             configuration, bus: bus, store: store, registry: registry, logger: logger, onListening: onListening)
-        let sinks = try Sinks(configuration, bus: bus, logger: logger)
+        let sinks = try Sinks(configuration, bus: bus, registry: registry, logger: logger)
         services = [
             Running("postgres", run: pool.run, stop: { await pool.shutdown(within: $0) }),
             bus.tracer, Running("nats", run: Running.untilShutdown, stop: { await wire.shutdown(within: $0) }),
@@ -90,19 +90,25 @@ final class Sinks: Service {
     private static let policy = BreakerPolicy(callsMin: 2)
 
     let all: [(sink: any AlertSink, breaker: CircuitBreaker?)]
-    private let registry: BreakerRegistry
+    private let breakers: BreakerRegistry
     private let redis: RedisConnection?
     private let bus: MessageBus
     private let client: HTTPClient
 
-    init(_ configuration: DLQWorkerConfiguration, bus: MessageBus, logger: Logger) throws {
+    init(
+        _ configuration: DLQWorkerConfiguration, bus: MessageBus, registry: MetricsRegistry, logger: Logger
+    ) throws {
         self.bus = bus
         redis = configuration.redis.map { RedisConnection($0, logger: logger) }
-        registry = BreakerRegistry(
+        let breakers = BreakerRegistry(
             redis: redis, replica: "dlq-worker.\(String(UInt32.random(in: 0...UInt32.max), radix: 36))",
             replicas: { 1 }, logger: logger, settings: BreakerRegistry.Settings(policy: Self.policy),
             onNews: { bus.tellOfBreaker($0, version: $1) }
         )
+        self.breakers = breakers
+        let states = registry.gauge(
+            "circuit_breaker_state", "0 closed, 1 half-open, 2 open, as this replica acts.", labels: ["name"])
+        registry.collect { for status in breakers.statuses { states[status.name].set(status.state.rawValue) } }
         client = HTTPClient(eventLoopGroupProvider: .singleton)
         var all: [(sink: any AlertSink, breaker: CircuitBreaker?)] = [(LogSink(logger: logger), nil)]
         if let base = configuration.alertmanager {
@@ -110,11 +116,11 @@ final class Sinks: Service {
             all.append(
                 (
                     AlertmanagerSink(post: AlertPost(url: url, client: client)),
-                    try registry.breaker("alerts:alertmanager")
+                    try breakers.breaker("alerts:alertmanager")
                 ))
         }
         if let url = configuration.webhook {
-            all.append((ChatSink(post: AlertPost(url: url, client: client)), try registry.breaker("alerts:webhook")))
+            all.append((ChatSink(post: AlertPost(url: url, client: client)), try breakers.breaker("alerts:webhook")))
         }
         self.all = all
     }
@@ -123,8 +129,8 @@ final class Sinks: Service {
         try await runUntilShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 if let redis = self.redis { group.addTask { try await redis.run() } }
-                group.addTask { try await self.registry.run() }
-                group.addTask { try await self.bus.hearOfBreakers { self.registry.heard($0, version: $1) } }
+                group.addTask { try await self.breakers.run() }
+                group.addTask { try await self.bus.hearOfBreakers { self.breakers.heard($0, version: $1) } }
                 try await group.waitForAll()
             }
         }

@@ -52,16 +52,16 @@ final class LetterIntake: Service {
     static func letter(_ received: Received<RawPayload>) -> FiledLetter {
         let headers = received.headers
         let subject = Self.subject(of: received)
-        let error = headers[MessageHeader.error]
+        let error = headers[MessageHeader.error].map(Storable.text)
         // Whoever published without an id is told apart by the stream's number and time.
         let number = "dlq:DLQ:\(received.sequence):\(Timestamp.text(received.storedAt))"
         return FiledLetter(
-            messageID: received.messageID ?? number, subject: subject,
+            messageID: received.messageID.flatMap(Storable.id) ?? number, subject: subject,
             family: DeadLetterCause.family(of: subject), fingerprint: DeadLetterCause.fingerprint(of: error ?? ""),
             payload: received.message.bytes, headers: Storable.headers(headers), tenant: received.tenant,
             task: Subject.task(of: subject) ?? ReplayRules.task(in: received.message.bytes),
-            reason: Storable.text(headers[MessageHeader.reason] ?? "unknown"), error: error.map(Storable.text),
-            errorCount: headers[MessageHeader.attempts].flatMap { Int($0) } ?? 1,
+            reason: Storable.text(headers[MessageHeader.reason] ?? "unknown"), error: error,
+            errorCount: Storable.count(headers[MessageHeader.attempts].flatMap { Int($0) } ?? 1),
             stream: headers[MessageHeader.stream].map(Storable.text),
             streamSequence: headers[MessageHeader.sequence].flatMap { Int($0) },
             consumer: headers[MessageHeader.consumer].map(Storable.text),
@@ -81,11 +81,20 @@ final class LetterIntake: Service {
     }
 }
 
-/// What strangers wrote, made fit for a text column: without NUL, and bounded.
+/// What strangers wrote, made fit for its column: one letter that is not would keep all beside it from being filed.
 enum Storable {
     static let textBytesMax = 4096
     static let headersMax = 64
+    /// Of an id, which stands in an index.
+    static let idBytesMax = 512
 
+    /// The nearest count that there can be.
+    static func count(_ number: Int) -> Int { max(0, Int(Int32(clamping: number))) }
+
+    /// Nil for what is too long.
+    static func id(_ text: String) -> String? { text.utf8.count <= idBytesMax ? text : nil }
+
+    /// Without NUL, and bounded.
     static func text(_ text: String) -> String {
         let clean = text.contains("\0") ? text.replacing("\0", with: "�") : text
         return clean.utf8.count <= textBytesMax

@@ -50,7 +50,7 @@ final class LetterRetention: Service {
                 try Self.archive(letters, in: folder)
             }
             if count > 0 { logger.info("archived dead letters", metadata: ["letters": "\(count)"]) }
-        } while count == Self.batchMax
+        } while count > 0
     }
 
     /// Appends the letters to the month's file and has the disk keep it, before the rows go. Twice in the file is

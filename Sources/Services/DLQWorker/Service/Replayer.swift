@@ -5,13 +5,18 @@ internal import Logging
 internal import ServiceLifecycle
 internal import Storage
 
-/// Carries out replays, several at a time, so that a slow one keeps nobody else's waiting: of each a batch of letters,
+/// Carries out replays, many at a time, so that a slow one keeps nobody else's waiting: of each a batch of letters,
 /// then a note of how far it came, until it is done, stopped, or another worker has it. Whoever dies in between is
 /// succeeded when the lease ends; what was sent and not noted is sent again under the same ids, which the bus knows.
+///
+/// What is bounded is the batches in hand, of which each has its place from when it is read until it is noted. A batch
+/// is read when it may be sent: a replay that waits for that holds neither a place nor letters.
 final class Replayer: Service {
     static let batchMax = 1000
     /// Replays in hand at once.
-    static let replaysMax = 8
+    static let replaysMax = 64
+    /// Batches in hand at once, of all of them.
+    static let batchesMax = 8
     static let pollInterval: Duration = .milliseconds(250)
     static let retryInterval: Duration = .seconds(2)
 
@@ -19,6 +24,7 @@ final class Replayer: Service {
     private let store: DeadLetterStore
     private let instruments: DLQInstruments
     private let logger: Logger
+    private let places = Places(Replayer.batchesMax)
 
     init(sender: LetterSender, store: DeadLetterStore, instruments: DLQInstruments, logger: Logger) {
         self.sender = sender
@@ -73,12 +79,14 @@ final class Replayer: Service {
 
     /// A batch that can be sent.
     private struct Ready: Sendable {
+        let place: Places.Place
         let batch: LetterBatch
         let prepared: LetterSender.Prepared
     }
 
     /// A batch that was sent and is not noted yet.
     private struct Sent: Sendable {
+        let place: Places.Place
         let batch: LetterBatch
         let fates: [LetterFate]
     }
@@ -87,8 +95,8 @@ final class Replayer: Service {
     private enum Event: Sendable {
         case read(Ready)
         case sent(Sent)
-        /// With the replay's state since; nil when it is another worker's.
-        case noted(ReplayState?)
+        /// With the replay's state since; nil when it is another worker's. Nobody needs the place any more.
+        case noted(ReplayState?, Places.Place)
     }
 
     /// What waits between the stages.
@@ -98,7 +106,7 @@ final class Replayer: Service {
         var isSending = false
         var isNoting = false
         var state: ReplayState? = .running
-        /// When the next batch may go.
+        /// When the next batch may be read and sent.
         var due = ContinuousClock.now
 
         var maySend: Bool { state == .running && !isSending && sent == nil }
@@ -107,35 +115,36 @@ final class Replayer: Service {
             switch event {
             case .read(let batch): ready = batch
             case .sent(let batch): (sent, isSending) = (batch, false)
-            case .noted(let since): (state, isNoting) = (since, false)
+            case .noted(let since, _): (state, isNoting) = (since, false)
             }
         }
     }
 
     /// Batches are read, sent and noted side by side, so that the bus and Postgres wait for each other as little as can
-    /// be: each stage has one at a time, in their order, and one may wait before it. What was being sent when the
-    /// replay was stopped is noted, too.
+    /// be: each stage has one at a time, in their order, and one may wait before it. None waits for a batch behind it,
+    /// so that whoever waits for a place gets one. What was being sent when the replay was stopped is noted, too.
     private func carryOut(_ claim: ClaimedReplay) async throws {
         let replay = claim.replay
         logger.info("replaying", metadata: ["replay_id": "\(replay.id)", "letters": "\(replay.total)"])
         let state = try await withThrowingTaskGroup(of: Event.self) { group in
             var line = Line()
-            group.addTask { .read(try await self.read(replay, behind: claim.place)) }
+            group.addTask { .read(try await self.read(replay, behind: claim.place, at: .now)) }
             while let event = try await group.next() {
                 line.hear(event)
                 if !line.isNoting, let sent = line.sent {
                     line.sent = nil
                     line.isNoting = true
-                    group.addTask { .noted(try await self.note(sent, claim)) }
+                    group.addTask { .noted(try await self.note(sent, claim), sent.place) }
                 }
                 guard line.maySend, let ready = line.ready else { continue }
                 line.ready = nil
                 line.isSending = true
-                let start = max(line.due, .now)
-                line.due = start + .seconds(1) * (Double(ready.batch.letters.count) / Double(replay.rate))
-                group.addTask { .sent(try await self.send(ready, at: start)) }
+                let wait = Duration.seconds(1) * (Double(ready.batch.letters.count) / Double(replay.rate))
+                let due = max(line.due + wait, .now)
+                line.due = due
+                group.addTask { .sent(try await self.send(ready)) }
                 guard !ready.batch.isLast, let last = ready.batch.letters.last else { continue }
-                group.addTask { .read(try await self.read(replay, behind: ReplayPlace(last))) }
+                group.addTask { .read(try await self.read(replay, behind: ReplayPlace(last), at: due)) }
             }
             return line.state
         }
@@ -144,18 +153,21 @@ final class Replayer: Service {
     }
 
     /// A batch takes a second or less of the rate, so that a stop is heard soon.
-    private func read(_ replay: Replay, behind place: ReplayPlace?) async throws -> Ready {
+    private func read(
+        _ replay: Replay, behind last: ReplayPlace?, at start: ContinuousClock.Instant
+    ) async throws -> Ready {
+        if start > .now { try await Task.sleep(until: start, clock: .continuous) }
+        let place = try await places.take()
         let limit = min(Self.batchMax, max(1, replay.rate))
-        let batch = try await store.next(of: replay, after: place, limit: limit)
+        let batch = try await store.next(of: replay, after: last, limit: limit)
         let prepared = try await sender.prepare(batch.letters, payload: replay.payload.map { Array($0.utf8) })
-        return Ready(batch: batch, prepared: prepared)
+        return Ready(place: place, batch: batch, prepared: prepared)
     }
 
-    private func send(_ ready: Ready, at start: ContinuousClock.Instant) async throws -> Sent {
-        if start > .now { try await Task.sleep(until: start, clock: .continuous) }
+    private func send(_ ready: Ready) async throws -> Sent {
         let fates = try await sender.send(ready.prepared)
         instruments.replayed(fates)
-        return Sent(batch: ready.batch, fates: fates)
+        return Sent(place: ready.place, batch: ready.batch, fates: fates)
     }
 
     private func note(_ sent: Sent, _ claim: ClaimedReplay) async throws -> ReplayState? {

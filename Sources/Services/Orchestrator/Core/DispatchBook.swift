@@ -5,12 +5,19 @@ package import Contracts
 /// Decides late: about as much work is out as agents have slots, so that what JetStream holds is short and a tenant
 /// with 100,000 queued tasks delays another tenant's one task by no more than one round. Within a role, tenants take
 /// turns (weighted round-robin); one slot in eight is kept from any single tenant, so that a newcomer starts at once.
+///
+/// Anybody can name a role that nobody will ever work in, and as many of them as they like. So all roles whose agents
+/// did not announce slots share a few windows, and the book looks at no more of them than it can hand out.
 package struct DispatchBook: Sendable {
     package typealias Key = DispatchHint.Count
 
     package struct Limits: Sendable {
-        /// Work out for a role whose agents did not announce slots.
+        /// Work out for a role whose agents did not announce slots; for one tenant, over all such roles together: what
+        /// nobody may ever take fills the bus.
         package var windowDefault = 64
+        /// So many such windows are out for all such roles and tenants together; the last eighth of them is for tenants
+        /// that have nothing out.
+        package var unannouncedWindows = 4
         /// The most work out for one tenant and role, whatever the slots.
         package var tenantWindowMax = 500
         /// The most tasks of one tenant at work over all roles.
@@ -43,6 +50,26 @@ package struct DispatchBook: Sendable {
             self.held = held
             self.queuedMax = queuedMax
         }
+
+        /// Roles nobody announced that are kept of one tenant; others are looked at when some of these are done.
+        package static let unannouncedMax = 1000
+
+        /// The same without most of what a tenant may have made up, so that the book stays small.
+        package func bounded(announced slots: [AgentRole: Int]) -> Snapshot {
+            Snapshot(
+                inFlight: inFlight, queued: Self.bounded(queued, slots), queuedMax: queuedMax,
+                held: Self.bounded(held, slots))
+        }
+
+        private static func bounded(_ counts: [Key: Int], _ slots: [AgentRole: Int]) -> [Key: Int] {
+            guard counts.count > unannouncedMax else { return counts }
+            var kept: [TenantID: Int] = [:]
+            return counts.filter { key, _ in
+                if slots[key.role] != nil { return true }
+                kept[key.tenant, default: 0] += 1
+                return kept[key.tenant, default: 0] <= unannouncedMax
+            }
+        }
     }
 
     private struct Account: Sendable {
@@ -57,6 +84,16 @@ package struct DispatchBook: Sendable {
     private var lastServed: [AgentRole: TenantID] = [:]
     private var inFlightByTenant: [TenantID: Int] = [:]
     private var inFlightByRole: [AgentRole: Int] = [:]
+    /// A tenant's work over all roles whose agents did not announce slots.
+    private var inFlightUnannounced: [TenantID: Int] = [:]
+    /// That of all tenants together.
+    private var unannounced = 0
+    /// The roles nobody announced that a tenant's tasks wait for, by their turns.
+    private var lines: [TenantID: [AgentRole]] = [:]
+    /// What `lines` names, each once; tasks may wait there no more.
+    private var inLine: Set<Key> = []
+    /// The tenant that was served last in any of those roles.
+    private var lastServedUnannounced: TenantID?
     /// For which roles tasks of a tenant are held back by its limits on labels.
     private var held: [TenantID: Set<AgentRole>] = [:]
 
@@ -80,9 +117,10 @@ package struct DispatchBook: Sendable {
         }
         // Asked for once now, in case a limit was raised.
         for (key, count) in snapshot.held {
-            queued(key, count)
+            roles[key.role, default: [:]][key.tenant, default: Account()].queued += count
             holdBack([key])
         }
+        recountUnannounced()
     }
 
     /// Stands for a queue that was not counted to its end; `settle` sets it right when the end is met.
@@ -90,7 +128,32 @@ package struct DispatchBook: Sendable {
 
     /// The slots agents announced, by role.
     package mutating func announce(slots: [AgentRole: Int]) {
+        let isOther = slots.keys != self.slots.keys
         self.slots = slots
+        if isOther { recountUnannounced() }
+    }
+
+    /// Finds what belongs to roles nobody announced. Who stood in line keeps its place.
+    private mutating func recountUnannounced() {
+        inFlightUnannounced = [:]
+        var waiting: Set<Key> = []
+        for (role, accounts) in roles where slots[role] == nil {
+            for (tenant, account) in accounts {
+                if account.inFlight > 0 { inFlightUnannounced[tenant, default: 0] += account.inFlight }
+                if account.queued > 0 { waiting.insert(Key(role: role, tenant: tenant)) }
+            }
+        }
+        unannounced = inFlightUnannounced.values.reduce(0, +)
+        let before = lines
+        lines = [:]
+        inLine = []
+        for (tenant, line) in before {
+            for role in line {
+                let key = Key(role: role, tenant: tenant)
+                if waiting.remove(key) != nil { lineUp(key) }
+            }
+        }
+        for key in waiting.sorted(by: { $0.role < $1.role }) { lineUp(key) }
     }
 
     /// A task arrives. True: hand it out now, it is counted as in flight. False: it waits and is counted as queued.
@@ -103,6 +166,12 @@ package struct DispatchBook: Sendable {
 
     package mutating func queued(_ key: Key, _ count: Int) {
         roles[key.role, default: [:]][key.tenant, default: Account()].queued += count
+        lineUp(key)
+    }
+
+    private mutating func lineUp(_ key: Key) {
+        guard slots[key.role] == nil, inLine.insert(key).inserted else { return }
+        lines[key.tenant, default: []].append(key.role)
     }
 
     /// Tasks were held back by limits on labels; that they were queued is known to `settle`.
@@ -124,18 +193,23 @@ package struct DispatchBook: Sendable {
         keep(account, key)
     }
 
-    /// Takes turns between the tenants that wait until the room or the plan is full.
+    /// Takes turns between the tenants that wait until the room or the plan is full: first in the roles with agents.
     ///
     /// The granted counts are taken at once; `settle` corrects them when fewer tasks were found.
     package mutating func plan() -> [Grant] {
         var left = limits.grantMax
         var grants: [Grant] = []
-        for role in roles.keys.sorted() where left > 0 {
-            let granted = planRound(role, atMost: left)
+        for role in slots.keys.sorted() where left > 0 {
+            let granted = takeTurns(turn(role), atMost: left) { book, tenant, left in
+                let grant = book.startNext(Key(role: role, tenant: tenant), atMost: left)
+                if grant != nil { book.lastServed[role] = tenant }
+                return grant
+            }
             left -= granted.reduce(0) { $0 + $1.count }
             grants += granted
         }
-        return grants
+        let order = Self.turn(lines.keys.sorted(), after: lastServedUnannounced)
+        return grants + takeTurns(order, atMost: left) { $0.startNextInLine(of: $1, atMost: $2) }
     }
 
     /// Fewer tasks than granted were there to take: the rest was not queued after all.
@@ -156,41 +230,84 @@ package struct DispatchBook: Sendable {
 
     /// How much more of that role and tenant may be out.
     package func room(_ key: Key) -> Int {
-        let window = slots[key.role] ?? limits.windowDefault
         let total = inFlightByRole[key.role] ?? 0
-        let mine = inFlight(key)
-        let share = min(window - window / 8, limits.tenantWindowMax)
-        let ofTenant = limits.tenantConcurrency - (inFlightByTenant[key.tenant] ?? 0)
-        return max(0, min(window - total, share - mine, ofTenant))
+        guard let window = slots[key.role] else {
+            return max(0, min(limits.windowDefault - total, roomUnannounced(key.tenant)))
+        }
+        return max(0, min(window - total, share(of: window) - inFlight(key), roomOfTenant(key.tenant)))
     }
 
-    private mutating func planRound(_ role: AgentRole, atMost: Int) -> [Grant] {
-        var counts: [TenantID: Int] = [:]
-        var order = turn(role)
+    /// How much more of that tenant may be out over all roles nobody announced.
+    private func roomUnannounced(_ tenant: TenantID) -> Int {
+        let mine = inFlightUnannounced[tenant] ?? 0
+        let all = limits.windowDefault * limits.unannouncedWindows
+        let open = mine == 0 ? all : all - all / 8
+        return min(share(of: limits.windowDefault) - mine, open - unannounced, roomOfTenant(tenant))
+    }
+
+    /// What one tenant may have of a window.
+    private func share(of window: Int) -> Int { min(window - window / 8, limits.tenantWindowMax) }
+
+    private func roomOfTenant(_ tenant: TenantID) -> Int {
+        limits.tenantConcurrency - (inFlightByTenant[tenant] ?? 0)
+    }
+
+    /// Lets these tenants start work one after the other, as long as any of them can.
+    private mutating func takeTurns(
+        _ tenants: [TenantID], atMost: Int, start: (inout DispatchBook, TenantID, Int) -> Grant?
+    ) -> [Grant] {
+        var counts: [Key: Int] = [:]
+        var order = tenants
         var left = atMost
         while left > 0, !order.isEmpty {
             var served: [TenantID] = []
             for tenant in order where left > 0 {
-                let key = Key(role: role, tenant: tenant)
-                let waiting = roles[role]?[tenant]?.queued ?? 0
-                let count = min(limits.weights[tenant] ?? 1, waiting, room(key), left)
-                guard count > 0 else { continue }
-                start(key, count)
-                roles[role]?[tenant]?.queued -= count
-                counts[tenant, default: 0] += count
-                left -= count
-                lastServed[role] = tenant
+                guard let grant = start(&self, tenant, left) else { continue }
+                counts[grant.key, default: 0] += grant.count
+                left -= grant.count
                 served.append(tenant)
             }
             order = served
         }
-        return counts.sorted { $0.key < $1.key }.map { Grant(key: Key(role: role, tenant: $0.key), count: $0.value) }
+        let sorted = counts.sorted { ($0.key.role, $0.key.tenant) < ($1.key.role, $1.key.tenant) }
+        return sorted.map { Grant(key: $0.key, count: $0.value) }
+    }
+
+    private mutating func startNext(_ key: Key, atMost: Int) -> Grant? {
+        let waiting = roles[key.role]?[key.tenant]?.queued ?? 0
+        let count = min(limits.weights[key.tenant] ?? 1, waiting, room(key), atMost)
+        guard count > 0 else { return nil }
+        start(key, count)
+        roles[key.role]?[key.tenant]?.queued -= count
+        return Grant(key: key, count: count)
+    }
+
+    /// Starts work in the tenant's next role that nobody announced. It passes by those that are full by themselves,
+    /// which are few, and those where nobody waits any more, for good.
+    private mutating func startNextInLine(of tenant: TenantID, atMost: Int) -> Grant? {
+        var looks = lines[tenant]?.count ?? 0
+        while looks > 0, roomUnannounced(tenant) > 0, let role = lines[tenant]?.first {
+            looks -= 1
+            let key = Key(role: role, tenant: tenant)
+            lines[tenant]?.removeFirst()
+            inLine.remove(key)
+            let grant = startNext(key, atMost: atMost)
+            if let account = roles[role]?[tenant], account.queued > 0 { lineUp(key) }
+            guard let grant else { continue }
+            lastServedUnannounced = tenant
+            return grant
+        }
+        return nil
     }
 
     /// The tenants that wait, starting after the one served last.
     private func turn(_ role: AgentRole) -> [TenantID] {
         let waiting = (roles[role] ?? [:]).filter { $0.value.queued > 0 }.keys.sorted()
-        guard let last = lastServed[role], let next = waiting.firstIndex(where: { $0 > last }) else { return waiting }
+        return Self.turn(waiting, after: lastServed[role])
+    }
+
+    private static func turn(_ waiting: [TenantID], after last: TenantID?) -> [TenantID] {
+        guard let last, let next = waiting.firstIndex(where: { $0 > last }) else { return waiting }
         return Array(waiting[next...] + waiting[..<next])
     }
 
@@ -202,7 +319,12 @@ package struct DispatchBook: Sendable {
     private mutating func shift(_ key: Key, _ change: Int) {
         inFlightByTenant[key.tenant, default: 0] += change
         inFlightByRole[key.role, default: 0] += change
+        if slots[key.role] == nil {
+            inFlightUnannounced[key.tenant, default: 0] += change
+            unannounced += change
+        }
         if inFlightByTenant[key.tenant] == 0 { inFlightByTenant[key.tenant] = nil }
+        if inFlightUnannounced[key.tenant] == 0 { inFlightUnannounced[key.tenant] = nil }
     }
 
     /// Drops empty accounts, so that the book is as large as what is going on.

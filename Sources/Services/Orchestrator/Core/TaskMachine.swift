@@ -19,6 +19,10 @@ package enum TaskMachine {
     package static let reviewGrace: TimeInterval = 60
     /// Who closes an escalation whose task ended without anybody's resolution.
     static let itself = "orchestrator"
+    /// How long a run may stand in line at the sandbox, besides the time of its stage.
+    package static let executionWaitMax: TimeInterval = 3600
+    /// How soon a run that stands in line is looked at again, at the earliest.
+    package static let executionLook: TimeInterval = 60
 
     /// What the world told the task.
     package enum Event: Sendable, Equatable {
@@ -29,14 +33,18 @@ package enum TaskMachine {
         case cancelRequested(reason: String)
         /// The current lease's deadline has passed.
         case deadlinePassed
+        /// The same, of an attempt whose work has not left the outbox: nobody was sent it.
+        case unsent(attempt: Int)
+        /// The same, of a run that the sandbox has taken on.
+        case unfinished(ExecutionID, RunStanding)
         /// The run of the work's tests has ended.
         case executed(ExecutionReport)
         /// The peers' session has an outcome.
         case reviewDecided(ReviewDecision)
         /// A human answered the question named `question`; whichever is open when nil.
         case approvalGiven(question: String?, by: String, verdict: Approval)
-        /// Somebody with the right to do so decided what becomes of an escalated task.
-        case escalationResolved(EscalationID, by: String, Resolution)
+        /// Somebody with the right to do so decided what becomes of an escalated task. Its analyst used so many tokens.
+        case escalationResolved(EscalationID, by: String, Resolution, usageTokens: Int = 0)
         /// A message of an attempt became a dead letter.
         case buried(BuriedMessage)
     }
@@ -56,6 +64,15 @@ package enum TaskMachine {
             self.attempt = attempt
             self.leaseToken = leaseToken
         }
+    }
+
+    /// How far the sandbox is with a run.
+    package enum RunStanding: Sendable, Equatable {
+        /// It stands in line.
+        case waiting
+        case running(since: Date)
+        /// Its result is on its way.
+        case ended
     }
 
     /// What a human says to work that waits for approval.
@@ -87,6 +104,8 @@ package enum TaskMachine {
         case record(TaskEvent)
         /// Publish work for an agent, by way of the outbox.
         case hand(WorkItem)
+        /// Take the attempt's work out of the outbox with the row, so that nobody is sent it any more.
+        case withdraw(attempt: Int)
         /// Ask whoever holds the attempt to stop.
         case stop(CancelNotice)
         /// Ask the sandbox for the execution that the row now waits for, when its time has come.
@@ -177,6 +196,10 @@ package enum TaskMachine {
         case (.running(_, let lease), .deadlinePassed):
             guard lease.deadline <= context.now else { return .unchanged(.notApplicable) }
             step.timeOut()
+        case (.running(_, let lease), .unsent(let attempt)):
+            guard attempt == task.attempt else { return .unchanged(.lost) }
+            guard lease.deadline <= context.now else { return .unchanged(.notApplicable) }
+            step.takeBack()
         case (.running(_, let lease), .buried(let letter)):
             guard letter.attempt == task.attempt else { return .unchanged(.lost) }
             guard LeaseToken.matches(letter.leaseToken, lease.token) else { return .unchanged(.wrongLease) }
@@ -194,7 +217,7 @@ package enum TaskMachine {
 
         case (.waiting(let wait, let lease), _):
             if let reason = answer(event, wait, lease, now: context.now, &step) { return .unchanged(reason) }
-        case (_, .reviewDecided), (_, .executed): return .unchanged(.lost)
+        case (_, .reviewDecided), (_, .executed), (_, .unsent), (_, .unfinished): return .unchanged(.lost)
         case (_, .approvalGiven), (_, .escalationResolved): return .unchanged(.notApplicable)
         }
         return .changed(step.task, step.effects)
@@ -216,6 +239,10 @@ package enum TaskMachine {
         case (.execution, .deadlinePassed):
             guard lease.deadline <= now else { return .notApplicable }
             step.giveUpExecution()
+        case (.execution, .unfinished(let execution, let standing)):
+            guard execution.description == lease.token else { return .lost }
+            guard lease.deadline <= now else { return .notApplicable }
+            step.prolongExecution(standing, lease)
         case (.review, .reviewDecided(let decision)):
             guard decision.session.description == lease.token, decision.task == step.task.id else { return .lost }
             step.conclude(decision)
@@ -237,15 +264,16 @@ package enum TaskMachine {
                     reason: "Nobody approved or rejected the work until \(Timestamp.text(lease.deadline))."
                 )
             )
-        case (.resolution, .escalationResolved(let id, let by, let resolution)):
+        case (.resolution, .escalationResolved(let id, let by, let resolution, let tokens)):
             guard id.description == lease.token else { return .lost }
-            return step.resolve(Settlement(by: by, resolution: resolution))
+            return step.resolve(Settlement(by: by, resolution: resolution), usageTokens: tokens)
         case (.resolution, .cancelRequested(let reason)):
             return step.resolve(Settlement(by: itself, resolution: .cancel(reason: reason)))
         case (.resolution, .deadlinePassed):
             guard lease.deadline <= now else { return .notApplicable }
             step.expire()
-        case (_, .reported), (_, .buried), (_, .reviewDecided), (_, .executed): return .lost
+        case (_, .reported), (_, .buried), (_, .reviewDecided), (_, .executed), (_, .unsent), (_, .unfinished):
+            return .lost
         case (_, .dispatched), (_, .approvalGiven), (_, .escalationResolved): return .notApplicable
         }
         return nil
@@ -278,7 +306,7 @@ package enum TaskMachine {
         return ReviewRequest(
             session: session, tenant: task.tenant, task: task.id, attempt: author.attempt, round: task.reviewRound,
             author: author.agent.text, authorOwner: owner, terms: terms,
-            timeoutSeconds: max(Int(seconds.rounded()), 1), artifact: artifact
+            timeoutSeconds: max(Int(seconds.rounded()), 1), budgetLeft: task.budgetLeft, artifact: artifact
         )
     }
 

@@ -54,15 +54,45 @@ extension TaskStep {
             message: "The sandbox did not say in time how the tests ended; is a sandbox-executor running?")
     }
 
+    /// No result came in time, but the sandbox has the run. As long as it has not had the time of its stage it goes on
+    /// under its name, and is no further try; how long it may stand in line is bounded all the same.
+    mutating func prolongExecution(_ standing: TaskMachine.RunStanding, _ lease: TaskRecord.Lease) {
+        let seconds = TimeInterval(stage.timeout.components.seconds)
+        let nextLook = context.now.addingTimeInterval(max(seconds, TaskMachine.executionLook))
+        let (message, wished): (String, Date) =
+            switch standing {
+            case .waiting: ("Its tests stand in line for the sandbox.", nextLook)
+            case .running(let since): ("The sandbox runs its tests.", since.addingTimeInterval(seconds))
+            case .ended: ("The result of its tests is on its way.", nextLook)
+            }
+        guard wished > context.now else { return giveUpExecution() }
+        let latest = lease.dispatchedAt.addingTimeInterval(TaskMachine.executionWaitMax + seconds)
+        let deadline = min(wished, latest)
+        guard deadline > context.now else {
+            let waited = Int(context.now.timeIntervalSince(lease.dispatchedAt))
+            stopExecution()
+            return giveUp(
+                code: "deadline_exceeded",
+                message: "The sandbox was asked \(waited) s ago and has too much to do: it lacks executors or slots."
+            )
+        }
+        var prolonged = lease
+        prolonged.deadline = deadline
+        task.phase = .waiting(.execution, prolonged)
+        record(.progress) {
+            $0.field("message", message)
+            $0.field("execution_id", lease.token)
+            $0.field("deadline", Timestamp.text(deadline))
+        }
+    }
+
     mutating func stopExecution() {
         if let execution = task.lease.flatMap({ ExecutionID($0.token) }) { effects.append(.stopExecution(execution)) }
     }
 
     private mutating func executeAgain(code: String, message: String) {
         guard task.stageAttempt < stage.attemptMax else {
-            let message = "\(message) (after \(task.stageAttempt) attempts)"
-            guard context.workflow.escalatesOnFailure else { return end(.failed(code: code, message: message)) }
-            return escalate(EscalationCause(.failure, reason: "\(code): \(message)"))
+            return giveUp(code: code, message: "\(message) (after \(task.stageAttempt) attempts)")
         }
         let wait = backoff()
         let runAt = context.now.addingTimeInterval(wait)

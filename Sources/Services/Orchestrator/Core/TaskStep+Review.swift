@@ -25,9 +25,10 @@ extension TaskStep {
         effects.append(.review(session))
     }
 
-    /// The peers' answer: on, back with their concerns, or to somebody who can decide.
+    /// The peers' answer: on, back with their concerns, or to somebody who can decide. What they used is the task's.
     mutating func conclude(_ decision: ReviewDecision) {
         let outcome = decision.outcome
+        task.usageTokens += decision.usageTokens
         record(.reviewDecided) {
             $0.field("session_id", decision.session.description)
             $0.field("round", decision.round)

@@ -137,7 +137,10 @@ extension TaskStep {
     }
 
     /// Carries a resolution out; answers why it cannot be.
-    mutating func resolve(_ settlement: TaskMachine.Settlement) -> TaskMachine.Reason? {
+    ///
+    /// - Parameter usageTokens: what came to be used on the way to it.
+    mutating func resolve(_ settlement: TaskMachine.Settlement, usageTokens: Int = 0) -> TaskMachine.Reason? {
+        task.usageTokens += usageTokens
         switch settlement.resolution {
         case .retry, .reassign, .lowerScope: if isBudgetUsedUp { return .budgetUsedUp }
         case .raiseDeadline: if stage.kind.isWork, isBudgetUsedUp { return .budgetUsedUp }

@@ -92,18 +92,24 @@ struct TaskStep {
     mutating func fail(_ failure: AgentReport.Failure) {
         guard failure.isRetryable, task.stageAttempt < task.overrides.attemptMax else {
             let after = failure.isRetryable ? " (after \(task.stageAttempt) attempts)" : ""
-            guard context.workflow.escalatesOnFailure else {
-                return end(.failed(code: failure.code, message: failure.message + after))
-            }
-            return escalate(EscalationCause(.failure, reason: "\(failure.code): \(failure.message)\(after)"))
+            return giveUp(code: failure.code, message: failure.message + after)
         }
-        if isBudgetUsedUp { return end(budgetExhausted) }
         let wished = min(TimeInterval(failure.retryAfterSeconds ?? 0), TaskMachine.retryAfterMax)
-        let wait = max(backoff(), wished)
+        tryAgain(code: failure.code, message: failure.message, after: max(backoff(), wished))
+    }
+
+    /// The end, unless the workflow wants somebody to look at it first.
+    mutating func giveUp(code: String, message: String) {
+        guard context.workflow.escalatesOnFailure else { return end(.failed(code: code, message: message)) }
+        escalate(EscalationCause(.failure, reason: "\(code): \(message)"))
+    }
+
+    private mutating func tryAgain(code: String, message: String, after wait: TimeInterval) {
+        if isBudgetUsedUp { return end(budgetExhausted) }
         let runAt = context.now.addingTimeInterval(wait)
         record(.retrying) { [task] in
-            $0.field("code", failure.code)
-            $0.field("message", failure.message)
+            $0.field("code", code)
+            $0.field("message", message)
             $0.field("next_attempt_at", Timestamp.text(runAt))
             $0.field("attempts_left", task.overrides.attemptMax - task.stageAttempt)
             $0.field(ifPresent: "prompt_version", task.promptVersion)
@@ -133,6 +139,18 @@ struct TaskStep {
                 message: "No result came within \(task.overrides.timeoutSeconds) s of dispatch.", isRetryable: true
             )
         )
+    }
+
+    /// Nobody was sent the work, so this was no try. Its number is used up all the same: should the work be on its way
+    /// after all, what is reported of it is lost.
+    mutating func takeBack() {
+        // Who has reported was sent it.
+        guard task.progressSeen == 0 else { return timeOut() }
+        let wait = backoff()
+        task.stageAttempt -= 1
+        effects.append(.stop(notice("The attempt passed its deadline.")))
+        effects.append(.withdraw(attempt: task.attempt))
+        tryAgain(code: "not_sent", message: "The bus had not taken the work by the deadline.", after: wait)
     }
 
     /// What an agent could not read, or nobody could read of it: waiting for the deadline would help nobody.

@@ -22,8 +22,8 @@ package struct AccountMaintenance: Sendable {
             let password = GeneratedPassword.make()
             let admin = User(
                 tenant: AuthAPI.tenantDefault, name: Self.adminName, role: .admin,
-                passwordHash: try await PasswordHasher(lanes: 1).hash(password).text, createdBy: "installation",
-                createdAt: Date()
+                passwordHash: try await PasswordHasher(lanes: 1).hash(password, for: "installation").text,
+                createdBy: "installation", createdAt: Date()
             )
             let entry = AuditEntry(
                 chain: .tenant(admin.tenant), at: admin.createdAt, actor: "installation", actorRole: "admin",

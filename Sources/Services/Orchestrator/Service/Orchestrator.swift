@@ -36,7 +36,7 @@ package struct Orchestrator: Sendable {
             configuration, pool: stores.pool, breakers: breakers.registry, registry: registry, tracer: bus.tracer,
             logger: logger
         )
-        let sandbox = SandboxHub(bus: bus, logger: logger)
+        let sandbox = SandboxHub(store: stores.sandbox, bus: bus, logger: logger)
         let edge = try await Self.edge(
             configuration, work: work, accounts: accounts, breakers: breakers, webhooks: webhooks, stores: stores,
             sandbox: sandbox, bus: bus, redis: redis, registry: registry, logger: logger
@@ -207,20 +207,17 @@ struct Work: Sendable {
             reviews: requester, executions: tester, hub: hub, bus: bus, agents: agents, instruments: instruments,
             tokens: tokens, recent: recent, labelLimits: { rateLimits.table.labelLimits }, logger: logger
         )
-        let reports = ReportApplier(
-            bus: bus, tasks: stores.tasks, recent: recent, decider: decider, dispatcher: dispatcher,
-            instruments: instruments, logger: logger)
-        let decisions = DecisionApplier(
-            bus: bus, reviews: stores.taskReviews, tasks: stores.tasks, decider: decider, dispatcher: dispatcher,
-            instruments: instruments)
+        let changer = TaskChanger(
+            tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments, logger: logger)
+        let reports = ReportApplier(bus: bus, recent: recent, changer: changer)
+        let decisions = DecisionApplier(bus: bus, reviews: stores.taskReviews, changer: changer)
         let results = ExecutionApplier(
-            bus: bus, stores: stores, requester: tester, decider: decider, dispatcher: dispatcher,
-            instruments: instruments, logger: logger)
+            bus: bus, executions: stores.taskExecutions, requester: tester, changer: changer, logger: logger)
         let leadership = Self.leadership(
-            configuration, stores, bus, registry, agents, decider, dispatcher, publisher, instruments, requester,
-            decisions, results, logger: logger
+            configuration, stores, bus, registry, agents, changer, publisher, requester, decisions, results,
+            logger: logger
         )
-        let judge = TaskJudge(tasks: stores.tasks, decider: decider, dispatcher: dispatcher, instruments: instruments)
+        let judge = TaskJudge(changer: changer)
         workflows = WorkflowAPI(store: stores.workflows, catalogue: decider.workflows)
         escalations = EscalationAPI(store: stores.escalations, judge: judge)
         let submitter = TaskSubmitter(
@@ -243,23 +240,20 @@ struct Work: Sendable {
 
     private static func leadership(
         _ configuration: OrchestratorConfiguration, _ stores: Stores, _ bus: MessageBus, _ registry: MetricsRegistry,
-        _ agents: AgentDirectory, _ decider: Decider, _ dispatcher: Dispatcher, _ publisher: EffectPublisher,
-        _ instruments: Instruments, _ requester: ReviewRequester, _ decisions: DecisionApplier,
-        _ results: ExecutionApplier, logger: Logger
+        _ agents: AgentDirectory, _ changer: TaskChanger, _ publisher: EffectPublisher, _ requester: ReviewRequester,
+        _ decisions: DecisionApplier, _ results: ExecutionApplier, logger: Logger
     ) -> Leadership {
-        let buried = BuriedMessages(
-            tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
-            instruments: instruments, logger: logger)
+        let buried = BuriedMessages(records: stores.records, changer: changer, logger: logger)
         return Leadership(
             election: PostgresLeadership(configuration.postgres, key: Leadership.lockKey, logger: logger),
-            dispatcher: dispatcher,
+            dispatcher: changer.dispatcher,
             relay: OutboxRelay(outbox: stores.outbox, publisher: publisher, buried: buried, logger: logger),
             reconciler: Reconciler(
                 stores: stores, ledger: LedgerCheck(budgets: stores.budgets, registry: registry, logger: logger),
-                agents: agents, decider: decider, dispatcher: dispatcher, instruments: instruments, logger: logger
+                agents: agents, changer: changer, logger: logger
             ),
             lostWork: LostWork(
-                bus: bus, outbox: stores.outbox, records: stores.records, agents: agents, decider: decider,
+                bus: bus, outbox: stores.outbox, records: stores.records, agents: agents, decider: changer.decider,
                 reviews: requester, logger: logger
             ),
             reviews: ReviewRecovery(

@@ -102,7 +102,7 @@ final class ResponseIntake: Service {
             session: session, role: nil, reviewer: report.agent.text, owner: agent?.owner,
             announced: agent.map { Set($0.roles) }, body: vote,
             proof: .lease(work: report.task, attempt: report.attempt, token: report.leaseToken),
-            messageID: received.messageID.flatMap(Self.printable)
+            messageID: received.messageID.flatMap(Self.printable), usageTokens: report.body.usage?.tokens ?? 0
         )
     }
 

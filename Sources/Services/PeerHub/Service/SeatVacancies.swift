@@ -46,7 +46,7 @@ final class SeatVacancies: Sendable {
     static let retryDelay: Duration = .seconds(2)
     /// Seats offered at once; each needs its artifact.
     static let atOnceMax = 16
-    /// Attempts remembered as filled, so that a report that is repeated without end asks for nothing.
+    /// Attempts remembered as dealt with, so that a report that is repeated without end asks for nothing.
     static let rememberedMax = 4096
 
     private let handout: WorkHandout
@@ -88,13 +88,13 @@ final class SeatVacancies: Sendable {
         return settlements
     }
 
-    /// Nil when the next attempt is on its way.
+    /// Nil when the next attempt is on its way, or there is nothing to hand out.
     private func fill(_ vacancy: Vacancy) async -> Settlement? {
         do {
-            try await handout.again(
+            let isOffered = try await handout.again(
                 vacancy.session, vacancy.role, attempt: vacancy.attempt + 1, notFor: vacancy.agent)
             remember(vacancy)
-            instruments.seatOfferedAgain()
+            if isOffered { instruments.seatOfferedAgain() }
             return nil
         } catch {
             logger.warning(

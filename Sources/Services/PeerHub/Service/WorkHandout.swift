@@ -25,9 +25,12 @@ struct WorkHandout: Sendable {
         let input = Self.input(session, request.artifact)
         let suffix = Self.suffix(of: messageID, request)
         let exclusion = WorkExclusion(agents: [session.author], owners: [session.authorOwner])
+        let left = Self.budgetLeft(session, request)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for seat in session.terms.seats where !voted.contains(seat.role) {
-                group.addTask { try await publish(session, seat.role, attempt: 1, input, exclusion, suffix) }
+                group.addTask {
+                    try await publish(session, seat.role, attempt: 1, input, exclusion, budgetLeft: left, suffix)
+                }
             }
             try await group.waitForAll()
         }
@@ -39,7 +42,6 @@ struct WorkHandout: Sendable {
     ///
     /// - Parameter offer: set when time makes it be handed out, so that an attempt's earlier message does not stand in
     ///   its way.
-    @discardableResult
     func again(
         _ session: ReviewSession, _ role: AgentRole, attempt: Int, notFor agent: String?, offer: Int? = nil
     ) async throws -> Bool {
@@ -58,7 +60,8 @@ struct WorkHandout: Sendable {
         let agents = [session.author] + voters.map(\.cast.reviewer) + (agent.map { [$0] } ?? [])
         try await publish(
             session, role, attempt: attempt, Self.input(session, request.artifact),
-            WorkExclusion(agents: agents, owners: [session.authorOwner]), offer.map { ".o\($0)" } ?? ""
+            WorkExclusion(agents: agents, owners: [session.authorOwner]),
+            budgetLeft: Self.budgetLeft(session, request), offer.map { ".o\($0)" } ?? ""
         )
         logger.info(
             "handed a seat's work out again",
@@ -71,20 +74,25 @@ struct WorkHandout: Sendable {
 
     private func publish(
         _ session: ReviewSession, _ role: AgentRole, attempt: Int, _ input: JSON, _ exclusion: WorkExclusion,
-        _ suffix: String = ""
+        budgetLeft: Int?, _ suffix: String = ""
     ) async throws {
         guard let assignment = session.assignments[role] else { return }
         let prompt = try await prompts.current()[role]
         let item = WorkItem(
             task: assignment.work, tenant: session.tenant, workflow: Self.workflow, stage: "review", kind: "review",
             role: role, attempt: attempt, leaseToken: SeatLease.token(for: assignment, attempt: attempt),
-            deadline: session.deadline, prompt: prompt?.content, promptVersion: prompt?.version, input: input,
-            reply: .reviewResponse(session.id), exclusion: exclusion
+            deadline: session.deadline, budgetLeft: budgetLeft, prompt: prompt?.content,
+            promptVersion: prompt?.version, input: input, reply: .reviewResponse(session.id), exclusion: exclusion
         )
         _ = try await bus.publish(
             item, on: .work(role), id: "\(item.task).\(attempt)\(suffix)", traceparent: session.traceparent,
             tenant: session.tenant
         )
+    }
+
+    /// Of what the task had left when its review was asked for. All seats are told the same: they work at once.
+    private static func budgetLeft(_ session: ReviewSession, _ request: ReviewRequest) -> Int? {
+        request.budgetLeft.map { max($0 - session.usage.total, 0) }
     }
 
     private static func suffix(of messageID: String?, _ request: ReviewRequest) -> String {

@@ -6,8 +6,12 @@ package struct CgroupLayout: Sendable, Equatable {
     package static let needed = ["memory", "pids", "cpu"]
     /// Used where they are there.
     package static let wanted = ["cpuacct"]
+    /// Where an executor puts itself, and whoever shares its group: in version 2 a group with processes may have no
+    /// controllers for groups below it.
+    package static let leaf = "golden-executor"
 
-    /// The folder of the process's own group in version 2's tree; nil without that tree.
+    /// The folder of the process's own group in version 2's tree, or of the one above when its own is `leaf`; nil
+    /// without that tree.
     package var v2: String?
     package var v2Controllers: Set<String> = []
     /// The same in each version 1 tree, by controller.
@@ -26,7 +30,7 @@ package struct CgroupLayout: Sendable, Equatable {
             guard left.count >= 5, right.count >= 3 else { continue }
             let (root, place) = (String(left[3]), String(left[4]))
             switch right[0] {
-            case "cgroup2": v2 = Self.folder(place, root: root, own: paths[""] ?? "/")
+            case "cgroup2": v2 = Self.folder(place, root: root, own: Self.aboveLeaf(paths[""] ?? "/"))
             case "cgroup":
                 for option in right[2].split(separator: ",").map(String.init)
                 where (Self.needed + Self.wanted).contains(option) {
@@ -59,6 +63,11 @@ package struct CgroupLayout: Sendable, Equatable {
             }
         }
         return paths
+    }
+
+    /// Whoever an earlier executor took along has the leaf for its own group; it is the one above that is shared out.
+    private static func aboveLeaf(_ own: String) -> String {
+        own.hasSuffix("/\(leaf)") ? String(own.dropLast(leaf.count + 1)) : own
     }
 
     /// A container's mount begins at its own group, which `own` then names from further up.
@@ -101,6 +110,14 @@ package struct CgroupSetting: Sendable, Equatable {
                 CgroupSetting(controller: "cpu", file: "cpu.cfs_period_us", value: "100000"),
                 CgroupSetting(controller: "cpu", file: "cpu.cfs_quota_us", value: quota),
             ]
+        }
+    }
+
+    /// No bound on processor time any more: what is to end needs some for it.
+    package static func unbounded(_ version: CgroupLayout.Version) -> CgroupSetting {
+        switch version {
+        case .v2: CgroupSetting(controller: nil, file: "cpu.max", value: "max 100000", isOptional: true)
+        case .v1: CgroupSetting(controller: "cpu", file: "cpu.cfs_quota_us", value: "-1", isOptional: true)
         }
     }
 

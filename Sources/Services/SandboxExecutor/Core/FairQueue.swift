@@ -34,12 +34,28 @@ package struct FairQueue: Sendable {
     /// By tenant, of those that have any.
     package var depths: [TenantID: Int] { lines.mapValues(\.tickets.count).filter { $0.value > 0 } }
 
-    /// False when it waits already, or there is no room.
+    /// False when it waits already, or there is no room: the last in the longest line makes some for a tenant whose own
+    /// line is shorter.
     @discardableResult
     package mutating func add(_ ticket: Ticket) -> Bool {
-        guard known.count < max, known.insert(ticket.execution).inserted else { return false }
+        guard !known.contains(ticket.execution) else { return false }
+        if known.count >= max, !makeRoom(for: ticket.tenant) { return false }
+        known.insert(ticket.execution)
         // A tenant that comes new is served before those that were, but no sooner than others that came new before it.
         lines[ticket.tenant, default: Line()].tickets.append(ticket)
+        return true
+    }
+
+    /// Shorter still with the newcomer, or room would be passed to and fro.
+    private mutating func makeRoom(for tenant: TenantID) -> Bool {
+        let longest = lines.max { left, right in
+            let counts = (left.value.tickets.count, right.value.tickets.count)
+            return counts.0 == counts.1 ? left.key < right.key : counts.0 < counts.1
+        }
+        guard let longest, longest.value.tickets.count > (lines[tenant]?.tickets.count ?? 0) + 1,
+            let last = lines[longest.key]?.tickets.popLast()
+        else { return false }
+        known.remove(last.execution)
         return true
     }
 

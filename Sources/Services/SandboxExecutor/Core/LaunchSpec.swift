@@ -82,7 +82,8 @@ package struct LaunchSpec: Sendable, Equatable {
         }
         if isWarm { words += ["--feed-fd", "\(Descriptor.feed)", "--ready-fd", "\(Descriptor.ready)"] }
         if !compile.isEmpty { words += ["--compile-words", "\(compile.count)"] }
-        return words + ["--"] + filled(compile) + filled(run)
+        let root = restricted ?? ""
+        return words + ["--"] + Self.filled(compile, root: root) + Self.filled(run, root: root)
     }
 
     /// To have a folder of that tier emptied which a run left, as its uid, instead of running anything.
@@ -90,11 +91,12 @@ package struct LaunchSpec: Sendable, Equatable {
         ["--status-fd", "\(Descriptor.status)", "--slot-uid", "\(slotUID)", "--empty", folder, "--"]
     }
 
-    /// Words of the command with the places that stand for themselves where there are namespaces.
-    private func filled(_ words: [String]) -> [String] {
-        let root = restricted ?? ""
-        return words.map { word in
-            ["code", "box", "tmp"].reduce(word) { Self.replace("{\($1)}", in: $0, with: "\(root)/\($1)") }
+    /// Words of a command with the places filled in.
+    ///
+    /// - Parameter root: what they lie below; empty where there are namespaces.
+    static func filled(_ words: [String], root: String = "") -> [String] {
+        words.map { word in
+            ["code", "box", "tmp"].reduce(word) { replace("{\($1)}", in: $0, with: "\(root)/\($1)") }
         }
     }
 

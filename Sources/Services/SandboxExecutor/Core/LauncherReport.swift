@@ -2,7 +2,6 @@ package import Contracts
 
 /// What the launcher said on its status pipe. Lines it does not know are passed over, as its protocol asks.
 package struct LauncherReport: Sendable, Equatable {
-    package static let protocolVersion = 1
     /// The longest line that is read; a longer one is no record.
     package static let lineBytesMax = 512
     /// Lines kept of one launcher; it sends about ten.
@@ -37,9 +36,6 @@ package struct LauncherReport: Sendable, Equatable {
         package let tier: SandboxTier
         package let cgroup: String
         package let landlock: Int
-        package let hasSeccomp: Bool
-        package let uid: Int
-        package let groups: String
         package let network: Network
     }
 
@@ -60,22 +56,17 @@ package struct LauncherReport: Sendable, Equatable {
     package private(set) var layers: Layers?
     package private(set) var started: [Step] = []
     package private(set) var exits: [Step: Exit] = [:]
-    package private(set) var wasStopped = false
     package private(set) var artifacts: Artifacts?
     package private(set) var usage: Exit?
-    package private(set) var end: End?
     package private(set) var fault: Fault?
     private var lines = 0
     private var partial: [UInt8] = []
 
     package init() {}
 
-    /// The main process of the last step has ended.
-    package var hasExited: Bool {
-        if exits[.run] != nil { return true }
-        guard let compiled = exits[.compile] else { return false }
-        return compiled.end != .code(0)
-    }
+    /// How the main process of the last step ended: the program's, or that of a compiler that refused it. Nil while it
+    /// has not: a compiler that was content says nothing of the program.
+    package var lastExit: Exit? { exits[.run] ?? exits[.compile].flatMap { $0.end == .code(0) ? nil : $0 } }
 
     package mutating func feed(_ bytes: ArraySlice<UInt8>) {
         for byte in bytes {
@@ -105,17 +96,14 @@ package struct LauncherReport: Sendable, Equatable {
         case "layers":
             layers = Layers(
                 tier: fields["tier"].flatMap(SandboxTier.init) ?? .restricted, cgroup: fields["cgroup"] ?? "none",
-                landlock: number("landlock"), hasSeccomp: number("seccomp") == 1, uid: number("uid"),
-                groups: fields["groups"] ?? "", network: fields["network"].flatMap(Network.init) ?? .unclean
+                landlock: number("landlock"), network: fields["network"].flatMap(Network.init) ?? .unclean
             )
         case "started": if let step = fields["step"].flatMap(Step.init) { started.append(step) }
         case "exit": if let step = fields["step"].flatMap(Step.init) { exits[step] = Self.exit(fields) }
-        case "stopped": wasStopped = true
         case "artifacts":
             artifacts = Artifacts(
                 count: number("count"), skipped: number("skipped"), isTruncated: number("truncated") == 1)
         case "usage": usage = Self.exit(fields)
-        case "end": end = Self.end(fields["init"] ?? "")
         case "error":
             // The first is the cause; what follows is what came of it.
             if fault == nil {
@@ -131,11 +119,5 @@ package struct LauncherReport: Sendable, Equatable {
             end: fields["kind"] == "signal" ? .signal(number("value")) : .code(number("value")),
             cpuMicroseconds: number("user_us") + number("system_us"), memoryPeakBytes: number("maxrss_kib") << 10
         )
-    }
-
-    private static func end(_ text: String) -> End? {
-        let parts = text.split(separator: ":")
-        guard parts.count == 2, let value = Int(parts[1]) else { return nil }
-        return parts[0] == "signal" ? .signal(value) : .code(value)
     }
 }

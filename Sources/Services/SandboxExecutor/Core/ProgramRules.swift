@@ -144,9 +144,8 @@ package struct ProgramRules: Sendable {
     private func canBeWarm(
         _ program: SandboxProgram, _ language: Language, _ sources: [SandboxProgram.File], _ limits: SandboxLimits
     ) -> Bool {
-        guard let warm = language.warm, language.compile.isEmpty, program.artifacts.isEmpty, !program.isTest,
+        guard language.warm != nil, language.compile.isEmpty, program.artifacts.isEmpty, !program.isTest,
             program.environment.keys.allSatisfy({ Self.holds(Self.variablesOfPrograms, $0) }),
-            !sources.contains(where: { $0.path == warm.preludeFile || $0.path.hasPrefix("\(warm.preludeFile)/") }),
             FileSpace(sources).inodes <= Self.warmSourceInodesMax
         else { return false }
         let started = Self.settled(SandboxLimits(), language, ceiling)

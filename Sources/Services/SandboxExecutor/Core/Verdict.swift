@@ -45,8 +45,8 @@ package struct Verdict: Sendable, Equatable {
 
     package init(_ facts: RunFacts) {
         let report = facts.report
-        let exit = report.exits[.run] ?? report.exits[.compile]
-        failedToCompile = report.exits[.run] == nil && report.exits[.compile].map { $0.end != .code(0) } == true
+        let exit = report.lastExit
+        failedToCompile = exit != nil && report.exits[.run] == nil
         switch exit?.end {
         case .code(let code): exitCode = code
         case .signal(let number): signal = number

@@ -1,6 +1,7 @@
 internal import Contracts
 
-/// What a warm interpreter is told, once: the header and the files, as its prelude reads them.
+/// What a warm interpreter is told, once: the header and the files, as its prelude reads them. The header also has the
+/// command of a cold start, for a program that a warm interpreter would serve differently.
 package enum WarmFeed {
     package static func bytes(of plan: RunPlan) -> [UInt8] {
         let header = JSONWriter.object { writer in
@@ -23,6 +24,7 @@ package enum WarmFeed {
                             })
                     }
                 })
+            writer.field("run", LaunchSpec.filled(plan.command))
         }
         let length = UInt32(clamping: header.bytes.count)
         var bytes = (0..<4).map { UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32($0))) }

@@ -12,8 +12,8 @@ internal import Storage
 /// no message any more.
 final class RequestIntake: Service {
     static let batchMax = 64
-    /// Requests that come over the bus are bounded by their stream.
-    static let waitingMax = 1_000_000
+    /// Of one tenant. What it asks for beyond that goes no further, so that it holds up nobody behind it.
+    static let waitingMax = 1000
 
     private let bus: MessageBus
     private let store: SandboxStore
@@ -63,7 +63,11 @@ final class RequestIntake: Service {
                     reason: "execution_conflict", error: "Execution \(known.id) was asked for with something else.")
             }
             if known.state == .ended { try await publisher.republish(known) } else { board.add([ticket]) }
-        case .full: return .retry(after: .seconds(5), error: "Too many executions of the tenant wait.")
+        case .full where request.task == nil:
+            return .giveUp(reason: "queue_full", error: "\(Self.waitingMax) executions of \(request.tenant.text) wait.")
+        case .full:
+            // A stage's task stands for its request: it is asked for again until somebody has it.
+            logger.debug("a stage has to wait for others of its tenant", metadata: ["tenant": "\(request.tenant.text)"])
         }
         return .acknowledge
     }

@@ -54,7 +54,9 @@ final class AnalysisIntake: Service {
         }
         let ticket = AnalysisTicket(work: report.task, token: report.leaseToken)
         let outcome = try await store.answer(
-            AnalysisReport(escalation: escalation, ticket: ticket, agent: report.agent, answer: answer)
+            AnalysisReport(
+                escalation: escalation, ticket: ticket, agent: report.agent, answer: answer,
+                usageTokens: report.body.usage?.tokens ?? 0)
         ) { answer, form, escalation throws(JSONError) in
             try Analysis.step(answer, form: form, for: escalation)
         }
@@ -69,12 +71,15 @@ final class AnalysisIntake: Service {
     ) {
         var metadata: Logger.Metadata = ["escalation_id": "\(escalation)", "agent": "\(report.agent)"]
         switch outcome {
-        case .taken(let step):
+        case .taken(let step, let judged):
             metadata["step"] = "\(step.word)"
             logger.info("an analyst has answered", metadata: metadata)
-        case .unreadable(let why):
+            guard case .leaveToHuman(let reason) = step else { return }
+            herald.alert(WaitingEscalation(judged, because: reason, now: Date()))
+        case .unreadable(let why, let judged):
             metadata["error"] = "\(why)"
             logger.warning("an analyst's answer is none; a human decides", metadata: metadata)
+            herald.alert(WaitingEscalation(judged, because: .answerRefused, now: Date()))
         case .foreign: logger.warning("an answer by who was not asked does not count", metadata: metadata)
         case .late, .unknown: logger.info("an answer that nobody waits for", metadata: metadata)
         }

@@ -1,6 +1,5 @@
 internal import Bootstrap
 internal import Contracts
-internal import FoundationEssentials
 internal import Logging
 internal import MessageBus
 internal import ServiceLifecycle
@@ -39,19 +38,13 @@ final class Herald: Service {
 
     /// Tells people, who may miss it: what they have to do stands in the table.
     func alert(_ waiting: WaitingEscalation) {
-        let alert = Alert(
-            name: "escalation_waits_for_human", severity: waiting.severity,
-            summary: "An escalation waits for a human (\(waiting.reason)) since \(Timestamp.text(waiting.since)): "
-                + "golden escalations show \(waiting.id)",
-            since: waiting.since, tenant: waiting.tenant, task: waiting.task, escalation: waiting.id
-        )
         logger.notice(
             "an escalation waits for a human",
             metadata: [
                 "escalation_id": "\(waiting.id)", "task_id": "\(waiting.task)", "tenant": "\(waiting.tenant)",
                 "severity": "\(waiting.severity.rawValue)", "reason": "\(waiting.reason)",
             ])
-        do { try bus.send(alert, on: .alert(waiting.severity)) } catch {
+        do { try bus.send(waiting.alert, on: .alert(waiting.severity)) } catch {
             logger.warning("an alert was not sent", metadata: ["error": "\(error)"])
         }
     }
@@ -124,7 +117,8 @@ final class Herald: Service {
         return WorkItem(
             task: request.ticket.work, tenant: request.escalation.tenant, workflow: workflow, stage: "analysis",
             kind: "analysis", role: SupervisorRules.analyst, attempt: 1, leaseToken: request.ticket.token,
-            deadline: request.deadline, prompt: prompt?.content, promptVersion: prompt?.version, input: input,
+            deadline: request.deadline, budgetLeft: request.escalation.budgetLeft.map { max($0, 0) },
+            prompt: prompt?.content, promptVersion: prompt?.version, input: input,
             reply: .analysis(request.escalation.id)
         )
     }

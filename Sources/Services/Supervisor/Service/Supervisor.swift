@@ -31,10 +31,8 @@ package struct Supervisor: Sendable {
         postgres.observer = { statement, duration, _ in durations[statement].observe(duration) }
         let pool = PostgresPool(postgres, logger: logger)
         let store = SupervisionStore(pool: pool, times: configuration.times)
-        let wire = try await NATSConnection.connect(configuration.nats, logger: logger)
-        var streams = BusConfiguration(replicas: configuration.natsReplicas)
-        streams.tracer = configuration.tracer
-        let bus = MessageBus(connection: wire, configuration: streams, logger: logger)
+        let wire = try await NATSConnection.connect(configuration.bus.connection, logger: logger)
+        let bus = MessageBus(connection: wire, configuration: configuration.bus.streams, logger: logger)
         let instruments = SupervisorInstruments(registry)
         let herald = Herald(bus: bus, store: store, prompts: GovernanceStore(pool: pool), logger: logger)
         let intake = EscalationIntake(

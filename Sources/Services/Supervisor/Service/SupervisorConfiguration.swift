@@ -1,20 +1,17 @@
 package import Bootstrap
-package import NATS
+package import MessageBus
 package import Postgres
 package import Storage
 
 /// Everything a supervisor is told from outside, read once.
 ///
-/// Keys: `GOLDEN_POSTGRES_URL`, `GOLDEN_NATS_URL`, `GOLDEN_NATS_USER`, `GOLDEN_NATS_PASSWORD`,
-/// `GOLDEN_NATS_CREDENTIALS`, `GOLDEN_NATS_CA`, `GOLDEN_NATS_REPLICAS`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`,
+/// Keys besides those of `BusSettings`: `GOLDEN_POSTGRES_URL`, `GOLDEN_HTTP_HOST`, `GOLDEN_HTTP_PORT`,
 /// `GOLDEN_POOL_SIZE`, `GOLDEN_SUPERVISOR_AUTOMATIC_MAX`, `GOLDEN_SUPERVISOR_ANALYST_SECONDS`,
 /// `GOLDEN_SUPERVISOR_WARNING_SECONDS`, `GOLDEN_SUPERVISOR_CRITICAL_SECONDS`. Each may be given as `<KEY>_FILE`
 /// instead.
 package struct SupervisorConfiguration: Sendable {
     package var postgres: PostgresConfiguration
-    package var nats: NATSConfiguration
-    package var natsReplicas: Int
-    package var tracer: Tracer
+    package var bus: BusSettings
     package var httpHost: String
     package var httpPort: Int
     package var handover: Handover
@@ -27,9 +24,7 @@ package struct SupervisorConfiguration: Sendable {
             connectionString: try settings.url("GOLDEN_POSTGRES_URL"), applicationName: "golden-supervisor"
         )
         postgres.maxConnections = try settings.int("GOLDEN_POOL_SIZE", default: 4, in: 2...64)
-        nats = try Self.nats(settings)
-        natsReplicas = try settings.int("GOLDEN_NATS_REPLICAS", default: 1, in: 1...5)
-        tracer = try Tracer(settings, service: "supervisor")
+        bus = try BusSettings(settings, name: "golden-supervisor")
         httpHost = try settings.string("GOLDEN_HTTP_HOST", default: "127.0.0.1")
         httpPort = try settings.int("GOLDEN_HTTP_PORT", default: 8082, in: 0...65_535)
         handover = try Handover(settings)
@@ -43,17 +38,5 @@ package struct SupervisorConfiguration: Sendable {
         }
         times.warningSeconds = Double(warning)
         times.criticalSeconds = Double(critical)
-    }
-
-    private static func nats(_ settings: ServiceConfiguration) throws -> NATSConfiguration {
-        let servers = try settings.list("GOLDEN_NATS_URL", default: "nats://127.0.0.1:4222")
-        var nats = NATSConfiguration(servers: servers, name: "golden-supervisor")
-        if let file = try settings.optionalString("GOLDEN_NATS_CREDENTIALS") {
-            nats.credentials = .credentialsFile(path: file)
-        } else if let user = try settings.optionalString("GOLDEN_NATS_USER") {
-            nats.credentials = .userPassword(user: user, password: try settings.secret("GOLDEN_NATS_PASSWORD"))
-        }
-        if let authority = try settings.optionalString("GOLDEN_NATS_CA") { nats.tls = NATSTLS(caFile: authority) }
-        return nats
     }
 }

@@ -45,7 +45,7 @@ supervisor:
   nats: true
   redis: ""
   natsReplicas: true
-  natsStorage: false
+  natsStorage: true
   pool: 4
   spare: 0
   drainSeconds: 40
@@ -114,6 +114,28 @@ release-gate:
 {{- toJson $names }}
 {{- end }}
 
+{{/*
+The groups of a rules file for this release alone, since environments may share one Prometheus: every selector and whatever a
+rule makes name the namespace, and who is missed is who is installed. The gate is not: no service waits for it.
+(list root rules)
+*/}}
+{{- define "golden.ruleGroups" -}}
+{{- $root := index . 0 -}}
+{{- $own := printf "namespace=%q" $root.Release.Namespace -}}
+{{- $absent := list -}}
+{{- range $name := without (include "golden.installed" $root | fromJsonArray) "release-gate" -}}
+{{- $absent = append $absent (printf "absent(up{job=%q,%s})" $name $own) -}}
+{{- end -}}
+{{- range $group := (index . 1).groups -}}
+{{- range $rule := $group.rules -}}
+{{- $_ := set $rule "labels" (merge (dict "namespace" $root.Release.Namespace) ($rule.labels | default dict)) -}}
+{{- $_ := set $rule "expr" ($rule.expr | replace "namespace=~\".*\"" $own) -}}
+{{- if eq ($rule.alert | default "") "ServiceAbsent" }}{{ $_ := set $rule "expr" (join " or " $absent) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (index . 1).groups -}}
+{{- end }}
+
 {{/* How each of Argo Rollouts' metrics asks the gate: its address */}}
 {{- define "golden.gateMetric" -}}
 interval: 30s
@@ -124,7 +146,7 @@ failureCondition: result.rollBack
 provider:
   web:
     method: GET
-    url: {{ . }}{{ include "golden.gatePath" "argo" }}
+    url: "{{ . }}{{ include "golden.gatePath" "argo" }}?step={{ "{{args.step}}" }}"
     timeoutSeconds: 20
     headers:
       - {key: Authorization, value: "Bearer {{ "{{args.token}}" }}"}

@@ -209,6 +209,8 @@ GOLDEN_TRUSTED_PROXIES: {{ join "," . | quote }}
 {{- end }}
 {{- if eq $name "release-gate" }}
 GOLDEN_GATE_TOKEN_FILE: /etc/golden/secrets/gate-token
+{{- /* Whose series it goes by, where environments share one Prometheus. */}}
+GOLDEN_GATE_NAMESPACE: {{ $root.Release.Namespace }}
 {{- if eq $root.Values.progressiveDelivery.provider "flagger" }}
 GOLDEN_GATE_FLAGGER_PORT: {{ include "golden.flaggerPort" $root | quote }}
 {{- end }}

@@ -46,7 +46,9 @@ struct ModelBackend: Backend {
                 item.kind == "review"
                 ? ModelQuestion(reviewing: item.input, role: item.role, instructions: instructions)
                 : try ModelQuestion(
-                    item.input, instructions: instructions, form: settings.answers[item.role.text] ?? .text)
+                    item.input, instructions: instructions, form: settings.answers[item.role.text] ?? .text,
+                    plan: item.plan, previous: item.previous
+                )
         } catch {
             return .reported(.rejected(reason: "No model can be asked this: \(error)."))
         }
@@ -138,12 +140,12 @@ struct ModelBackend: Backend {
                 breaker.finish(ticket, .ignored)
                 return .failed(Self.budgetTooSmall)
             }
-            let limit = min(settings.callTimeout, .seconds(item.deadline.timeIntervalSinceNow))
+            let timeLeft = Duration.seconds(item.deadline.timeIntervalSinceNow)
             let body = question.body(
                 model: settings.model, limitField: settings.limitField.rawValue, tokensMax: tokensMax
             )
             meter.begin(question)
-            let outcome = await client.ask(Array(body.bytes), within: limit) { meter.heard($0) }
+            let outcome = await client.ask(Array(body.bytes), within: timeLeft) { meter.heard($0) }
             breaker.finish(ticket, verdict(outcome))
             guard let outcome else { return .cancelled }
             switch outcome.result {

@@ -37,8 +37,12 @@ struct ModelClient: Sendable {
 
     /// Asks, and reads the answer as it comes; nil when the task was cancelled.
     ///
-    /// - Parameter heard: told how many bytes of text there are, each time some come.
-    func ask(_ body: [UInt8], within limit: Duration, heard: @escaping @Sendable (Int) -> Void) async -> Outcome? {
+    /// - Parameters:
+    ///   - timeLeft: until nobody waits for the answer. Where that is less than a call may take, an answer that comes
+    ///     too late says nothing of the endpoint.
+    ///   - heard: told how many bytes of text there are, each time some come.
+    func ask(_ body: [UInt8], within timeLeft: Duration, heard: @escaping @Sendable (Int) -> Void) async -> Outcome? {
+        let limit = min(settings.callTimeout, timeLeft)
         let first = FirstWord()
         return await withTaskGroup(of: Result<ChatStream, ModelFailure>?.self) { group in
             group.addTask {
@@ -58,7 +62,7 @@ struct ModelClient: Sendable {
                     // The other one was first, or all of it is cancelled.
                     return nil
                 }
-                return .failure(Self.timeout("took longer than \(limit)"))
+                return .failure(Self.timeout("took longer than \(limit)", isOutage: limit == settings.callTimeout))
             }
             let ended = await group.next() ?? nil
             group.cancelAll()
@@ -139,8 +143,8 @@ struct ModelClient: Sendable {
         )
     }
 
-    private static func timeout(_ what: String) -> ModelFailure {
-        ModelFailure(.timeout, "The model endpoint \(what).", isRetryable: true, isOutage: true)
+    private static func timeout(_ what: String, isOutage: Bool = true) -> ModelFailure {
+        ModelFailure(.timeout, "The model endpoint \(what).", isRetryable: true, isOutage: isOutage)
     }
 }
 

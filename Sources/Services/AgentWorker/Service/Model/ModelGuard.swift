@@ -21,6 +21,9 @@ final class ModelGuard: Service {
     private let bus: MessageBus
     private let client: ModelClient
 
+    /// How the breakers around models stand, for metrics.
+    var statuses: [BreakerStatus] { registry.statuses }
+
     /// Throws when the endpoint's name cannot name a breaker.
     init(_ client: ModelClient, agent: String, bus: MessageBus, logger: Logger) throws(CoordinationError) {
         let settings = client.settings
@@ -31,7 +34,7 @@ final class ModelGuard: Service {
         registry = BreakerRegistry(
             redis: redis, replica: "\(agent).\(String(UInt32.random(in: 0...UInt32.max), radix: 36))",
             replicas: { 1 }, logger: logger,
-            settings: BreakerRegistry.Settings(policy: settings.policy, interval: settings.breakerInterval),
+            settings: BreakerRegistry.Settings(policy: settings.probingPolicy, interval: settings.breakerInterval),
             onNews: { bus.tellOfBreaker($0, version: $1) }
         )
         changes = registry.changes()

@@ -46,6 +46,8 @@ package struct ModelSettings: Sendable, CustomStringConvertible {
     /// Between two progress reports.
     package var progressInterval: Duration = .seconds(2)
     package var policy = BreakerPolicy()
+    /// For a call's outcome to reach the fleet.
+    private static let probeMargin: Duration = .seconds(10)
     /// How often the breaker looks at the fleet's state and at the time.
     package var breakerInterval: Duration = .seconds(1)
     package var redis: RedisConfiguration?
@@ -64,6 +66,13 @@ package struct ModelSettings: Sendable, CustomStringConvertible {
         while path.hasSuffix("/") { path.removeLast() }
         url = "\(scheme)://\(parts.percentEncodedHost ?? host)\(port)\(path)/chat/completions"
         self.model = model
+    }
+
+    /// `policy`, where a probe has the time that a call may take: an answer is not a failure for being long.
+    var probingPolicy: BreakerPolicy {
+        var policy = policy
+        policy.probeLease = max(policy.probeLease, callTimeout + Self.probeMargin)
+        return policy
     }
 
     /// Without key and prompt.

@@ -29,7 +29,7 @@ enum AgentView {
         writer.field("busy", said.leases.count)
         writer.field("owner", said.owner)
         writer.field("version", said.version)
-        writer.field("last_seen", Timestamp.text(entry.heardAt))
+        writer.field("last_seen", Timestamp.text(entry.heard(by: Date())))
     }
 
     private static func write(_ agent: KnownAgent, to writer: inout JSONWriter) {

@@ -6,7 +6,8 @@ internal import OrchestratorCore
 
 /// A human's word about work that waits for it.
 extension TaskAPI {
-    static let reasonRange = 1...500
+    /// What a human has to say about it, in a sentence or two.
+    static let reasonMax = 500
 
     var approvalRoute: Route {
         Route(
@@ -21,10 +22,7 @@ extension TaskAPI {
         body: Body(
             .object([
                 .required("verdict", .choice(["approve", "reject"]), "Approved work goes on; a rejected task ends."),
-                .optional(
-                    "reason", .nullable(.text(min: reasonRange.lowerBound, max: reasonRange.upperBound)),
-                    "Required with reject."
-                ),
+                .optional("reason", .nullable(.text(min: 1, max: reasonMax)), "Required with reject."),
                 .optional(
                     "approval_id", .nullable(.uuid),
                     "The question that was looked at, from the task; whichever is open when absent."
@@ -59,7 +57,7 @@ extension TaskAPI {
     ) throws(JSONError) -> (verdict: TaskMachine.Approval, question: String?) {
         var body = try JSONReader(json)
         let word = try body.string("verdict")
-        let reason = try reason(&body)
+        let reason = try body.optionalText("reason", max: reasonMax)
         let question = try body.optionalString("approval_id")
         try body.refuseUnknown()
         switch word {
@@ -69,14 +67,5 @@ extension TaskAPI {
             return (.reject(reason: reason), question)
         default: throw body.error("verdict", "must be approve or reject")
         }
-    }
-
-    /// What a human has to say about it, in a sentence or two.
-    static func reason(_ body: inout JSONReader) throws(JSONError) -> String? {
-        guard let reason = try body.optionalString("reason") else { return nil }
-        guard reasonRange.contains(reason.unicodeScalars.count) else {
-            throw body.error("reason", "must be \(reasonRange.lowerBound) to \(reasonRange.upperBound) characters")
-        }
-        return reason
     }
 }

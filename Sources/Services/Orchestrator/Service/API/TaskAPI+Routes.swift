@@ -38,8 +38,7 @@ extension TaskAPI {
     private static let submitOperation = Operation(
         id: "submitTask", summary: "Accepts a task.", tag: "tasks",
         parameters: [
-            Parameter(
-                .header, "Idempotency-Key", .text(min: 1, max: 255, pattern: "^[!-~]+$"),
+            .idempotencyKey(
                 "Makes a retry safe: the same key and body are accepted once and answered alike for 24 hours."
             )
         ],
@@ -65,21 +64,8 @@ extension TaskAPI {
             Parameter(.query, "state", .choice(TaskState.allCases.map(\.rawValue)), "Only tasks in this state."),
             Parameter(.query, "workflow", .name, "Only tasks of this workflow."),
             Parameter(.query, "parent", .uuid, "Only parts of this task."),
-            Parameter(.query, "limit", .integer(1...listMax), "Tasks on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("tasks", .array(of: .named("Task"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("tasks", of: "Task")]
     )
 
     private static let showOperation = Operation(
@@ -93,7 +79,7 @@ extension TaskAPI {
         parameters: [
             id,
             Parameter(.query, "after", .integer(0...Int(Int32.max)), "Only events after this number."),
-            Parameter(.query, "limit", .integer(1...listMax), "Events on one page; a stream has no pages."),
+            Parameter(.query, "limit", .integer(1...Page.rowsMax), "Events on one page; a stream has no pages."),
             Parameter(
                 .header, "Last-Event-ID", .integer(0...Int(Int32.max)), "Where a stream goes on; goes before `after`."
             ),
@@ -118,7 +104,7 @@ extension TaskAPI {
     private static let cancelOperation = Operation(
         id: "cancelTask", summary: "Cancels a task.", tag: "tasks", parameters: [id],
         body: Body(
-            .object([.optional("reason", .nullable(.text(min: 1, max: 500)))]), isRequired: false
+            .object([.optional("reason", .nullable(.text(min: 1, max: reasonMax)))]), isRequired: false
         ),
         answers: [
             Answer(.accepted, "Its agent was asked to stop.", .json(.named("Task"))),

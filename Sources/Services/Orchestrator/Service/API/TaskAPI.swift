@@ -9,8 +9,6 @@ internal import Storage
 
 /// What the routes of tasks and agents do. The routes themselves, as data, stand in `TaskAPI+Routes`.
 struct TaskAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     static let agentsMax = 1000
 
     let store: TaskStore
@@ -68,30 +66,18 @@ struct TaskAPI: Sendable {
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "tasks")
+        let page = try query.page(of: "tasks")
         let filter = TaskFilter(
             tenant: principal.tenant, state: try query.choice("state"), workflow: try query.name("workflow"),
-            parent: try query.taskID("parent"), before: cursor?.keys.first.flatMap { TaskID($0) }, limit: limit + 1
+            parent: try query.taskID("parent"), before: page.after?.keys.first.flatMap { TaskID($0) }, limit: page.limit
         )
         try query.refuseUnknown()
         let found = try await store.list(filter)
-        let page = Array(found.prefix(limit))
-        let workflows = try await workflows.find(page)
+        let rows = Array(zip(found, try await workflows.find(found)))
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "tasks",
-                    array: { writer in
-                        for (task, workflow) in zip(page, workflows) {
-                            writer.element(TaskView.summary(task, workflow: workflow))
-                        }
-                    })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.id.description]).text(list: "tasks"))
-                }
-            }
-        )
+            page.document(
+                "tasks", rows, cursor: { Cursor([$0.0.id.description]) },
+                view: { TaskView.summary($0.0, workflow: $0.1) }))
     }
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -111,7 +97,7 @@ struct TaskAPI: Sendable {
         var query = try QueryReader(request)
         let asked = try query.int("after", in: 0...Int(Int32.max))
         let after = try request.lastEventID() ?? asked ?? 0
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listMax
+        let limit = try query.int("limit", in: 1...Page.rowsMax) ?? Page.rowsMax
         try query.refuseUnknown()
         guard request.prefersEventStream else {
             _ = try await find(id, principal)
@@ -158,11 +144,8 @@ struct TaskAPI: Sendable {
             return "canceled by \(principal.subject)"
         }
         var body = try JSONReader(json)
-        let reason = try body.optionalString("reason")
+        let reason = try body.optionalText("reason", max: Self.reasonMax)
         try body.refuseUnknown()
-        if let reason, !(1...500).contains(reason.unicodeScalars.count) {
-            throw body.error("reason", "must be 1 to 500 characters")
-        }
         return reason ?? "canceled by \(principal.subject)"
     }
 
@@ -194,10 +177,9 @@ struct TaskAPI: Sendable {
                 queue = nil
             }
         }
-        let now = Date()
         return Explanation.Facts(
-            now: now, slots: agents.slots(at: now), ahead: ahead, aheadMax: 1000,
-            holder: agents.holder(of: task.id, at: now), queue: queue, review: try await review(of: task),
+            now: Date(), slots: agents.slots(), ahead: ahead, aheadMax: 1000,
+            holder: agents.holder(of: task.id), queue: queue, review: try await review(of: task),
             fullLabel: full
         )
     }

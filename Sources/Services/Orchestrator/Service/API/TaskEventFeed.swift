@@ -18,7 +18,7 @@ final class TaskEventFeed: Sendable {
 
     /// - Throws: 503 when too many streams are open.
     init(store: TaskStore, hub: EventHub, task: TaskID, tenant: TenantID) throws(Problem) {
-        guard let signals = hub.watch(task) else {
+        guard let signals = hub.watch(task, for: tenant) else {
             throw Problem(.unavailable, "Too many event streams are open; try again soon.", retryAfterSeconds: 5)
         }
         self.store = store

@@ -1,14 +1,14 @@
 internal import Contracts
-internal import FoundationEssentials
 internal import OrchestratorCore
+internal import Postgres
 internal import Storage
 
 /// Lets people decide about tasks: cancel them, approve or reject their work, resolve their escalations.
 struct TaskJudge: Sendable {
-    let tasks: TaskStore
-    let decider: Decider
-    let dispatcher: Dispatcher
-    let instruments: Instruments
+    /// People rather wait some seconds than ask again.
+    static let lockTriesMax = 6
+
+    let changer: TaskChanger
 
     enum Result: Sendable {
         case changed(TaskRecord)
@@ -18,26 +18,24 @@ struct TaskJudge: Sendable {
     }
 
     /// Applies one event to one of the tenant's tasks.
-    func apply(_ event: TaskMachine.Event, to id: TaskID, tenant: TenantID) async throws -> Result {
-        let (result, outcome) = try await decide(event, id, tenant)
-        guard !outcome.unread.isEmpty else { return result }
-        try await decider.workflows.meet([id])
-        return try await decide(event, id, tenant).0
+    ///
+    /// - Parameter lockTries: how often a lock that somebody holds is waited for.
+    func apply(
+        _ event: TaskMachine.Event, to id: TaskID, tenant: TenantID, lockTries: Int = lockTriesMax
+    ) async throws -> Result {
+        var applied = try await applyOnce(event, id, tenant)
+        for _ in 1..<lockTries where (applied.failed[id] as? PostgresError)?.isLockTimeout == true {
+            applied = try await applyOnce(event, id, tenant)
+        }
+        if let error = applied.failed[id] { throw error }
+        if let change = applied.changes.first { return .changed(change.task) }
+        if let (task, reason) = applied.refused.first { return .unchanged(task, reason) }
+        return applied.unread.first.map { .unchanged($0, .notApplicable) } ?? .unknown
     }
 
-    private func decide(_ event: TaskMachine.Event, _ id: TaskID, _ tenant: TenantID) async throws -> (Result, Outcome)
-    {
-        let now = decider.clock.now
-        let (result, outcome) = try await tasks.change([id]) { [decider] locked in
-            var outcome = Outcome()
-            guard let task = locked.first, task.tenant == tenant else { return ([], (Result.unknown, outcome)) }
-            if let reason = decider.apply(event, to: task, now: now, into: &outcome) {
-                return ([], (.unchanged(task, reason), outcome))
-            }
-            return (outcome.changes, (.changed(outcome.changes.first?.task ?? task), outcome))
-        }
-        dispatcher.carryOut(outcome)
-        instruments.count(outcome.events, of: outcome.changes)
-        return (result, outcome)
+    private func applyOnce(
+        _ event: TaskMachine.Event, _ id: TaskID, _ tenant: TenantID
+    ) async throws -> TaskChanger.Applied {
+        try await changer.apply(to: [id]) { $0.tenant == tenant ? [event] : [] }
     }
 }

@@ -12,9 +12,17 @@ final class AgentDirectory: Service {
     /// Agents kept at most; beyond that the longest silent ones are forgotten first.
     static let agentsMax = 10_000
 
+    private static let expiry: Duration = .seconds(AgentAnnouncement.expirySeconds)
+
     struct Entry: Sendable {
         let announcement: AgentAnnouncement
-        let heardAt: Date
+        /// By the steady clock: nobody falls silent because a machine's time was set.
+        let heardAt: ContinuousClock.Instant
+
+        /// When that was, by a clock that says `now` at this moment.
+        func heard(by now: Date) -> Date {
+            now.addingTimeInterval((heardAt - ContinuousClock.now) / .seconds(1))
+        }
     }
 
     private let bus: MessageBus
@@ -30,11 +38,11 @@ final class AgentDirectory: Service {
         try await runUntilShutdown {
             let announcements = try self.bus.subscribe(.announcements)
             try self.bus.sendRaw(.announceNow)
-            for try await announcement in announcements { self.hear(announcement, at: Date()) }
+            for try await announcement in announcements { self.hear(announcement, at: .now) }
         }
     }
 
-    func hear(_ announcement: AgentAnnouncement, at now: Date) {
+    func hear(_ announcement: AgentAnnouncement, at now: ContinuousClock.Instant) {
         entries.withLock { entries in
             if announcement.isLeaving {
                 entries[announcement.agent] = nil
@@ -47,16 +55,15 @@ final class AgentDirectory: Service {
     }
 
     /// The agents heard of lately.
-    func online(at now: Date = Date()) -> [Entry] {
-        let earliest = now.addingTimeInterval(-TimeInterval(AgentAnnouncement.expirySeconds))
-        return entries.withLock { entries in
-            for (agent, entry) in entries where entry.heardAt < earliest { entries[agent] = nil }
+    func online(at now: ContinuousClock.Instant = .now) -> [Entry] {
+        entries.withLock { entries in
+            for (agent, entry) in entries where now - entry.heardAt > Self.expiry { entries[agent] = nil }
             return Array(entries.values)
         }
     }
 
     /// Slots by role; an agent of several roles counts fully for each, since it fills its slots from any of them.
-    func slots(at now: Date = Date()) -> [AgentRole: Int] {
+    func slots(at now: ContinuousClock.Instant = .now) -> [AgentRole: Int] {
         var slots: [AgentRole: Int] = [:]
         for entry in online(at: now) {
             for role in entry.announcement.roles { slots[role, default: 0] += entry.announcement.slots }
@@ -65,20 +72,19 @@ final class AgentDirectory: Service {
     }
 
     /// Who works on a task, as far as the last announcements tell.
-    func holder(of task: TaskID, at now: Date = Date()) -> AgentID? {
+    func holder(of task: TaskID, at now: ContinuousClock.Instant = .now) -> AgentID? {
         online(at: now).first { $0.announcement.leases.contains(task) }?.announcement.agent
     }
 
     /// Who runs the agent; nil while it is not online.
-    func owner(of agent: AgentID, at now: Date = Date()) -> String? {
-        let earliest = now.addingTimeInterval(-TimeInterval(AgentAnnouncement.expirySeconds))
-        return entries.withLock { entries in
-            entries[agent].flatMap { $0.heardAt < earliest ? nil : $0.announcement.owner }
+    func owner(of agent: AgentID, at now: ContinuousClock.Instant = .now) -> String? {
+        entries.withLock { entries in
+            entries[agent].flatMap { now - $0.heardAt > Self.expiry ? nil : $0.announcement.owner }
         }
     }
 
     /// Every task that some agent says it works on.
-    func leases(at now: Date = Date()) -> Set<TaskID> {
+    func leases(at now: ContinuousClock.Instant = .now) -> Set<TaskID> {
         Set(online(at: now).flatMap(\.announcement.leases))
     }
 }

@@ -67,12 +67,14 @@ final class Dispatcher: Sendable {
 
     /// True when a new task may be handed out in the transaction that accepts it. Only the leading replica may say so.
     ///
-    /// A task with a label that is limited waits for a transaction that counts what is at work.
+    /// A task with a label that is limited waits for a transaction that counts what is at work; all wait while the bus
+    /// is away.
     func startsAtOnce(_ key: DispatchHint.Count, labels: [String: String]) -> Bool {
         let isLimited = !labels.isEmpty && !labelLimits().limited(labels, of: key.tenant).isEmpty
+        let mayStart = !isLimited && bus.isConnected
         return state.withLock { state in
             guard state.isLeading else { return false }
-            guard isLimited else { return state.book.admit(key) }
+            if mayStart { return state.book.admit(key) }
             state.book.queued(key, 1)
             return false
         }
@@ -164,9 +166,10 @@ final class Dispatcher: Sendable {
             queued: snapshot.queued.values.reduce(0, +) + held.values.reduce(0, +)
         )
         let slots = agents.slots()
+        let counted = snapshot.bounded(announced: slots)
         state.withLock { state in
-            state.book.resync(snapshot)
             state.book.announce(slots: slots)
+            state.book.resync(counted)
         }
     }
 
@@ -196,30 +199,29 @@ final class Dispatcher: Sendable {
 
     /// One round; false when nothing could be handed out.
     private func dispatch() async throws -> Bool {
+        // An attempt's time runs from when it is handed out, and nobody can be sent anything now.
+        guard bus.isConnected else { return false }
         let grants = state.withLock { $0.book.plan() }
         let limits = labelLimits()
-        if limits.isEmpty { return try await handOut(grants) { try await take(grants) } }
         let limited = grants.filter { !limits.limits(of: $0.key.tenant).isEmpty }
         let open = grants.filter { limits.limits(of: $0.key.tenant).isEmpty }
         // Apart, so that nobody waits for those who count labels.
         let first: Bool
         do {
-            first = try await handOut(open) { try await take(open) }
+            first = try await handOut(open, within: .none)
         } catch {
             withdraw(limited)
             throw error
         }
-        let second = try await handOut(limited) { try await take(limited, within: limits) }
+        let second = try await handOut(limited, within: limits)
         return first || second
     }
 
-    private func handOut(
-        _ grants: [DispatchBook.Grant], _ take: () async throws -> LimitedTaking<Outcome>
-    ) async throws -> Bool {
+    private func handOut(_ grants: [DispatchBook.Grant], within limits: LabelLimits) async throws -> Bool {
         if grants.isEmpty { return false }
         let taken: LimitedTaking<Outcome>
         do {
-            taken = try await take()
+            taken = try await take(grants, within: limits)
         } catch {
             withdraw(grants)
             throw error
@@ -245,31 +247,18 @@ final class Dispatcher: Sendable {
         note(DispatchHint(queued: queued, freed: [:]))
     }
 
-    private func take(_ grants: [DispatchBook.Grant]) async throws -> LimitedTaking<Outcome> {
-        let now = decider.clock.now
-        let outcome = try await tasks.take(grants.map { ($0.key, $0.count) }, now: now) { [decider] queued in
-            let outcome = Self.outcome(of: queued, decider, now: now)
-            return (outcome.changes, outcome)
-        }
-        return LimitedTaking(result: outcome)
-    }
-
     private func take(
         _ grants: [DispatchBook.Grant], within limits: LabelLimits
     ) async throws -> LimitedTaking<Outcome> {
         let now = decider.clock.now
+        let prompts = Set(grants.map(\.key.role)).map { decider.prompts[$0]?.content.utf8.count ?? 0 }
         return try await tasks.take(
-            grants.map { ($0.key, $0.count) }, within: limits, now: now
+            grants.map { ($0.key, $0.count) }, within: limits, promptBytes: prompts.max() ?? 0, now: now
         ) { [decider] queued in
-            let outcome = Self.outcome(of: queued, decider, now: now)
+            var outcome = Outcome()
+            for queued in queued { decider.dispatch(queued, now: now, into: &outcome) }
             return (outcome.changes, outcome)
         }
-    }
-
-    private static func outcome(of queued: [QueuedTask], _ decider: Decider, now: Date) -> Outcome {
-        var outcome = Outcome()
-        for queued in queued { decider.dispatch(queued, now: now, into: &outcome) }
-        return outcome
     }
 
     private func settle(_ grants: [DispatchBook.Grant], _ taking: LimitedTaking<Outcome>) {

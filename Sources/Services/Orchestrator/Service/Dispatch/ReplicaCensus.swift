@@ -13,7 +13,7 @@ internal import Synchronization
 /// nobody, being without NATS itself, it goes on believing what it heard last.
 final class ReplicaCensus: Service {
     static let interval: Duration = .seconds(2)
-    static let expirySeconds: TimeInterval = 6
+    static let expiry: Duration = .seconds(6)
     static let aloneWord = "alone"
 
     private let bus: MessageBus
@@ -21,14 +21,14 @@ final class ReplicaCensus: Service {
     /// This process, for as long as it lives.
     let me = UUID().uuidString
     private struct Peer {
-        var heardAt: Date
+        var heardAt: ContinuousClock.Instant
         var isAlone: Bool
     }
 
     private struct State {
         var peers: [String: Peer] = [:]
         /// Nobody is taken for gone before then.
-        var deafUntil = Date.distantPast
+        var deafUntil = ContinuousClock.now
     }
 
     private let state = Mutex(State())
@@ -54,12 +54,12 @@ final class ReplicaCensus: Service {
     }
 
     /// At least 1: oneself.
-    func count(at now: Date = Date()) -> Int {
+    func count(at now: ContinuousClock.Instant = .now) -> Int {
         let isDeaf = !bus.isConnected
         let (count, anyAlone) = state.withLock { state in
-            if isDeaf { state.deafUntil = now + Self.expirySeconds }
+            if isDeaf { state.deafUntil = now + Self.expiry }
             if now >= state.deafUntil {
-                state.peers = state.peers.filter { now.timeIntervalSince($0.value.heardAt) < Self.expirySeconds }
+                state.peers = state.peers.filter { now - $0.value.heardAt < Self.expiry }
             }
             return (max(1, state.peers.count), state.peers.contains { $0.key != me && $0.value.isAlone })
         }
@@ -83,13 +83,17 @@ final class ReplicaCensus: Service {
 
     private func listen() async throws {
         for try await message in try bus.subscribeRaw(.replicas) {
-            // Anything else than an id of ours is noise, and noise must not grow the table.
-            let words = String(decoding: message.payload, as: UTF8.self).split(separator: " ")
-            guard let first = words.first, let id = UUID(uuidString: String(first)) else { continue }
-            let peer = Peer(heardAt: Date(), isAlone: words.dropFirst().first.map { $0 == Self.aloneWord } ?? false)
-            state.withLock { $0.peers[id.uuidString] = peer }
+            hear(String(decoding: message.payload, as: UTF8.self), at: .now)
             _ = count()
         }
+    }
+
+    func hear(_ sign: String, at now: ContinuousClock.Instant) {
+        // Anything else than an id of ours is noise, and noise must not grow the table.
+        let words = sign.split(separator: " ")
+        guard let first = words.first, let id = UUID(uuidString: String(first)) else { return }
+        let peer = Peer(heardAt: now, isAlone: words.dropFirst().first.map { $0 == Self.aloneWord } ?? false)
+        state.withLock { $0.peers[id.uuidString] = peer }
     }
 
     private func announce() async throws {

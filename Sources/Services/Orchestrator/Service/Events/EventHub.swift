@@ -13,8 +13,8 @@ internal import Synchronization
 /// stream of its own in JetStream, which would store every event a second time, for a fourth of all the work a task
 /// costs; and a replica that is alone tells nobody but itself.
 final class EventHub: Service {
-    /// Streams open at once; further clients get 503.
-    static let watchersMax = 10_000
+    /// Streams open at once; further clients get 503. Fewer than the server has connections, which serve others too.
+    static let watchersMax = 4000
     /// Events waiting for one slow stream; beyond that it reads from Postgres.
     static let bufferMax = 64
     /// Each watcher reads again this often, in case its signal was lost; a fifth of them each second.
@@ -32,17 +32,11 @@ final class EventHub: Service {
         case reread
     }
 
-    private struct State {
-        var watchers: [TaskID: [Int: AsyncStream<Signal>.Continuation]] = [:]
-        var count = 0
-        var nextNumber = 0
-        var untold: [TaskEvent] = []
-    }
-
     private let bus: MessageBus
     private let census: ReplicaCensus
     private let logger: Logger
-    private let state = Mutex(State())
+    private let watchers = Watchers<TaskID, Signal>(max: EventHub.watchersMax, bufferMax: EventHub.bufferMax)
+    private let untold = Mutex<[TaskEvent]>([])
     private let nudges: AsyncStream<Void>
     private let nudge: AsyncStream<Void>.Continuation
 
@@ -58,64 +52,37 @@ final class EventHub: Service {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
                 group.addTask { for await _ in self.nudges { self.tellPeers() } }
-                group.addTask { for await _ in self.bus.connectionEvents() { self.reread { _ in true } } }
+                group.addTask { for await _ in self.bus.connectionEvents() { self.rereadAll() } }
                 group.addTask { try await self.rereadInTurns() }
                 try await group.waitForAll()
             }
         }
     }
 
-    /// Signals about one task from now on; nil when too many streams are open. Ends with the consumer.
-    func watch(_ task: TaskID) -> AsyncStream<Signal>? {
-        let (stream, continuation) = AsyncStream<Signal>.makeStream(bufferingPolicy: .bufferingNewest(Self.bufferMax))
-        let number = state.withLock { state -> Int? in
-            guard state.count < Self.watchersMax else { return nil }
-            state.count += 1
-            state.nextNumber += 1
-            state.watchers[task, default: [:]][state.nextNumber] = continuation
-            return state.nextNumber
-        }
-        guard let number else { return nil }
-        continuation.onTermination = { [weak self] _ in self?.forget(task, number) }
-        return stream
-    }
-
-    var watcherCount: Int { state.withLock { $0.count } }
-
-    private func forget(_ task: TaskID, _ number: Int) {
-        state.withLock { state in
-            guard state.watchers[task]?.removeValue(forKey: number) != nil else { return }
-            state.count -= 1
-            if state.watchers[task]?.isEmpty == true { state.watchers[task] = nil }
-        }
-    }
+    /// Signals about one task from now on; nil when the tenant has too many streams open. Ends with the consumer.
+    func watch(_ task: TaskID, for tenant: TenantID) -> AsyncStream<Signal>? { watchers.watch(task, for: tenant) }
 
     /// Tells the watchers of every replica what was just committed; never waits.
     func announce(_ events: [TaskEvent]) {
         if events.isEmpty { return }
         let hasPeers = census.hasPeers
-        let mine = state.withLock { state in
-            if hasPeers { state.untold += events.prefix(Self.untoldMax - state.untold.count) }
-            return Self.watchers(of: events, in: state)
-        }
-        for (watcher, event) in mine { watcher.yield(.event(event)) }
+        if hasPeers { untold.withLock { untold in untold += events.prefix(Self.untoldMax - untold.count) } }
+        tellWatchers(events)
         if hasPeers { nudge.yield() }
     }
 
-    private static func watchers(
-        of events: [TaskEvent], in state: State
-    ) -> [(AsyncStream<Signal>.Continuation, TaskEvent)] {
-        if state.watchers.isEmpty { return [] }
-        return events.flatMap { event in (state.watchers[event.task] ?? [:]).values.map { ($0, event) } }
+    private func tellWatchers(_ events: [TaskEvent]) {
+        if watchers.count == 0 { return }
+        for event in events { watchers.tell(.event(event), about: event.task) }
     }
 
     /// One message a tenant for all that has gathered, unless it would grow too large.
     private func tellPeers() {
-        let untold = state.withLock { state in
-            defer { state.untold = [] }
-            return state.untold
+        let all = untold.withLock { untold in
+            defer { untold = [] }
+            return untold
         }
-        for (tenant, events) in Dictionary(grouping: untold, by: \.tenant) {
+        for (tenant, events) in Dictionary(grouping: all, by: \.tenant) {
             var rest = events[...]
             while !rest.isEmpty {
                 var bytes = 0
@@ -142,15 +109,12 @@ final class EventHub: Service {
     private func listen() async throws {
         for try await message in try bus.subscribeRaw(Channel<TaskEventBatch>.allEvents, bufferCount: 4096) {
             if message.headers[MessageHeader.replica] == census.me { continue }
-            if state.withLock({ $0.watchers.isEmpty }) { continue }
+            if watchers.count == 0 { continue }
             do {
-                let events = try TaskEventBatch(json: JSON(parsing: message.payload)).events
-                for (watcher, event) in state.withLock({ Self.watchers(of: events, in: $0) }) {
-                    watcher.yield(.event(event))
-                }
+                tellWatchers(try TaskEventBatch(json: JSON(parsing: message.payload)).events)
             } catch {
                 logger.warning("events could not be read", metadata: ["error": "\(error)"])
-                reread { _ in true }
+                rereadAll()
             }
         }
     }
@@ -160,14 +124,9 @@ final class EventHub: Service {
         while true {
             try await Task.sleep(for: .seconds(1))
             turn = (turn + 1) % Self.rereadSeconds
-            reread { [turn] in $0 % Self.rereadSeconds == turn }
+            watchers.tell(.reread) { [turn] in $0 % Self.rereadSeconds == turn }
         }
     }
 
-    private func reread(_ isChosen: (Int) -> Bool) {
-        let chosen = state.withLock { state in
-            state.watchers.values.flatMap { $0.filter { isChosen($0.key) }.values }
-        }
-        for watcher in chosen { watcher.yield(.reread) }
-    }
+    private func rereadAll() { watchers.tell(.reread) { _ in true } }
 }

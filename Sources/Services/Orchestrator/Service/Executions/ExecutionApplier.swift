@@ -11,7 +11,8 @@ internal import Storage
 /// Takes tasks on when the sandbox has run their tests.
 ///
 /// The message only wakes it up: how a run ended is read where the executor stored it, and counts only when what was
-/// run is what the task's work comes to. So nobody who can speak on the bus can say that tests passed.
+/// run is what the task's work comes to. So nobody who can speak on the bus can say that tests passed. What cannot be
+/// written now is taken from there by the recovery.
 final class ExecutionApplier: Service {
     /// Results in one transaction; the work of each is in memory, too.
     static let batchMax = 16
@@ -19,23 +20,19 @@ final class ExecutionApplier: Service {
     private let bus: MessageBus
     private let executions: TaskExecutionStore
     let requester: ExecutionRequester
-    private let tasks: TaskStore
-    private let decider: Decider
-    private let dispatcher: Dispatcher
-    private let instruments: Instruments
+    private let changer: TaskChanger
     private let logger: Logger
 
+    private var decider: Decider { changer.decider }
+
     init(
-        bus: MessageBus, stores: Stores, requester: ExecutionRequester, decider: Decider, dispatcher: Dispatcher,
-        instruments: Instruments, logger: Logger
+        bus: MessageBus, executions: TaskExecutionStore, requester: ExecutionRequester, changer: TaskChanger,
+        logger: Logger
     ) {
         self.bus = bus
-        executions = stores.taskExecutions
-        tasks = stores.tasks
+        self.executions = executions
         self.requester = requester
-        self.decider = decider
-        self.dispatcher = dispatcher
-        self.instruments = instruments
+        self.changer = changer
         self.logger = logger
     }
 
@@ -115,18 +112,8 @@ final class ExecutionApplier: Service {
     }
 
     private func apply(_ reports: [TaskID: ExecutionReport]) async throws {
-        guard !reports.isEmpty else { return }
-        let now = decider.clock.now
-        let outcome = try await tasks.change(Array(reports.keys)) { [decider] locked in
-            var outcome = Outcome()
-            for task in locked {
-                guard let report = reports[task.id] else { continue }
-                decider.apply(.executed(report), to: task, now: now, into: &outcome)
-            }
-            return (outcome.changes, outcome)
+        _ = try await changer.apply(to: Array(reports.keys)) { task in
+            reports[task.id].map { [TaskMachine.Event.executed($0)] } ?? []
         }
-        dispatcher.carryOut(outcome)
-        instruments.count(outcome.events, of: outcome.changes)
-        try await decider.workflows.meet(outcome.unread.map(\.id))
     }
 }

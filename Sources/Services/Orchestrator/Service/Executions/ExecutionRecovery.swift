@@ -24,7 +24,7 @@ struct ExecutionRecovery: Sendable {
         var waits = GrowingWaits(first: Self.travelTime, longest: Self.askingMax)
         while true {
             do {
-                try await applier.apply(try await executions.unheard(age: Self.travelTime, limit: Self.batchMax))
+                try await applyUnheard()
                 try await askAgain(&waits)
                 try await stopAbandoned()
             } catch {
@@ -32,6 +32,14 @@ struct ExecutionRecovery: Sendable {
                 logger.warning("runs of tests could not be looked after", metadata: ["error": "\(error)"])
             }
             try await Task.sleep(for: Self.interval)
+        }
+    }
+
+    /// Applies results that nobody heard of, as many at a time as the applier holds in memory.
+    private func applyUnheard() async throws {
+        let unheard = try await executions.unheard(age: Self.travelTime, limit: Self.batchMax)
+        for start in stride(from: 0, to: unheard.count, by: ExecutionApplier.batchMax) {
+            try await applier.apply(Array(unheard[start..<min(start + ExecutionApplier.batchMax, unheard.count)]))
         }
     }
 

@@ -28,10 +28,12 @@ struct Outcome: Sendable {
         var filed: [FiledEscalation] = []
         var settled: [SettledEscalation] = []
         var judged: [PromptReview] = []
+        var withdrawn: [String] = []
         for effect in effects {
             switch effect {
             case .record(let event): events.append(event)
             case .hand(let item): outbox.append(OutboxMessage(item, traceparent: task.trace))
+            case .withdraw(let attempt): withdrawn.append(OutboxMessage.workID(task.id, attempt: attempt))
             case .stop(let notice): notices.append(notice)
             case .execute: executions.append(task.id)
             case .stopExecution(let id): stoppedExecutions.append(TaskExecution(id: id, tenant: task.tenant))
@@ -52,7 +54,7 @@ struct Outcome: Sendable {
         changes.append(
             TaskChange(
                 previousSequence: previousSequence, task: task, events: events, outbox: outbox, filed: filed,
-                settled: settled, judged: judged
+                settled: settled, judged: judged, withdrawn: withdrawn
             ))
     }
 }
@@ -70,12 +72,15 @@ extension OutboxMessage {
         )
     }
 
+    /// The name of an attempt's work; `OverdueTasks` knows it, too.
+    static func workID(_ task: TaskID, attempt: Int) -> String { "\(task).\(attempt)" }
+
     /// The work message of one attempt.
     ///
     /// - Parameter derivation: set when the bus has lost the first one, so that the duplicate window lets it through.
     init(_ item: WorkItem, traceparent: String?, derivation: Int? = nil) {
         self.init(
-            messageID: "\(item.task).\(item.attempt)" + (derivation.map { ".r\($0)" } ?? ""),
+            messageID: Self.workID(item.task, attempt: item.attempt) + (derivation.map { ".r\($0)" } ?? ""),
             subject: Subject.work(item.role).text, payload: item.json, tenant: item.tenant, task: item.task,
             traceparent: traceparent
         )

@@ -17,11 +17,8 @@ struct BuriedMessages: Sendable {
     /// Batches in one look; the next goes on behind them.
     static let batchesMax = 16
 
-    let tasks: TaskStore
     let records: ReconciliationStore
-    let decider: Decider
-    let dispatcher: Dispatcher
-    let instruments: Instruments
+    let changer: TaskChanger
     let logger: Logger
 
     func run() async throws {
@@ -59,7 +56,7 @@ struct BuriedMessages: Sendable {
 
     /// Escalates tasks of which the work was never published, since no bus of this configuration takes it.
     ///
-    /// - Returns: those that have to be tried again, because this replica had not met their workflows.
+    /// - Returns: those that have to be tried again, because they are as they were.
     func escalate(unpublished: [(message: OutboxMessage, error: BusError)]) async throws -> Set<TaskID> {
         var buried: [TaskID: [TaskMachine.BuriedMessage]] = [:]
         for (message, error) in unpublished {
@@ -74,22 +71,14 @@ struct BuriedMessages: Sendable {
     @discardableResult
     private func escalate(_ buried: [TaskID: [TaskMachine.BuriedMessage]]) async throws -> Set<TaskID> {
         if buried.isEmpty { return [] }
-        let now = decider.clock.now
-        let outcome = try await tasks.change(Array(buried.keys)) { [decider, buried] locked in
-            var outcome = Outcome()
-            for task in locked {
-                // The first that proves something; what others say of the task does not stand in its way.
-                _ = buried[task.id]?.first { decider.apply(.buried($0), to: task, now: now, into: &outcome) == nil }
-            }
-            return (outcome.changes, outcome)
+        // The first that proves something; what others say of the task does not stand in its way.
+        let applied = try await changer.apply(to: Array(buried.keys)) { [buried] task in
+            (buried[task.id] ?? []).map { .buried($0) }
         }
-        dispatcher.carryOut(outcome)
-        instruments.count(outcome.events, of: outcome.changes)
-        try await decider.workflows.meet(outcome.unread.map(\.id))
-        if !outcome.changes.isEmpty {
-            logger.warning("escalated tasks for dead letters", metadata: ["count": "\(outcome.changes.count)"])
+        if !applied.changes.isEmpty {
+            logger.warning("escalated tasks for dead letters", metadata: ["count": "\(applied.changes.count)"])
         }
-        return Set(outcome.unread.map(\.id))
+        return Set(applied.unread.map(\.id)).union(applied.failed.keys)
     }
 
     /// Nil when the message proves nothing of an attempt.

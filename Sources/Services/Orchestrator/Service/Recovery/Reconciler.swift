@@ -23,20 +23,17 @@ struct Reconciler: Sendable {
     let ledger: LedgerCheck
     let agentStore: AgentStore
     let agents: AgentDirectory
+    let clock: SharedClock
     let logger: Logger
 
-    init(
-        stores: Stores, ledger: LedgerCheck, agents: AgentDirectory, decider: Decider, dispatcher: Dispatcher,
-        instruments: Instruments, logger: Logger
-    ) {
-        deadlines = DeadlineEnforcer(
-            tasks: stores.tasks, records: stores.records, decider: decider, dispatcher: dispatcher,
-            instruments: instruments, logger: logger)
+    init(stores: Stores, ledger: LedgerCheck, agents: AgentDirectory, changer: TaskChanger, logger: Logger) {
+        deadlines = DeadlineEnforcer(records: stores.records, changer: changer)
         records = stores.records
         budgets = stores.budgets
         agentStore = stores.agents
         self.ledger = ledger
         self.agents = agents
+        clock = changer.decider.clock
         self.logger = logger
     }
 
@@ -84,12 +81,13 @@ struct Reconciler: Sendable {
     }
 
     private func saveAgents() async throws {
+        let now = clock.now
         try await agentStore.save(
             agents.online().map { entry in
                 let said = entry.announcement
                 return KnownAgent(
                     agent: said.agent, roles: said.roles, slots: said.slots, owner: said.owner, version: said.version,
-                    lastSeen: entry.heardAt
+                    lastSeen: entry.heard(by: now)
                 )
             }
         )

@@ -1,9 +1,9 @@
 internal import Bootstrap
 internal import Contracts
 internal import FoundationEssentials
-internal import Logging
 internal import MessageBus
 internal import OrchestratorCore
+internal import Postgres
 internal import ServiceLifecycle
 internal import Storage
 
@@ -15,24 +15,15 @@ final class ReportApplier: Service {
     static let pace = Pace(interval: .milliseconds(5))
 
     private let bus: MessageBus
-    private let tasks: TaskStore
     private let recent: RecentTasks
-    private let decider: Decider
-    private let dispatcher: Dispatcher
-    private let instruments: Instruments
-    private let logger: Logger
+    private let changer: TaskChanger
 
-    init(
-        bus: MessageBus, tasks: TaskStore, recent: RecentTasks, decider: Decider, dispatcher: Dispatcher,
-        instruments: Instruments, logger: Logger
-    ) {
+    private var decider: Decider { changer.decider }
+
+    init(bus: MessageBus, recent: RecentTasks, changer: TaskChanger) {
         self.bus = bus
-        self.tasks = tasks
         self.recent = recent
-        self.decider = decider
-        self.dispatcher = dispatcher
-        self.instruments = instruments
-        self.logger = logger
+        self.changer = changer
     }
 
     func run() async throws {
@@ -44,13 +35,31 @@ final class ReportApplier: Service {
     }
 
     private struct Applied: Sendable {
-        var outcome = Outcome()
         var refused: [TaskMachine.Reason: Int] = [:]
+        /// Tasks that do not exist.
         var unknown: Set<TaskID> = []
+        /// Tasks that are as they were, and why.
+        var failed: [TaskID: any Error] = [:]
         /// About tasks whose workflows this replica has not met yet.
         var unread: [AgentReport] = []
         /// Tasks as they were, whose attempt is over.
         var attempted: [TaskRecord] = []
+
+        /// Where nothing could be written the cause may lie elsewhere: then the bus keeps the messages until something
+        /// can. Not so for locks, which the messages wait for.
+        func failureOfAll(_ reports: [AgentReport]) -> (any Error)? {
+            if failed.isEmpty || reports.contains(where: { failed[$0.task] == nil }) { return nil }
+            return failed.values.first { ($0 as? PostgresError)?.isLockTimeout != true }
+        }
+
+        /// Adds what became of other reports.
+        mutating func add(_ other: Applied) {
+            refused.merge(other.refused, uniquingKeysWith: +)
+            unknown.formUnion(other.unknown)
+            failed.merge(other.failed) { $1 }
+            unread += other.unread
+            attempted += other.attempted
+        }
     }
 
     private func apply(_ batch: [Received<AgentReport>]) async throws -> [Settlement] {
@@ -61,11 +70,15 @@ final class ReportApplier: Service {
             try await decider.workflows.meet(Array(Set(applied.unread.map(\.task))))
             let rest = try await apply(applied.unread)
             applied.unknown.formUnion(rest.unknown.union(rest.unread.map(\.task)))
+            applied.failed.merge(rest.failed) { $1 }
         }
+        if let cause = applied.failureOfAll(reports) { throw cause }
         if batch.count < Self.batchMax { await Self.pace.rest(since: start) }
-        return reports.map { report in
-            guard applied.unknown.contains(report.task) else { return .acknowledge }
-            return .giveUp(reason: "unknown_task", error: "No task \(report.task) exists.")
+        return batch.map { received in
+            let task = received.message.task
+            if let error = applied.failed[task] { return .later(error, after: received.deliveryCount) }
+            guard applied.unknown.contains(task) else { return .acknowledge }
+            return .giveUp(reason: "unknown_task", error: "No task \(task) exists.")
         }
     }
 
@@ -77,10 +90,8 @@ final class ReportApplier: Service {
         } else {
             applied = try await applyLocked(reports, to: ids)
         }
-        dispatcher.carryOut(applied.outcome)
-        instruments.count(applied.outcome.events, of: applied.outcome.changes)
-        for task in applied.attempted { instruments.attemptEnded(task) }
-        for (reason, count) in applied.refused { instruments.reportsRefused(reason.rawValue, count) }
+        for task in applied.attempted { changer.instruments.attemptEnded(task) }
+        for (reason, count) in applied.refused { changer.instruments.reportsRefused(reason.rawValue, count) }
         return applied
     }
 
@@ -88,35 +99,41 @@ final class ReportApplier: Service {
     /// done. Only the truth can refuse a report: what a memory would refuse is left to the row itself.
     private func applyRemembered(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied? {
         guard let known = recent.all(ids) else { return nil }
-        let applied = Self.decide(reports, known, decider, decider.clock.now)
+        let (outcome, applied) = Self.decide(reports, known, decider, decider.clock.now)
         guard applied.refused.isEmpty, applied.unread.isEmpty else { return nil }
-        guard try await tasks.write(applied.outcome.changes) else {
+        guard try await changer.tasks.write(outcome.changes) else {
             recent.forget(ids)
             return nil
         }
+        changer.carryOut(outcome)
         return applied
     }
 
     private func applyLocked(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied {
-        let now = decider.clock.now
-        return try await tasks.change(ids) { [decider] locked in
-            let applied = Self.decide(reports, locked, decider, now)
-            return (applied.outcome.changes, applied)
+        let changed = try await changer.change(ids) { [decider] locked, now in
+            let (outcome, applied) = Self.decide(reports, locked, decider, now)
+            return (outcome, (applied, locked.map(\.id)))
         }
+        var applied = Applied()
+        applied.failed = changed.failed
+        applied.unknown = Set(ids).subtracting(changed.failed.keys)
+        for (_, (part, found)) in changed.done {
+            applied.add(part)
+            applied.unknown.subtract(found)
+        }
+        return applied
     }
 
-    /// Folds the reports, in their order, over the tasks they are about.
+    /// Folds the reports, in their order, over the tasks they are about. Those about other tasks are passed over.
     private static func decide(
         _ reports: [AgentReport], _ locked: [TaskRecord], _ decider: Decider, _ now: Date
-    ) -> Applied {
+    ) -> (Outcome, Applied) {
+        var outcome = Outcome()
         var applied = Applied()
         var tasks = Dictionary(uniqueKeysWithValues: locked.map { ($0.id, $0) })
         var effects: [TaskID: [TaskMachine.Effect]] = [:]
         for report in reports {
-            guard let task = tasks[report.task] else {
-                applied.unknown.insert(report.task)
-                continue
-            }
+            guard let task = tasks[report.task] else { continue }
             guard let context = decider.context(task, now: now) else {
                 applied.unread.append(report)
                 continue
@@ -130,9 +147,9 @@ final class ReportApplier: Service {
         }
         for before in locked {
             guard let after = tasks[before.id], let more = effects[before.id] else { continue }
-            applied.outcome.add(after, more, previousSequence: before.eventSequence)
+            outcome.add(after, more, previousSequence: before.eventSequence)
             if before.lease != nil, after.lease?.token != before.lease?.token { applied.attempted.append(before) }
         }
-        return applied
+        return (outcome, applied)
     }
 }

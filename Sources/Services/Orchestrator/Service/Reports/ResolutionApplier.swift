@@ -41,11 +41,18 @@ final class ResolutionApplier: Service {
     private func apply(_ batch: [Received<ResolutionNotice>]) async throws -> [Settlement] {
         try await withThrowingTaskGroup(of: (Int, Settlement).self) { group in
             for (index, received) in batch.enumerated() {
-                group.addTask { (index, try await self.apply(received.message)) }
+                group.addTask { (index, try await self.apply(received)) }
             }
             var settlements = [Settlement](repeating: .acknowledge, count: batch.count)
             for try await (index, settlement) in group { settlements[index] = settlement }
             return settlements
+        }
+    }
+
+    /// What one task's row stands in the way of keeps no other waiting.
+    private func apply(_ received: Received<ResolutionNotice>) async throws -> Settlement {
+        do { return try await apply(received.message) } catch let error where error.isFaultOfSomeRow {
+            return .later(error, after: received.deliveryCount)
         }
     }
 
@@ -58,8 +65,10 @@ final class ResolutionApplier: Service {
             logger.debug("no decision stands behind a resolution", metadata: metadata)
             return .acknowledge
         }
-        let event = TaskMachine.Event.escalationResolved(notice.escalation, by: Self.principal, decision)
-        switch try await judge.apply(event, to: notice.task, tenant: notice.tenant) {
+        let event = TaskMachine.Event.escalationResolved(
+            notice.escalation, by: Self.principal, decision,
+            usageTokens: try await escalations.analysisTokens(of: notice.escalation))
+        switch try await judge.apply(event, to: notice.task, tenant: notice.tenant, lockTries: 1) {
         case .changed:
             logger.info(
                 "resolved an escalation",
@@ -70,11 +79,18 @@ final class ResolutionApplier: Service {
                 logger.notice(
                     "a task cannot take its resolution",
                     metadata: metadata.merging(["reason": "\(reason.rawValue)"]) { $1 })
-                try await escalations.handBack(notice.escalation)
+                if let waiting = try await escalations.handBack(notice.escalation) { alert(waiting, metadata) }
             case .lost, .wrongLease, .repeated, .tooMuch, .ended, .notApplicable: break
             }
         case .unknown: return .giveUp(reason: "unknown_task", error: "No task \(notice.task) exists.")
         }
         return .acknowledge
+    }
+
+    /// Tells people, as supervisors do of what they leave to them. Who misses it finds it in the table.
+    private func alert(_ waiting: WaitingEscalation, _ metadata: Logger.Metadata) {
+        do { try bus.send(waiting.alert, on: .alert(waiting.severity)) } catch {
+            logger.warning("an alert was not sent", metadata: metadata.merging(["error": "\(error)"]) { $1 })
+        }
     }
 }

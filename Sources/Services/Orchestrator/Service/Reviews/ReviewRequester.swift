@@ -122,7 +122,7 @@ final class ReviewRequester: Service {
 
     private func publish(_ waiting: ReviewedTask, _ derivation: Int?) async -> Bool {
         let now = decider.clock.now
-        guard let context = decider.context(waiting.task, now: now), let owner = owner(of: waiting, at: Date()),
+        guard let context = decider.context(waiting.task, now: now), let owner = owner(of: waiting, at: now),
             let request = TaskMachine.reviewRequest(
                 of: waiting.task, artifact: waiting.artifact, owner: owner, workflow: context.workflow)
         else { return false }
@@ -147,7 +147,7 @@ final class ReviewRequester: Service {
     /// What agents say right now goes before what was stored. Nil: wait until it is known.
     private func owner(of waiting: ReviewedTask, at now: Date) -> String? {
         guard let author = waiting.task.author?.agent else { return nil }
-        if let owner = agents.owner(of: author, at: now) ?? waiting.owner { return owner }
+        if let owner = agents.owner(of: author) ?? waiting.owner { return owner }
         guard let lease = waiting.task.lease, now.timeIntervalSince(lease.dispatchedAt) > Self.ownerGrace else {
             return nil
         }

@@ -1,4 +1,5 @@
 internal import Contracts
+internal import HTTPEdge
 internal import Storage
 internal import Synchronization
 
@@ -8,28 +9,31 @@ final class DeliverySlots: Sendable {
     static let max = 128
     static let perTargetMax = 16
 
-    private let taken = Mutex<[DeliveryTarget: Int]>([:])
+    private struct State {
+        var tenants = FairShare<TenantID>(of: DeliverySlots.max)
+        var targets: [DeliveryTarget: Int] = [:]
+    }
 
-    /// Takes up to `wanted` for a target; answers how many. A tenant gets one while it has fewer than are free, as with
-    /// a resolver's threads (`LookupQueue`): one alone has half of all, and n leave one in n + 1 to who comes next.
+    private let state = Mutex(State())
+
+    /// Takes up to `wanted` for a target; answers how many.
     func take(_ wanted: Int, for target: DeliveryTarget) -> Int {
-        taken.withLock { taken in
-            let free = Self.max - taken.values.reduce(0, +)
-            let ofTenant = taken.reduce(0) { $0 + ($1.key.tenant == target.tenant ? $1.value : 0) }
-            let most = min(wanted, Self.perTargetMax - taken[target, default: 0])
+        state.withLock { state in
+            let most = min(wanted, Self.perTargetMax - state.targets[target, default: 0])
             var count = 0
-            while count < most, ofTenant + count < free - count { count += 1 }
-            if count > 0 { taken[target, default: 0] += count }
+            while count < most, state.tenants.take(for: target.tenant) { count += 1 }
+            if count > 0 { state.targets[target, default: 0] += count }
             return count
         }
     }
 
     func giveBack(_ count: Int, of target: DeliveryTarget) {
-        taken.withLock { taken in
-            let rest = taken[target, default: 0] - count
-            taken[target] = rest > 0 ? rest : nil
+        state.withLock { state in
+            state.tenants.giveBack(count, of: target.tenant)
+            let rest = state.targets[target, default: 0] - count
+            state.targets[target] = rest > 0 ? rest : nil
         }
     }
 
-    var underWay: Int { taken.withLock { $0.values.reduce(0, +) } }
+    var underWay: Int { state.withLock { $0.tenants.taken } }
 }

@@ -1,11 +1,10 @@
 internal import Contracts
+internal import HTTPEdge
 
 /// The lookups under way and waiting, one for each name of a tenant: who asks for the same name meanwhile shares it.
 ///
-/// A tenant gets a thread while it has fewer than are free, and the one that has fewest is next. So names that take
-/// long hold up the other names of their tenant, and no other's.
-///
-/// Source: Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998.
+/// Tenants share the threads by the rule of `FairShare`, and the one that has fewest is next. So names that take long
+/// hold up the other names of their tenant, and no other's.
 struct LookupQueue: Sendable {
     static let threads = 16
     /// Lookups under way or waiting.
@@ -42,6 +41,8 @@ struct LookupQueue: Sendable {
 
     /// Oldest first.
     private var lookups: [Lookup] = []
+    /// The threads of those under way.
+    private var shares = FairShare<TenantID>(of: LookupQueue.threads)
 
     /// Whether the name's lookup is under way already; nil, and nothing is added, when there are too many.
     mutating func add(_ asker: Asker, to name: Name) -> Bool? {
@@ -56,22 +57,17 @@ struct LookupQueue: Sendable {
 
     /// The next to get a thread, under way from now on; nil when it is nobody's turn.
     mutating func startNext() -> Lookup? {
-        let tenants = lookups.filter(\.isUnderWay).map(\.name.tenant)
-        let held = Dictionary(tenants.map { ($0, 1) }, uniquingKeysWith: +)
-        let free = Self.threads - tenants.count
-        var next: (place: Int, held: Int)?
-        for (place, lookup) in lookups.enumerated() where !lookup.isUnderWay {
-            let count = held[lookup.name.tenant] ?? 0
-            if count < min(free, next?.held ?? free) { next = (place, count) }
-        }
-        guard let next else { return nil }
-        lookups[next.place].isUnderWay = true
-        return lookups[next.place]
+        let waiting = lookups.indices.filter { !lookups[$0].isUnderWay }
+        let next = waiting.min { held(by: lookups[$0]) < held(by: lookups[$1]) }
+        guard let next, shares.take(for: lookups[next].name.tenant) else { return nil }
+        lookups[next].isUnderWay = true
+        return lookups[next]
     }
 
     /// Answers who is to be told.
     mutating func end(_ name: Name) -> [Asker] {
         guard let place = index(of: name) else { return [] }
+        if lookups[place].isUnderWay { shares.giveBack(of: name.tenant) }
         return lookups.remove(at: place).askers
     }
 
@@ -81,6 +77,8 @@ struct LookupQueue: Sendable {
         lookups[place].askers.removeAll { $0 === asker }
         if lookups[place].askers.isEmpty, !lookups[place].isUnderWay { lookups.remove(at: place) }
     }
+
+    private func held(by lookup: Lookup) -> Int { shares.held(by: lookup.name.tenant) }
 
     private func index(of name: Name) -> Int? { lookups.firstIndex { $0.name == name } }
 }

@@ -90,10 +90,9 @@ struct WebhookDeliverer: Service {
     /// How much was done.
     private func take(_ backlog: [TargetBacklog], _ jobs: AsyncStream<Job>.Continuation) async throws -> Int {
         var done = 0
-        var grants: [DeliveryGrant] = []
-        var open: [DeliveryTarget: CircuitBreaker] = [:]
+        var ready: [TargetBacklog] = []
+        var closed: [DeliveryTarget: CircuitBreaker] = [:]
         let turns = DeliveryTurns(backlog)
-        let free = DeliverySlots.max - slots.underWay
         for waiting in turns.order {
             let target = waiting.target
             let breaker = breakers.breaker(of: target)
@@ -102,19 +101,29 @@ struct WebhookDeliverer: Service {
                 continue
             }
             if waiting.hasParked { done += try await release(target) }
-            let wanted = min(waiting.due, turns.share(of: free, for: target))
-            let count = waiting.due > 0 ? slots.take(wanted, for: target) : 0
-            if count > 0 { grants.append(DeliveryGrant(target: target, state: .pending, count: count)) }
-            open[target] = breaker
+            if waiting.due > 0 { ready.append(waiting) }
+            closed[target] = breaker
         }
-        let leased = try await lease(grants)
+        // Only now, when nothing but the lease can still fail, which gives them back.
+        let leased = try await lease(takeSlots(for: ready, turns))
         for delivery in leased {
-            jobs.yield(Job(delivery: delivery, breaker: open[delivery.target], ticket: nil))
+            jobs.yield(Job(delivery: delivery, breaker: closed[delivery.target], ticket: nil))
         }
         return done + leased.count
     }
 
-    /// Slots that found no delivery are given back.
+    private func takeSlots(for ready: [TargetBacklog], _ turns: DeliveryTurns) -> [DeliveryGrant] {
+        let free = DeliverySlots.max - slots.underWay
+        var grants: [DeliveryGrant] = []
+        for waiting in ready {
+            let wanted = min(waiting.due, turns.share(of: free, for: waiting.target))
+            let count = slots.take(wanted, for: waiting.target)
+            if count > 0 { grants.append(DeliveryGrant(target: waiting.target, state: .pending, count: count)) }
+        }
+        return grants
+    }
+
+    /// Slots that found no delivery are given back, and all of them when it fails.
     private func lease(_ grants: [DeliveryGrant]) async throws -> [LeasedDelivery] {
         var spare = Dictionary(grants.map { ($0.target, $0.count) }) { $0 + $1 }
         defer { for (target, count) in spare where count > 0 { slots.giveBack(count, of: target) } }

@@ -4,8 +4,10 @@ internal import SandboxExecutorCore
 
 /// This process's part of the host's control groups: one folder that holds a fresh group for every run.
 struct CgroupHost: Sendable {
-    /// Where the process itself goes where a group with processes may have no groups below it.
-    private static let ownGroup = "golden-executor"
+    /// For processes that end or begin while they are moved out of the way.
+    private static let delegateMax: Duration = .seconds(1)
+    private static let delegatePause: Duration = .milliseconds(10)
+    private static let controllers = "+memory +pids +cpu"
 
     let version: CgroupLayout.Version
     /// Folders to make groups in, of version 2 and of each version 1 controller.
@@ -31,7 +33,7 @@ struct CgroupHost: Sendable {
             // Beside version 1, an empty group of version 2 still gives a kill that nothing outruns.
             v2 = try layout.v2.map { root throws(ProcessError) in try Self.make(name, below: root) }
             if version == .v2, let v2 {
-                try KernelFiles.write("+memory +pids +cpu", to: "\(v2)/cgroup.subtree_control")
+                try KernelFiles.write(Self.controllers, to: "\(v2)/cgroup.subtree_control")
             }
         } catch {
             throw SandboxError(.refused, "no control group can be made", underlying: error)
@@ -61,13 +63,24 @@ struct CgroupHost: Sendable {
 
     /// Lets groups below `root` have controllers: its own processes move into a leaf first, unless it is the root.
     private static func delegate(_ root: String) throws(ProcessError) {
-        if KernelFiles.exists("\(root)/cgroup.type") {
-            let leaf = try make(ownGroup, below: root)
-            for pid in try KernelFiles.read("\(root)/cgroup.procs").split(separator: "\n") {
-                try KernelFiles.write(String(pid), to: "\(leaf)/cgroup.procs")
+        let end = ContinuousClock.now + delegateMax
+        while true {
+            do throws(ProcessError) {
+                if KernelFiles.exists("\(root)/cgroup.type") { try moveProcesses(of: root) }
+                return try KernelFiles.write(controllers, to: "\(root)/cgroup.subtree_control")
+            } catch {
+                // One that was listed has ended, or has started another: the next look finds what is there then.
+                guard ContinuousClock.now < end else { throw error }
             }
+            KernelFiles.pause(delegatePause)
         }
-        try KernelFiles.write("+memory +pids +cpu", to: "\(root)/cgroup.subtree_control")
+    }
+
+    private static func moveProcesses(of root: String) throws(ProcessError) {
+        let leaf = try make(CgroupLayout.leaf, below: root)
+        for pid in try KernelFiles.read("\(root)/cgroup.procs").split(separator: "\n") {
+            try KernelFiles.write(String(pid), to: "\(leaf)/cgroup.procs")
+        }
     }
 
     // MARK: Runs
@@ -163,11 +176,26 @@ struct CgroupRun: Sendable {
         return counts
     }
 
-    /// Everything in it, at once where the kernel can.
-    func kill() { for folder in folders { Self.kill(folder) } }
+    /// Everything in it, at once where the kernel can. To end takes processor time, and much of it where much memory is
+    /// mapped: it has as much as there is for that.
+    func kill() {
+        do throws(ProcessError) {
+            try write(.unbounded(version))
+        } catch {
+            // Not every kernel has the bound; without the write all ends the same, more slowly.
+        }
+        for folder in folders { Self.kill(folder) }
+    }
 
-    /// False when something is left in it that does not end.
-    func remove() -> Bool { folders.map { Self.empty($0) }.allSatisfy { $0 } }
+    /// False when something is left in it that does not end in time.
+    func remove() -> Bool {
+        if removeAtOnce() { return true }
+        kill()
+        return folders.map { Self.isRemoved($0, tries: Self.removeTries) }.allSatisfy(\.self)
+    }
+
+    /// False when something is left in it at this moment.
+    func removeAtOnce() -> Bool { folders.map { Self.isRemoved($0) }.allSatisfy(\.self) }
 
     func removeQuietly() { _ = remove() }
 
@@ -186,12 +214,20 @@ struct CgroupRun: Sendable {
 
     @discardableResult
     static func empty(_ folder: String) -> Bool {
-        for attempt in 0..<removeTries {
+        if isRemoved(folder) { return true }
+        kill(folder)
+        return isRemoved(folder, tries: removeTries)
+    }
+
+    private static func isRemoved(_ folder: String, tries: Int = 1) -> Bool {
+        for attempt in 0..<tries {
+            if attempt > 0 { KernelFiles.pause(removePause) }
             do throws(ProcessError) {
                 try KernelFiles.removeFolder(folder)
                 return true
             } catch {
-                if attempt == 0 { kill(folder) } else { KernelFiles.pause(removePause) }
+                // The kernel has not let go of all that was in it.
+                continue
             }
         }
         return false

@@ -41,6 +41,8 @@ final class Engine: Sendable {
     private let slots: UIDSlots
     private let folders: RunFolders
     private let networks = SlotNetworks()
+    /// Groups of runs that did not end in time, with their uids.
+    private let left = Mutex<[(group: CgroupRun, uid: Int)]>([])
     private let numbers = Mutex(0)
     private let logger: Logger
 
@@ -73,20 +75,23 @@ final class Engine: Sendable {
         let plan = job.plan
         let transcript = Transcript(
             execution: job.execution, attempt: job.attempt, keeping: plan.limits.outputBytes ?? 0)
-        var assignment = Sandbox.Assignment(
+        let assignment = Sandbox.Assignment(
             transcript: transcript, stdin: plan.program.stdin, wall: plan.wall,
             outputBytesHard: RunPlan.outputBytesHard, onEvents: job.onEvents
         )
         if plan.canBeWarm, let sandbox = warm.take(plan.language.id) {
-            assignment.feed = WarmFeed.bytes(of: plan)
-            sandbox.assign(assignment)
+            var fed = assignment
+            fed.feed = WarmFeed.bytes(of: plan)
+            sandbox.assign(fed)
             job.onStart(sandbox)
-            return done(await sandbox.ended(), isWarm: true)
+            let ended = await sandbox.ended()
+            // Else it was dying when it was asked, and has begun nothing.
+            if ended.transcript != nil || ended.facts.stop != nil { return done(ended, plan, isWarm: true) }
         }
         do {
             let sandbox = try start(plan, assignment)
             job.onStart(sandbox)
-            return done(await sandbox.ended(), isWarm: false)
+            return done(await sandbox.ended(), plan, isWarm: false)
         } catch {
             logger.error("a sandbox could not be started", metadata: ["error": "\(error)"])
             return Done(
@@ -125,7 +130,7 @@ final class Engine: Sendable {
                 launcher: configuration.launcher, spec: spec, files: plan.files.map(\.content), group: group,
                 network: network)
             return try Sandbox(recipe, assignment: assignment, onReady: onReady) {
-                [self, folder] ended in clear(&ended, uid: uid, folder: folder)
+                [self, group, folder] ended in clear(&ended, uid: uid, group: group, folder: folder)
             }
         } catch {
             group?.removeQuietly()
@@ -135,10 +140,11 @@ final class Engine: Sendable {
     }
 
     /// Removes what is left of a sandbox, and gives back its slot.
-    private func clear(_ ended: inout Sandbox.Ended, uid: Int, folder: String?) {
+    private func clear(_ ended: inout Sandbox.Ended, uid: Int, group: CgroupRun?, folder: String?) {
         networks.leave(uid, ended.isLeaky ? nil : ended.facts.report.layers?.network)
+        if ended.isLeaky, let group { left.withLock { $0.append((group, uid)) } }
         if let folder, !folders.remove(folder, uid: uid) { ended.isLeaky = true }
-        // Beside something that would not go, nobody else gets its uid.
+        // Beside something that would not go, nobody else gets its uid until a sweep finds it gone.
         if ended.isLeaky { return logger.error("a sandbox left something behind", metadata: ["uid": "\(uid)"]) }
         slots.giveBack(uid)
     }
@@ -179,7 +185,7 @@ final class Engine: Sendable {
 
     // MARK: What came of it
 
-    private func done(_ ended: Sandbox.Ended, isWarm: Bool) -> Done {
+    private func done(_ ended: Sandbox.Ended, _ plan: RunPlan, isWarm: Bool) -> Done {
         let facts = ended.facts
         let verdict = Verdict(facts)
         var outcome = SandboxOutcome(status: verdict.status)
@@ -194,7 +200,9 @@ final class Engine: Sendable {
                 name: entry.name, bytes: entry.content.count, sha256: Self.hash(entry.content), content: entry.content)
         }
         outcome.artifactsSkipped = facts.report.artifacts?.skipped ?? 0
-        outcome.artifactsTruncated = facts.report.artifacts?.isTruncated ?? false
+        // What was cut off on its way is missing as well; where nothing was run, nothing is.
+        let isCutOff = !plan.program.artifacts.isEmpty && ended.artifacts == nil && !facts.report.started.isEmpty
+        outcome.artifactsTruncated = facts.report.artifacts?.isTruncated == true || isCutOff
         outcome.usage.wallMicroseconds = Int(ended.wall / .microseconds(1))
         let exits = facts.report.exits.values
         outcome.usage.cpuMicroseconds =
@@ -221,12 +229,30 @@ final class Engine: Sendable {
     /// Removes what executors left, this one or such as are no more, on a thread of its own: it waits for the kernel.
     func sweep() async {
         await withCheckedContinuation { continuation in
-            startThread(name: "sandbox-sweep") { [cgroups, folders, slots] in
+            startThread(name: "sandbox-sweep") { [self] in
                 cgroups?.sweep()
-                for uid in folders.sweep() { slots.giveBack(uid) }
+                for uid in sweepGroups() + folders.sweep() { slots.giveBack(uid) }
                 continuation.resume()
             }
         }
+    }
+
+    /// The uids of runs that have ended at last.
+    private func sweepGroups() -> [Int] {
+        let late = left.withLock { left in
+            defer { left = [] }
+            return left
+        }
+        var free: [Int] = []
+        for (group, uid) in late {
+            if group.removeAtOnce() {
+                free.append(uid)
+            } else {
+                group.kill()
+                left.withLock { $0.append((group, uid)) }
+            }
+        }
+        return free
     }
 
     func shutdown() async {

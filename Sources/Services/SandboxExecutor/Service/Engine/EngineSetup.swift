@@ -105,7 +105,8 @@ package struct EngineSetup: Sendable, CustomStringConvertible {
                             if report.holds.contains(layer) {
                                 writer.field(layer.rawValue, "holds")
                             } else {
-                                writer.field(layer.rawValue, report.fails[layer] ?? "not promised by this tier")
+                                let why = report.fails[layer] ?? report.absent[layer]
+                                writer.field(layer.rawValue, why ?? "not promised by this tier")
                             }
                         }
                     })

@@ -91,7 +91,7 @@ final class Sandbox: Sendable {
         let isRaised = Atomic<Bool>(false)
     }
 
-    /// Gives a warm one its program. Once.
+    /// Gives a warm one its program. Once. Unless it is dying, when it ends without a transcript.
     func assign(_ assignment: Assignment) { order { $0.assignment = assignment } }
 
     /// Ends the run; the first reason counts.

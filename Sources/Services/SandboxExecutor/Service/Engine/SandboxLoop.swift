@@ -82,7 +82,10 @@ struct SandboxLoop: Sendable {
     // MARK: Orders and time
 
     private mutating func obey(_ orders: Sandbox.Orders) {
-        if let new = orders.assignment { begin(new) }
+        if let new = orders.assignment {
+            // One that is dying begins nothing: whoever asked takes another.
+            if exitedAt == nil, pipes.status != nil, !pipes.areOutputsDone { begin(new) } else { killAt = .now }
+        }
         if let reason = orders.stop { stop(reason) }
         // The hang-up of its feed ends an unused interpreter; one that hangs is killed.
         if orders.isDiscarded, assignment == nil, killAt == nil {
@@ -123,7 +126,7 @@ struct SandboxLoop: Sendable {
         case .feed: SandboxPipes.push(&pipes.feed, &pipes.feedLeft)
         case .status:
             pull(\.status) { $0.facts.report.feed($1) }
-            if facts.report.hasExited, exitedAt == nil {
+            if facts.report.lastExit != nil, exitedAt == nil {
                 exitedAt = .now
                 stopAt = nil
                 killAt = killAt ?? .now + Self.endGrace

@@ -11,11 +11,21 @@ struct SelfTest: Sendable {
         var holds: Set<Layer> = []
         /// What does not, and why.
         var fails: [Layer: String] = [:]
+        /// What the host does not have and the tier does without, and why.
+        var absent: [Layer: String] = [:]
         var landlock = 0
         var cgroup = "none"
 
         mutating func check(_ layer: Layer, _ isHolding: Bool, _ why: @autoclosure () -> String) {
             if isHolding { holds.insert(layer) } else { fails[layer] = why() }
+        }
+
+        mutating func note(_ layer: Layer, _ finding: LayerFinding) {
+            switch finding {
+            case .holds: holds.insert(layer)
+            case .absent(let why): absent[layer] = why
+            case .fails(let why): fails[layer] = why
+            }
         }
     }
 
@@ -43,7 +53,9 @@ struct SelfTest: Sendable {
         await outstay(&report)
         report.holds.formIntersection(promised)
         report.fails = report.fails.filter { promised.contains($0.key) }
-        for layer in promised where !report.holds.contains(layer) && report.fails[layer] == nil {
+        report.absent = report.absent.filter { promised.contains($0.key) }
+        let known = report.holds.union(report.fails.keys).union(report.absent.keys)
+        for layer in promised where !known.contains(layer) {
             report.fails[layer] = "it was not seen to hold"
         }
         return report
@@ -102,12 +114,9 @@ struct SelfTest: Sendable {
         }
         report.check(.noNewPrivileges, words["NoNewPrivs"] == "1", "NoNewPrivs is \(words["NoNewPrivs"] ?? "unknown")")
         report.check(.seccomp, words["Seccomp"] == "2", "Seccomp is \(words["Seccomp"] ?? "unknown")")
-        let kernelHas = KernelFiles.exists("/sys/kernel/security/landlock") || report.landlock > 0
-        // Where the init is in a namespace of its own, that protects it, whatever Landlock the kernel has.
-        let isOpen = engine.inner == .restricted && words["signals"] != "refused"
-        report.check(
-            .landlock, !isOpen && (report.landlock > 0 || !kernelHas),
-            isOpen ? "it may signal its init" : "the kernel has Landlock and it is not used")
+        let landlock = LayerFinding.landlock(
+            kernel: KernelFiles.landlockVersion, used: report.landlock, tier: engine.inner, signals: words["signals"])
+        report.note(.landlock, landlock)
         report.check(.slotUID, words["uid"] != "0", "it is root there")
         // `ls` has the folder itself open besides.
         report.check(.closedDescriptors, words["fds"] == "0 1 2 3", "open are \(words["fds"] ?? "unknown")")
@@ -116,10 +125,8 @@ struct SelfTest: Sendable {
         report.check(.hiddenHost, words["canary"] == "hidden", "it sees files of the host")
         report.check(.readOnlyRoot, words["root"] == "kept", "it may write outside of its own folders")
         report.check(.diskLimit, words["disk"] == "full", "it may write more than its disk")
-        let interfaces = words["interfaces"] ?? ""
-        report.check(
-            .network, engine.inner == .restricted ? words["Seccomp"] == "2" : interfaces == "lo" || interfaces.isEmpty,
-            "it sees \(interfaces)")
+        let (interfaces, seccomp) = (words["interfaces"], words["Seccomp"])
+        report.note(.network, .network(tier: engine.inner, interfaces: interfaces, seccomp: seccomp))
     }
 
     /// The shell adds two of its own.

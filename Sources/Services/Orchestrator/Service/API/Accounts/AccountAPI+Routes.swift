@@ -31,26 +31,11 @@ extension AccountAPI {
     private static let roles = Schema.choice(Role.allCases.filter { $0 != .anonymous }.map(\.rawValue))
     private static let userName = Schema.text(min: 1, max: 127, pattern: "^[A-Za-z0-9][A-Za-z0-9._@+-]*$")
     private static let password = Schema.nullable(.text(min: passwordBytesMin, max: AuthAPI.passwordBytesMax))
-    private static let page = [
-        Parameter(.query, "limit", .integer(1...listMax), "How many on one page, \(listDefault) when absent."),
-        Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-    ]
     private static let name = Parameter(.path, "name", .text(max: 127), "The user's name.")
 
     private static let listUsersOperation = Operation(
-        id: "listUsers", summary: "Lists the tenant's users by name.", tag: "accounts", parameters: page,
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("users", .array(of: .named("User"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        id: "listUsers", summary: "Lists the tenant's users by name.", tag: "accounts", parameters: Parameter.page,
+        answers: [.page("users", of: "User")]
     )
 
     private static let addUserOperation = Operation(
@@ -88,19 +73,8 @@ extension AccountAPI {
 
     private static let listKeysOperation = Operation(
         id: "listAPIKeys", summary: "Lists the tenant's API keys, newest first, without the keys themselves.",
-        tag: "accounts", parameters: page,
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("api_keys", .array(of: .named("APIKey"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        tag: "accounts", parameters: Parameter.page,
+        answers: [.page("api_keys", of: "APIKey")]
     )
 
     private static let addKeyOperation = Operation(
@@ -126,8 +100,16 @@ extension AccountAPI {
 
     private static let rotateOperation = Operation(
         id: "rotateSigningKeys",
-        summary: "Makes a new key that signs tokens a minute from now; tokens of the old one go on until they expire.",
+        summary: "Makes a new key that signs tokens a minute from now, and retires all others.",
         tag: "accounts",
+        body: Body(
+            .object([
+                .optional(
+                    "immediately", .nullable(.boolean),
+                    "It signs at once, and no token of another key counts any more: everybody logs in again.")
+            ]),
+            isRequired: false
+        ),
         answers: [
             Answer(
                 .created, "All public keys.",

@@ -7,8 +7,6 @@ internal import Storage
 
 /// The users and API keys of the caller's own tenant. The routes, as data, stand in `AccountAPI+Routes`.
 struct AccountAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     static let passwordBytesMin = 12
     static let labelMax = 120
     /// Ten years, in seconds.
@@ -27,19 +25,12 @@ struct AccountAPI: Sendable {
     func listUsers(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "users")
+        let page = try query.page(of: "users")
         try query.refuseUnknown()
-        let found = try await users.list(tenant: principal.tenant, after: cursor?.keys.first, limit: limit + 1)
-        let page = found.prefix(limit)
+        let found = try await users.list(
+            tenant: principal.tenant, after: page.after?.keys.first, limit: page.limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field("users", array: { writer in for user in page { writer.element(AccountView.user(user)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.name]).text(list: "users"))
-                }
-            }
-        )
+            page.document("users", found, cursor: { Cursor([$0.name]) }, view: { AccountView.user($0) }))
     }
 
     func addUser(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -55,7 +46,8 @@ struct AccountAPI: Sendable {
         let password = given ?? GeneratedPassword.make()
         let user = User(
             tenant: principal.tenant, name: name, role: role,
-            passwordHash: try await hasher.hash(password).text, createdBy: principal.subject, createdAt: Date()
+            passwordHash: try await hasher.hash(password, for: context.limitedAddress).text,
+            createdBy: principal.subject, createdAt: Date()
         )
         context.setAuditNote(Self.note(("user", name), ("role", role.rawValue)))
         guard try await users.add(user) else {
@@ -72,7 +64,7 @@ struct AccountAPI: Sendable {
         let given = try Self.password(&body)
         try body.refuseUnknown()
         let password = given ?? GeneratedPassword.make()
-        let hash = try await hasher.hash(password).text
+        let hash = try await hasher.hash(password, for: context.limitedAddress).text
         guard User.isName(name),
             try await users.setPassword(hash, of: name, tenant: principal.tenant, now: Date()),
             let user = try await users.find(name, tenant: principal.tenant)
@@ -107,26 +99,13 @@ struct AccountAPI: Sendable {
     func listKeys(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "api-keys")
+        let page = try query.page(of: "api-keys")
         try query.refuseUnknown()
         let found = try await keys.list(
-            tenant: principal.tenant, before: cursor.flatMap(Self.position), limit: limit + 1)
-        let page = found.prefix(limit)
+            tenant: principal.tenant, before: page.after?.place { (createdAt: $0, id: $1) }, limit: page.limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field("api_keys", array: { writer in for key in page { writer.element(AccountView.key(key)) } })
-                if found.count > limit, let last = page.last {
-                    let microseconds = Int((last.createdAt.timeIntervalSince1970 * 1_000_000).rounded())
-                    writer.field("next_cursor", Cursor(["\(microseconds)", last.id]).text(list: "api-keys"))
-                }
-            }
-        )
-    }
-
-    private static func position(_ cursor: Cursor) -> (createdAt: Date, id: String)? {
-        guard cursor.keys.count == 2, let time = cursor.time else { return nil }
-        return (time, cursor.keys[1])
+            page.document(
+                "api_keys", found, cursor: { Cursor($0.createdAt, $0.id) }, view: { AccountView.key($0) }))
     }
 
     func addKey(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -166,7 +145,13 @@ struct AccountAPI: Sendable {
     }
 
     func rotateSigningKeys(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
-        try await keyring.rotate()
+        var body = try JSONReader(
+            try await request.readOptionalJSON(limit: AuthAPI.bodyBytesMax) ?? .emptyObject)
+        let isImmediate = try body.optionalBool("immediately") ?? false
+        try body.refuseUnknown()
+        context.setAuditNote(Self.note(("immediately", "\(isImmediate)")))
+        try await keyring.rotate(immediately: isImmediate)
+        revocations.tell()
         return .json(keyring.publicKeys(), status: .created)
     }
 

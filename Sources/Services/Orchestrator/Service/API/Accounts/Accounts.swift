@@ -28,7 +28,7 @@ struct Accounts: Sendable {
         let signing = SigningKeyStore(pool: pool)
         let keyring = SigningKeyring(
             secrets: configuration.tokens.secrets, load: { try await signing.valid(at: $0) },
-            extend: { try await signing.extend(now: $0, $1) }
+            change: { try await signing.change(now: $0, $1) }
         )
         self.keyring = keyring
         let keeper = RevocationKeeper(store: TokenRevocationStore(pool: pool), bus: bus, logger: logger)
@@ -47,7 +47,9 @@ struct Accounts: Sendable {
         let accounts = AccountAPI(
             users: users, keys: keys, hasher: hasher, keyring: keyring, revocations: keeper)
         routes = auth.routes + accounts.routes + AuditAPI(store: audit).routes
-        services = [recorder, SigningKeyKeeper(keyring: keyring, logger: logger), keeper.service]
+        // Makes the next key in time, and learns of those that others made or retired.
+        let signers = keeper.refresher("signing keys") { try await keyring.keepUp() }
+        services = [recorder, signers, keeper.service]
     }
 
     /// Writes what was submitted; before the connections are closed.

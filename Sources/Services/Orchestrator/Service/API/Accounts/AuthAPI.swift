@@ -9,7 +9,7 @@ internal import Storage
 
 /// Turns passwords and API keys into short-lived tokens.
 struct AuthAPI: Sendable {
-    /// Attempts of one user from one address that are looked at; then comes the lock.
+    /// Attempts of one user from one address, or IPv6 network, that are looked at; then comes the lock.
     static let attemptsMax = 5
     /// How long the lock lasts, and attempts are remembered.
     static let lockSeconds: TimeInterval = 900
@@ -31,7 +31,7 @@ struct AuthAPI: Sendable {
         let tenant: TenantID = try body.optionalName("tenant") ?? Self.tenantDefault
         try body.refuseUnknown()
         let now = Date()
-        let attempts = Self.attemptsKey(name, tenant, context.remoteAddress)
+        let attempts = Self.attemptsKey(name, tenant, context.limitedAddress)
         let attempt = try await users.countAttempt(
             attempts, limit: Self.attemptsMax, window: Self.lockSeconds, now: now)
         guard attempt.count <= Self.attemptsMax else {
@@ -45,7 +45,8 @@ struct AuthAPI: Sendable {
         let found = try await User.isName(name) ? users.find(name, tenant: tenant) : nil
         // Only the name of a user there is may stand in the log: any other may be a mistyped password.
         if let found { context.setAuditNote(AuditNote(actor: found.name, role: found.role, tenant: tenant)) }
-        let matches = try await hasher.check(password, against: found.flatMap { PasswordHash($0.passwordHash) })
+        let matches = try await hasher.check(
+            password, against: found.flatMap { PasswordHash($0.passwordHash) }, for: context.limitedAddress)
         guard matches, let user = found, user.disabledAt == nil else {
             throw Problem(.loginFailed, "The user or the password is wrong.")
         }

@@ -21,10 +21,12 @@ final class RevocationKeeper: Sendable {
         self.logger = logger
     }
 
-    var service: Refresher {
+    var service: Refresher { refresher("revoked tokens", read) }
+
+    /// Reads whenever another replica says that tokens count no more, and every two seconds besides.
+    func refresher(_ name: String, _ read: @escaping @Sendable () async throws -> Void) -> Refresher {
         Refresher(
-            name: "revoked tokens",
-            listen: { [bus] ring in for try await _ in try bus.subscribe(.revocations) { ring() } },
+            name: name, listen: { [bus] ring in for try await _ in try bus.subscribe(.revocations) { ring() } },
             read: read, logger: logger
         )
     }
@@ -45,6 +47,11 @@ final class RevocationKeeper: Sendable {
     /// Somebody was disabled, let in again, or a key was revoked: holds here when this returns.
     func changed() async throws {
         try await read()
+        tell()
+    }
+
+    /// Lets the other replicas look at once for what counts no more.
+    func tell() {
         do { try bus.send(RevocationNotice(), on: .revocations) } catch {
             logger.debug("other replicas were not told of a revocation", metadata: ["error": "\(error)"])
         }

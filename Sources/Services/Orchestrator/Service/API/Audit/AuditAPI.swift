@@ -7,9 +7,6 @@ internal import Storage
 
 /// Who did what: the caller's own tenant's log, and for admins the installation's.
 struct AuditAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
-
     let store: AuditStore
 
     /// Which log is meant.
@@ -21,40 +18,24 @@ struct AuditAPI: Sendable {
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let principal = try context.requirePrincipal()
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
         let scope: Scope = try query.choice("scope") ?? .tenant
         guard scope == .tenant || principal.role == .admin else {
             throw Problem(.forbidden, "Only admins read the installation's own audit log.")
         }
-        let list = "audit-\(scope.rawValue)"
+        let page = try query.page(of: "audit-\(scope.rawValue)")
         var filter = AuditFilter(
-            chain: scope == .tenant ? .tenant(principal.tenant) : .installation, limit: limit + 1
+            chain: scope == .tenant ? .tenant(principal.tenant) : .installation, limit: page.limit
         )
-        filter.before = try query.cursor(list: list)?.keys.first.flatMap { Int($0) }
+        filter.before = page.after?.keys.first.flatMap { Int($0) }
         filter.actor = query.string("actor")
         filter.action = query.string("action")
         filter.outcome = try query.choice("outcome")
-        filter.from = try Self.time("from", &query)
-        filter.to = try Self.time("to", &query)
+        filter.from = try query.time("from")
+        filter.to = try query.time("to")
         try query.refuseUnknown()
         let found = try await store.list(filter)
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field("entries", array: { writer in for row in page { writer.element(AuditView.entry(row)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor(["\(last.sequence)"]).text(list: list))
-                }
-            }
-        )
-    }
-
-    private static func time(_ name: String, _ query: inout QueryReader) throws(Problem) -> Date? {
-        guard let text = query.string(name) else { return nil }
-        guard text.utf8.count <= 40, let date = Timestamp.date(text) else {
-            throw QueryReader.error(name, "must be a time such as 2026-01-31T12:00:00Z")
-        }
-        return date
+            page.document("entries", found, cursor: { Cursor(["\($0.sequence)"]) }, view: AuditView.entry))
     }
 }
 
@@ -77,21 +58,8 @@ extension AuditAPI {
                 .query, "scope", .choice(Scope.allCases.map(\.rawValue)),
                 "`installation`, for admins, shows what belongs to no tenant; else the caller's own tenant."
             ),
-            Parameter(.query, "limit", .integer(1...listMax), "Entries on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("entries", .array(of: .named("AuditEntry"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("entries", of: "AuditEntry")]
     )
 
     private static let entry = Schema.object([

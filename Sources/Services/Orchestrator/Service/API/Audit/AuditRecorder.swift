@@ -46,7 +46,9 @@ final class AuditRecorder: Service {
         let entry = AuditEntry(event)
         // Neither a denial nor bad input has changed anything.
         if entry.outcome == .denied || (400..<500).contains(event.status) {
-            let admitted = state.withLock { $0.denials.admit(entry) }
+            // Strangers are counted as limits count them: by what they cannot change at will.
+            let actor = event.knownActor ?? event.limitedAddress
+            let admitted = state.withLock { $0.denials.admit(entry, of: actor) }
             return enqueue(admitted)
         }
         do {
@@ -57,7 +59,8 @@ final class AuditRecorder: Service {
         }
     }
 
-    private func enqueue(_ entries: [AuditEntry]) {
+    /// What there is no room for is lost.
+    func enqueue(_ entries: [AuditEntry]) {
         guard !entries.isEmpty else { return }
         let lost = state.withLock { state in
             let room = max(0, Self.queuedMax - state.queue.count)
@@ -153,13 +156,18 @@ final class AuditRecorder: Service {
     private static func why(_ error: any Error) -> Logger.Metadata { ["error": "\(error)"] }
 }
 
+extension AuditEvent {
+    /// Nil for a stranger.
+    fileprivate var knownActor: String? { principal?.subject ?? note?.actor }
+}
+
 extension AuditEntry {
     init(_ event: AuditEvent) {
         let tenant = event.principal?.tenant ?? event.note?.tenant
         let role = event.principal?.role ?? event.note?.role ?? .anonymous
         self.init(
             chain: tenant.map { .tenant($0) } ?? .installation, at: event.at,
-            actor: event.principal?.subject ?? event.note?.actor ?? event.address, actorRole: role.rawValue,
+            actor: event.knownActor ?? event.address, actorRole: role.rawValue,
             action: event.operation, resource: "\(event.method) \(event.path)", outcome: Self.outcome(event),
             reason: event.refusal.map { "\($0.code.rawValue): \($0.detail)" }, traceID: event.traceID,
             detail: JSONWriter.object { writer in

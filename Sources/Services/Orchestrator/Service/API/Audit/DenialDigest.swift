@@ -31,8 +31,9 @@ struct DenialDigest {
     private var counts: [Key: Count] = [:]
 
     /// What to write now: the entry itself, or nothing when it is only counted.
-    mutating func admit(_ entry: AuditEntry) -> [AuditEntry] {
-        var key = Key(chain: entry.chain, actor: entry.actor, action: entry.action, outcome: entry.outcome)
+    /// - Parameter actor: whom it is counted for.
+    mutating func admit(_ entry: AuditEntry, of actor: String) -> [AuditEntry] {
+        var key = Key(chain: entry.chain, actor: actor, action: entry.action, outcome: entry.outcome)
         if counts[key] == nil, counts.count >= Self.keysMax { key = .others }
         var written: [AuditEntry] = []
         if let old = counts[key], entry.at.timeIntervalSince(old.startedAt) >= Self.windowSeconds {

@@ -48,7 +48,8 @@ struct BreakerAPI: Sendable {
         _ mode: BreakerMode, _ request: Request, _ context: EdgeRequestContext
     ) async throws -> Response {
         let principal = try context.requirePrincipal()
-        let version = try BreakerRequests.expectedVersion(of: request)
+        // Versions begin with the time of the breaker's first transition, in milliseconds.
+        let version = try request.expectedVersion(max: .max)
         let command = try await BreakerRequests.command(mode, request, by: principal, version: version)
         guard Self.isVisible(command.name, to: principal) else { throw Problem.notFound("circuit breaker") }
         context.setAuditNote(Self.note(on: command, mode))

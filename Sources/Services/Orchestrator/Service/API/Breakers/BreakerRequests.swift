@@ -22,10 +22,7 @@ enum BreakerRequests {
                 "must be 1 to \(BreakerRegistry.nameBytesMax) of A-Z a-z 0-9 . _ : / [ ] - and start with a "
                     + "letter or digit")
         }
-        let reason = try body.optionalString("reason")
-        if let reason, !(1...reasonMax).contains(reason.unicodeScalars.count) {
-            throw body.error("reason", "must be 1 to \(reasonMax) characters")
-        }
+        let reason = try body.optionalText("reason", max: reasonMax)
         var seconds: Int?
         switch mode {
         case .automatic: break
@@ -41,21 +38,5 @@ enum BreakerRequests {
             mode, name: name, reason: reason ?? "reset by \(principal.subject)", actor: principal.subject,
             duration: seconds.map { .seconds($0) }, version: version
         )
-    }
-
-    /// The version in `If-Match`, as an ETag of these routes gave it. Nil when it was not sent, or is `*`.
-    /// - Throws: 400 for anything else.
-    static func expectedVersion(of request: Request) throws(Problem) -> Int? {
-        let values = request.headers[values: .ifMatch]
-        guard let value = values.first, value != "*" else { return nil }
-        let digits = value.hasPrefix("\"") && value.hasSuffix("\"") ? value.dropFirst().dropLast() : value[...]
-        guard values.count == 1, let version = Int(digits), version >= 0 else {
-            let message = "must be one version, such as \"1760000000000\""
-            throw Problem(
-                .invalidHeader, "If-Match \(message).",
-                errors: [Problem.FieldError(field: "If-Match", message: message)]
-            )
-        }
-        return version
     }
 }

@@ -35,12 +35,6 @@ extension BudgetAPI {
     }
 
     private static let replayed: (name: String, schema: Schema) = ("Idempotent-Replayed", .text())
-    private static let cursor = Parameter(
-        .query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."
-    )
-    private static let limit = Parameter(
-        .query, "limit", .integer(1...listMax), "Entries on one page, \(listDefault) when absent."
-    )
 
     private static let requestOperation = Operation(
         id: "requestBudget",
@@ -101,8 +95,8 @@ extension BudgetAPI {
         id: "getBudgetState", summary: "Shows the tenant's accounts, or those that one project is charged to.",
         tag: "budget",
         parameters: [
-            Parameter(.query, "project", .name, "Only the accounts this project is charged to."), limit, cursor,
-        ],
+            Parameter(.query, "project", .name, "Only the accounts this project is charged to.")
+        ] + Parameter.page,
         answers: [
             Answer(
                 .ok, "The accounts. With `project`: whether anything limits it, and what it could reserve now.",
@@ -110,12 +104,11 @@ extension BudgetAPI {
                     .object([
                         .required("accounts", .array(of: .named("BudgetAccount"))), .optional("project", .name),
                         .optional("limited", .boolean), .optional("available", .integer(), "Absent when unlimited."),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
+                        Answer.nextCursor,
                     ])
                 )
             )
-        ],
-        problems: [.invalidCursor]
+        ]
     )
 
     private static let listOperation = Operation(
@@ -123,20 +116,8 @@ extension BudgetAPI {
         parameters: [
             Parameter(.query, "project", .name, "Only of this project."),
             Parameter(.query, "state", .choice(Reservation.State.allCases.map(\.rawValue)), "Only in this state."),
-            limit, cursor,
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("reservations", .array(of: .named("Reservation"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("reservations", of: "Reservation")]
     )
 
     private static let limitOperation = Operation(

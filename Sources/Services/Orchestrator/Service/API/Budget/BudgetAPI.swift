@@ -8,8 +8,6 @@ internal import Storage
 ///
 /// Everything is the caller's own tenant's: the token says whose money it is, the body never.
 struct BudgetAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     /// Bodies hold a few short fields.
     static let bodyBytesMax = 16 * 1024
 
@@ -86,23 +84,15 @@ struct BudgetAPI: Sendable {
         let tenant = try context.requirePrincipal().tenant
         var query = try QueryReader(request)
         let project: ProjectID? = try query.name("project")
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "budget-accounts")
+        let page = try query.page(of: "budget-accounts")
         try query.refuseUnknown()
         if let project { return .json(try await state(of: project, tenant)) }
         let found = try await store.accounts(
-            of: tenant, after: cursor?.keys.first.flatMap { ProjectID($0) }, limit: limit + 1
+            of: tenant, after: page.after?.keys.first.flatMap { ProjectID($0) }, limit: page.limit
         )
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "accounts", array: { for account in page { $0.element(BudgetView.account(account)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.key.project.text]).text(list: "budget-accounts"))
-                }
-            }
-        )
+            page.document(
+                "accounts", found, cursor: { Cursor([$0.key.project.text]) }, view: BudgetView.account))
     }
 
     /// The accounts a project's reservations are charged to, and what they leave.
@@ -122,28 +112,20 @@ struct BudgetAPI: Sendable {
 
     func listReservations(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "reservations")
+        let page = try query.page(of: "reservations")
         let filter = ReservationFilter(
             tenant: try context.requirePrincipal().tenant, project: try query.name("project"),
-            state: try query.choice("state"), after: cursor.flatMap(Self.place), limit: limit + 1
+            state: try query.choice("state"), after: page.after.flatMap(Self.place), limit: page.limit
         )
         try query.refuseUnknown()
         let found = try await store.reservations(filter)
-        let page = found.prefix(limit)
-        return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "reservations",
-                    array: { for reservation in page { $0.element(BudgetView.reservation(reservation)) } })
-                if found.count > limit, let last = page.last {
-                    // A cursor's keys hold no separator, which a request id may: it is cut there, and joined again.
-                    let parts = last.key.request.text.split(separator: "|", omittingEmptySubsequences: false)
-                    let cursor = Cursor([last.key.project.text] + parts.map(String.init))
-                    writer.field("next_cursor", cursor.text(list: "reservations"))
-                }
-            }
-        )
+        return .json(page.document("reservations", found, cursor: Self.cursor, view: BudgetView.reservation))
+    }
+
+    /// A cursor's keys hold no separator, which a request id may: it is cut there, and joined again.
+    private static func cursor(_ reservation: Reservation) -> Cursor {
+        let parts = reservation.key.request.text.split(separator: "|", omittingEmptySubsequences: false)
+        return Cursor([reservation.key.project.text] + parts.map(String.init))
     }
 
     private static func place(_ cursor: Cursor) -> (project: ProjectID, request: BudgetRequestID)? {

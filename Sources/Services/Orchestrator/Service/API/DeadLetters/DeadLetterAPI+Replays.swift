@@ -31,7 +31,7 @@ extension DeadLetterAPI {
         if let json = try await request.readOptionalJSON(limit: Self.replayBytesMax) {
             var body = try JSONReader(json)
             payload = try Self.payload(&body, of: letter.tenant ?? principal.tenant)
-            note = try Self.note(&body)
+            note = try body.optionalText("note", max: Self.noteMax)
             try body.refuseUnknown()
         }
         if let response = try await submitAnew(letter, edited: payload, principal, context) { return response }
@@ -69,14 +69,6 @@ extension DeadLetterAPI {
         return input
     }
 
-    private static func note(_ body: inout JSONReader) throws(JSONError) -> String? {
-        guard let note = try body.optionalString("note") else { return nil }
-        guard (1...noteMax).contains(note.unicodeScalars.count) else {
-            throw body.error("note", "must be 1 to \(noteMax) characters")
-        }
-        return note
-    }
-
     /// A task that has ended is not revived: its work becomes a new task, once whoever asks, that names the old one.
     /// Nil when the letter is no work, or its task goes on.
     ///
@@ -90,11 +82,14 @@ extension DeadLetterAPI {
         try context.require(.taskCreate)
         let edited = try item.map(Self.input(of:))
         var labels = old.task.labels
-        if labels.count < TaskSubmission.labelsMax { labels["replay_of"] = id.description }
+        // Ours, besides the task's own, however many these are.
+        labels["replay_of"] = id.description
+        let role = try await firstRole(of: old.task)
+        let limits = try await limits(of: old.task)
         let submission = TaskSubmission(
-            name: old.task.name, workflow: old.task.workflow, project: old.task.project, role: old.task.role,
-            priority: old.task.priority, labels: labels, budgetTokens: old.task.budgetTokens,
-            callback: old.task.callback, input: edited ?? old.input
+            name: old.task.name, workflow: old.task.workflow, project: old.task.project, role: role,
+            priority: old.task.priority, timeoutSeconds: limits.seconds, attemptMax: limits.attempts, labels: labels,
+            budgetTokens: old.task.budgetTokens, callback: old.task.callback, input: edited ?? old.input
         )
         let body = JSONWriter.object {
             $0.field("replay_of", letter.id.description)
@@ -131,6 +126,25 @@ extension DeadLetterAPI {
         }
     }
 
+    /// For whom a task was accepted: by now it has gone through other stages, and the new one begins anew. Nil where
+    /// that is not known, and then it is the workflow's own.
+    private func firstRole(of task: TaskRecord) async throws -> AgentRole? {
+        let first = try await tasks.events(of: task.id, tenant: task.tenant, after: 0, limit: 1).first
+        guard let first, first.kind == .created else { return nil }
+        return first.data.fields?.first { $0.name == "role" }?.value.string.flatMap { AgentRole($0) }
+    }
+
+    /// What a task asked for instead of its stage's own; nil where it took that, as the new task takes its own stages'.
+    private func limits(of task: TaskRecord) async throws -> (seconds: Int?, attempts: Int?) {
+        let workflow = try await submitter.decider.workflows.find([task])[0]
+        let stage = workflow.map { $0.stages[$0.workStage(atOrBefore: task.stage)] }
+        let asked = task.overrides
+        return (
+            seconds: stage?.timeout == Duration.seconds(asked.timeoutSeconds) ? nil : asked.timeoutSeconds,
+            attempts: stage?.attemptMax == asked.attemptMax ? nil : asked.attemptMax
+        )
+    }
+
     // MARK: Many letters
 
     func replayMany(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -140,7 +154,7 @@ extension DeadLetterAPI {
         let isEverything = try body.optionalBool("everything") ?? false
         let isDryRun = try body.optionalBool("dry_run") ?? false
         let rate = try body.optionalInt("rate") ?? Self.rateDefault
-        let note = try Self.note(&body)
+        let note = try body.optionalText("note", max: Self.noteMax)
         try body.refuseUnknown()
         guard Self.rateRange.contains(rate) else {
             throw body.error("rate", "must be from \(Self.rateRange.lowerBound) to \(Self.rateRange.upperBound)")
@@ -209,22 +223,10 @@ extension DeadLetterAPI {
         try query.refuseUnknown()
         let replay = try await findReplay(context)
         guard request.prefersEventStream else { return .json(DeadLetterView.replay(replay)) }
-        let store = store
-        let stream = EventStream { last in
-            while true {
-                guard let now = try await store.replay(replay.id, tenant: replay.tenant) else {
-                    return EventPage(events: [], isLast: true)
-                }
-                if now.version > last {
-                    let event = ServerSentEvent(
-                        id: now.version, name: now.state == .running ? "progress" : now.state.rawValue,
-                        data: DeadLetterView.replay(now).text)
-                    return EventPage(events: [event], isLast: now.state != .running)
-                }
-                try await Task.sleep(for: Self.pollInterval)
-            }
-        }
-        return stream.response(to: request, context, after: try request.lastEventID() ?? 0)
+        let last = try request.lastEventID() ?? 0
+        if replay.state != .running, last >= replay.version { return Response(status: .noContent) }
+        let feed = try ReplayFeed(of: replay, store: store, followers: followers)
+        return EventStream { try await feed.next(after: $0) }.response(to: request, context, after: last)
     }
 
     func stop(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {

@@ -80,22 +80,9 @@ extension DeadLetterAPI {
     private static let listOperation = Operation(
         id: "listDeadLetters", summary: "Lists dead letters, the newest first.", tag: "dead letters",
         parameters: [
-            Parameter(.query, "state", .choice(State.allCases.map(\.rawValue)), "Open ones when absent."),
-            Parameter(.query, "limit", .integer(1...listMax), "How many on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ] + parameters,
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("dead_letters", .array(of: .named("DeadLetterSummary"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+            Parameter(.query, "state", .choice(State.allCases.map(\.rawValue)), "Open ones when absent.")
+        ] + Parameter.page + parameters,
+        answers: [.page("dead_letters", of: "DeadLetterSummary")]
     )
 
     private static let groupsOperation = Operation(
@@ -194,9 +181,10 @@ extension DeadLetterAPI {
         tag: "dead letters",
         parameters: [replayID, Parameter(.header, "Last-Event-ID", .integer(), "The last event the client has.")],
         answers: [
-            Answer(.ok, "The replay, or its events.", .jsonOrText(.named("Replay"), EventStream.contentType))
+            Answer(.ok, "The replay, or its events.", .jsonOrText(.named("Replay"), EventStream.contentType)),
+            Answer(.noContent, "The client of a stream has the last event of a replay that is not running.", .none),
         ],
-        problems: [.notFound, .invalidHeader]
+        problems: [.notFound, .invalidHeader, .unavailable]
     )
 
     private static let stopOperation = Operation(

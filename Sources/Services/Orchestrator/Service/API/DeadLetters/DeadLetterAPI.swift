@@ -8,8 +8,6 @@ internal import Storage
 /// What the routes of dead letters do. The routes themselves, as data, stand in `DeadLetterAPI+Routes`; replays, which
 /// the dlq-workers carry out, in `DeadLetterAPI+Replays`.
 struct DeadLetterAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     static let notesMax = 2000
     /// Other bodies hold a filter.
     static let bodyBytesMax = 128 * 1024
@@ -20,30 +18,24 @@ struct DeadLetterAPI: Sendable {
     let tasks: TaskStore
     let submitter: TaskSubmitter
     let tokens: TokenSettler
+    /// Those whose streams follow a replay.
+    let followers = Watchers<ReplayID, Never>(max: ReplayFeed.followersMax, bufferMax: 1)
 
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let tenant = try context.requirePrincipal().tenant
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "dlq")
+        let page = try query.page(of: "dead-letters")
         let state: State = try query.choice("state") ?? .open
-        let page = DeadLetterPage(
+        let wanted = DeadLetterPage(
             tenant: tenant, filter: try Self.filter(&query), isResolved: state == .all ? nil : state == .resolved,
-            after: cursor.flatMap(Self.place), limit: limit + 1
+            after: page.after?.place { time, id in DeadLetterID(id).map { (at: time, id: $0) } }, limit: page.limit
         )
         try query.refuseUnknown()
-        let found = try await store.list(page)
-        let letters = found.prefix(limit)
+        let found = try await store.list(wanted)
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "dead_letters", array: { for letter in letters { $0.element(DeadLetterView.summary(letter)) } })
-                if found.count > limit, let last = letters.last {
-                    let keys = ["\(last.createdAt.timeIntervalSinceReferenceDate.bitPattern)", last.id.description]
-                    writer.field("next_cursor", Cursor(keys).text(list: "dlq"))
-                }
-            }
-        )
+            page.document(
+                "dead_letters", found, cursor: { Cursor($0.createdAt, $0.id.description) },
+                view: DeadLetterView.summary))
     }
 
     func groups(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -90,23 +82,14 @@ struct DeadLetterAPI: Sendable {
         return found
     }
 
-    private static func place(_ cursor: Cursor) -> (at: Date, id: DeadLetterID)? {
-        guard cursor.keys.count == 2, let bits = UInt64(cursor.keys[0]), let id = DeadLetterID(cursor.keys[1])
-        else { return nil }
-        let at = Date(timeIntervalSinceReferenceDate: Double(bitPattern: bits))
-        // The years 1970 to 9999, as elsewhere; what is no number is in no range.
-        guard (0..<253_402_300_800).contains(at.timeIntervalSince1970) else { return nil }
-        return (at, id)
-    }
-
     private static func filter(_ query: inout QueryReader) throws(Problem) -> DeadLetterFilter {
         var filter = DeadLetterFilter()
         filter.subject = try text("subject", &query)
         filter.reason = try text("reason", &query)
         filter.cause = try text("cause", &query)
         filter.task = try query.taskID("task")
-        filter.before = try time("before", &query)
-        filter.since = try time("since", &query)
+        filter.before = try query.time("before")
+        filter.since = try query.time("since")
         return filter
     }
 
@@ -116,13 +99,5 @@ struct DeadLetterAPI: Sendable {
             throw QueryReader.error(name, "must be 1 to \(DeadLetterFilter.textBytesMax) bytes")
         }
         return text
-    }
-
-    private static func time(_ name: String, _ query: inout QueryReader) throws(Problem) -> Date? {
-        guard let text = query.string(name) else { return nil }
-        guard let date = Timestamp.date(text) else {
-            throw QueryReader.error(name, "must be a time such as 2026-01-31T12:00:00Z")
-        }
-        return date
     }
 }

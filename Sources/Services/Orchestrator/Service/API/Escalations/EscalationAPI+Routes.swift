@@ -50,21 +50,8 @@ extension EscalationAPI {
         parameters: [
             Parameter(.query, "state", .choice(State.allCases.map(\.rawValue)), "Only those; all when absent."),
             Parameter(.query, "task", .uuid, "Only those of this task."),
-            Parameter(.query, "limit", .integer(1...listMax), "Escalations on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("escalations", .array(of: .named("Escalation"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("escalations", of: "Escalation")]
     )
 
     private static let showOperation = Operation(

@@ -8,8 +8,6 @@ internal import Storage
 
 /// What the escalation routes do. The routes themselves, as data, stand in `EscalationAPI+Routes`.
 struct EscalationAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     static let bodyBytesMax = 64 * 1024
 
     /// What a listing may be narrowed to: a status, or all but one.
@@ -35,26 +33,17 @@ struct EscalationAPI: Sendable {
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let tenant = try context.requirePrincipal().tenant
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "escalations")
+        let page = try query.page(of: "escalations")
         let state: State? = try query.choice("state")
         let filter = EscalationFilter(
             tenant: tenant, statuses: state?.statuses, task: try query.taskID("task"),
-            before: cursor?.keys.first.flatMap { EscalationID($0) }, limit: limit + 1
+            before: page.after?.keys.first.flatMap { EscalationID($0) }, limit: page.limit
         )
         try query.refuseUnknown()
         let found = try await store.list(filter)
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "escalations",
-                    array: { for escalation in page { $0.element(EscalationView.document(escalation)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.id.description]).text(list: "escalations"))
-                }
-            }
-        )
+            page.document(
+                "escalations", found, cursor: { Cursor([$0.id.description]) }, view: EscalationView.document))
     }
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -69,7 +58,9 @@ struct EscalationAPI: Sendable {
         var body = try JSONReader(try await request.readJSON(limit: Self.bodyBytesMax))
         let resolution = try Resolution(from: &body, canceledBy: principal.subject)
         try body.refuseUnknown()
-        let event = TaskMachine.Event.escalationResolved(escalation.id, by: principal.subject, resolution)
+        let event = TaskMachine.Event.escalationResolved(
+            escalation.id, by: principal.subject, resolution,
+            usageTokens: try await store.analysisTokens(of: escalation.id))
         switch try await judge.apply(event, to: escalation.task, tenant: principal.tenant) {
         case .changed: return .json(EscalationView.document(try await find(context)))
         case .unchanged(_, .nothingMade): throw Self.conflict("No stage has made anything that could be approved.")

@@ -82,21 +82,8 @@ extension GovernanceAPI {
             Parameter(.query, "role", .name, "Only of this role."),
             Parameter(
                 .query, "status", .choice(LearnedPattern.Status.allCases.map(\.rawValue)), "Only with this status."),
-            Parameter(.query, "limit", .integer(1...listMax), "Entries on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("patterns", .array(of: .named("LearnedPattern"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("patterns", of: "LearnedPattern")]
     )
 
     private static let listOperation = Operation(
@@ -105,21 +92,8 @@ extension GovernanceAPI {
         parameters: [
             Parameter(.query, "role", .name, "Only of this role."),
             Parameter(.query, "status", .choice(PromptStatus.allCases.map(\.rawValue)), "Only with this status."),
-            Parameter(.query, "limit", .integer(1...listMax), "Entries on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("prompts", .array(of: .named("Prompt"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("prompts", of: "Prompt")]
     )
 
     private static let showOperation = Operation(

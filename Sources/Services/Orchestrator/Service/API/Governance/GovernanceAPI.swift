@@ -8,8 +8,6 @@ internal import Storage
 ///
 /// Prompts and their rules are the installation's, not one tenant's: every agent of a role is handed the same.
 struct GovernanceAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     /// A prompt of the largest size, should all of it be escaped.
     static let proposalBytesMax = 6 * PromptProposal.contentBytesMax + decisionBytesMax
     /// Other bodies hold a few short fields.
@@ -44,44 +42,28 @@ struct GovernanceAPI: Sendable {
 
     func patterns(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "patterns")
+        let page = try query.page(of: "patterns")
         let filter = PatternFilter(
             role: try query.name("role"), status: try query.choice("status"),
-            before: cursor?.keys.first.flatMap { Int($0) }, limit: limit + 1
+            before: page.after?.keys.first.flatMap { Int($0) }, limit: page.limit
         )
         try query.refuseUnknown()
         let found = try await store.patterns(filter)
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field("patterns", array: { for pattern in page { $0.element(GovernanceView.pattern(pattern)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor(["\(last.id)"]).text(list: "patterns"))
-                }
-            }
-        )
+            page.document("patterns", found, cursor: { Cursor(["\($0.id)"]) }, view: GovernanceView.pattern))
     }
 
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "prompts")
+        let page = try query.page(of: "prompts")
         let filter = PromptFilter(
             role: try query.name("role"), status: try query.choice("status"),
-            before: cursor?.keys.first.flatMap { PromptID($0) }, limit: limit + 1
+            before: page.after?.keys.first.flatMap { PromptID($0) }, limit: page.limit
         )
         try query.refuseUnknown()
         let found = try await store.prompts(filter)
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field("prompts", array: { for prompt in page { $0.element(GovernanceView.prompt(prompt)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.id.description]).text(list: "prompts"))
-                }
-            }
-        )
+            page.document("prompts", found, cursor: { Cursor([$0.id.description]) }, view: GovernanceView.prompt))
     }
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -162,17 +144,9 @@ struct GovernanceAPI: Sendable {
     /// The version in `If-Match`, as an ETag of `PUT /governance/rules/{role}` or `rules_version` gave it; nil when it
     /// was not sent, or is `*`.
     private static func expectedRules(_ request: Request) throws(Problem) -> String? {
-        let values = request.headers[values: .ifMatch]
-        guard let value = values.first, value != "*" else { return nil }
-        let version = value.hasPrefix("\"") && value.hasSuffix("\"") ? value.dropFirst().dropLast() : value[...]
-        guard values.count == 1, version.wholeMatch(of: /none|[0-9]{1,4}-[0-9]{1,4}-(human|auto)/) != nil else {
-            let message = "must be one rules_version, such as \"5-2-auto\", or \"none\""
-            throw Problem(
-                .invalidHeader, "If-Match \(message).",
-                errors: [Problem.FieldError(field: "If-Match", message: message)]
-            )
+        try request.expectedVersion("one rules_version, such as \"5-2-auto\", or \"none\"") { version in
+            version.wholeMatch(of: /none|[0-9]{1,4}-[0-9]{1,4}-(human|auto)/).map { String($0.0) }
         }
-        return String(version)
     }
 
     private static func answer(_ outcome: DecisionOutcome) throws(Problem) -> Response {

@@ -34,7 +34,7 @@ extension RateLimitAPI {
         parameters: [
             Parameter(
                 .header, "If-Match", .text(pattern: "^(\\*|\"?[0-9]{1,10}\"?)$"),
-                "Required: the version to change, from an ETag; 0 while the start-up configuration counts."
+                "The version to change, from an ETag; 0 while the start-up configuration counts.", isRequired: true
             )
         ],
         body: Body(

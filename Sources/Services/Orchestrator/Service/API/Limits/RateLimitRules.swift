@@ -27,7 +27,7 @@ struct RateLimitRules: Sendable, Equatable {
     /// Labels of one tenant.
     static let labelsMax = 100
 
-    /// Each caller's requests; `anonymous` is each address.
+    /// Each caller's requests; `anonymous` is each address, of IPv6 each network of 64 bits.
     var roles: [String: Rule]
     /// All requests of one tenant together.
     var tenants: [String: Rule]
@@ -41,7 +41,8 @@ struct RateLimitRules: Sendable, Equatable {
     var concurrency: [String: [TaskLabel: Int]] = [:]
 
     /// Logins have counts of their own, so that people behind one address do not shut each other out: an office signs
-    /// in within a minute, and a guesser is stopped long before by the lock that five failures of one user set.
+    /// in within a minute. Who guesses one user's password is stopped long before, by the lock that five failures from
+    /// an address set; and who guesses those of many gets no more of the hashing than leaves some to others.
     static let builtIn = RateLimitRules(
         roles: [
             Role.admin.rawValue: .perMinute(100), Role.operator.rawValue: .perMinute(50),

@@ -64,22 +64,9 @@ extension ReviewAPI {
         id: "listReviews", summary: "Lists the tenant's reviews, newest first.", tag: "reviews",
         parameters: [
             Parameter(
-                .query, "status", .choice(ReviewStatus.allCases.map(\.rawValue)), "Only with this status."),
-            Parameter(.query, "limit", .integer(1...listMax), "Entries on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("reviews", .array(of: .named("ReviewSummary"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+                .query, "status", .choice(ReviewStatus.allCases.map(\.rawValue)), "Only with this status.")
+        ] + Parameter.page,
+        answers: [.page("reviews", of: "ReviewSummary")]
     )
 
     private static let showOperation = Operation(

@@ -12,8 +12,6 @@ internal import Storage
 ///
 /// Voting here is the same transaction as voting over NATS: whoever counts the deciding vote decides.
 struct ReviewAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     /// Rounds of one task shown at once.
     static let roundsMax = 100
     /// A vote's words and the JSON around them.
@@ -25,23 +23,15 @@ struct ReviewAPI: Sendable {
 
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "reviews")
+        let page = try query.page(of: "reviews")
         let filter = ReviewFilter(
             tenant: try context.requirePrincipal().tenant, status: try query.choice("status"),
-            before: cursor?.keys.first.flatMap { ReviewID($0) }, limit: limit + 1
+            before: page.after?.keys.first.flatMap { ReviewID($0) }, limit: page.limit
         )
         try query.refuseUnknown()
         let found = try await store.list(filter)
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field("reviews", array: { for session in page { $0.element(ReviewView.summary(session)) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.id.description]).text(list: "reviews"))
-                }
-            }
-        )
+            page.document("reviews", found, cursor: { Cursor([$0.id.description]) }, view: ReviewView.summary))
     }
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {

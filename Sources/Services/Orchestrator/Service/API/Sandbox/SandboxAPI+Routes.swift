@@ -101,6 +101,10 @@ extension SandboxAPI {
 
     private static let id = Parameter(.path, "id", .uuid, "The execution's id.")
 
+    private static let executeHeaders: [(name: String, schema: Schema)] = [
+        ("Location", .text()), ("Idempotent-Replayed", .text()),
+    ]
+
     private static let executeOperation = Operation(
         id: "executeProgram",
         summary: "Runs a program in the sandbox and waits for its end, or answers 202 when it takes longer.",
@@ -109,9 +113,7 @@ extension SandboxAPI {
             Parameter(
                 .header, "Prefer", .text(),
                 "respond-async answers at once; wait=N waits at most N seconds (\(waitSecondsDefault) by default)."),
-            Parameter(
-                .header, "Idempotency-Key", .text(min: 1, max: 255, pattern: "^[!-~]+$"),
-                "Makes a retry safe: the same key and body are one run with one result."),
+            .idempotencyKey("Makes a retry safe: the same key and body are one run with one result."),
         ],
         body: Body(
             .named("SandboxProgram"),
@@ -121,10 +123,10 @@ extension SandboxAPI {
             }
         ),
         answers: [
-            Answer(.ok, "It has ended, however it did.", .json(.named("Execution")), headers: [("Location", .text())]),
+            Answer(.ok, "It has ended, however it did.", .json(.named("Execution")), headers: executeHeaders),
             Answer(
                 .accepted, "It waits or runs; look again at Location.", .json(.named("Execution")),
-                headers: [("Location", .text())]),
+                headers: executeHeaders),
         ],
         problems: [.idempotencyMismatch, .unavailable]
     )
@@ -152,7 +154,8 @@ extension SandboxAPI {
                         .required("state", .choice(["queued", "running", "ended"])),
                         .required("events", .array(of: .anything)),
                         .optional("next_after", .integer(), "Absent on the last page."),
-                    ]), "text/event-stream"))
+                    ]), "text/event-stream")),
+            Answer(.noContent, "The client of a stream has the run's last event already.", .none),
         ],
         problems: [.notFound, .unavailable]
     )

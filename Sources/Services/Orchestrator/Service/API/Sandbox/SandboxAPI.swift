@@ -37,7 +37,7 @@ struct SandboxAPI: Sendable {
             requestHash: Array(SHA256.hash(data: Array(json.bytes))), traceparent: context.trace.traceparent
         )
         // Before it can end.
-        guard let signals = hub.watch(new.id) else {
+        guard let signals = hub.watch(new.id, for: principal.tenant) else {
             throw Problem(.unavailable, "Too many runs are watched; try again soon.", retryAfterSeconds: 5)
         }
         let execution: Execution
@@ -60,7 +60,10 @@ struct SandboxAPI: Sendable {
                 retryAfterSeconds: Self.retryAfterSeconds
             )
         }
-        let ended = try await waitForEnd(of: execution, signals, seconds: wait)
+        if execution.state == .ended || wait == 0 { return try Self.answer(execution) }
+        // It is accepted, whatever becomes of this connection or of the look for its end.
+        await context.recordAudit(of: request, status: .accepted)
+        let ended = try await waitForEnd(of: execution, signals, seconds: wait, context)
         return try Self.answer(ended ?? execution)
     }
 
@@ -75,9 +78,9 @@ struct SandboxAPI: Sendable {
         let after = try request.lastEventID() ?? asked ?? 0
         let tenant = try context.requirePrincipal().tenant
         let execution = try await find(context)
+        // What was written so far is told to those who listen; all of it is known at the end.
+        let (events, isLast) = SandboxEventFeed.page(of: execution, after: after)
         guard request.prefersEventStream else {
-            // What was written so far is told to those who listen; all of it is known at the end.
-            let (events, isLast) = SandboxEventFeed.page(of: execution, after: after)
             return .json(
                 JSONWriter.object { writer in
                     writer.field("state", execution.state.rawValue)
@@ -85,6 +88,7 @@ struct SandboxAPI: Sendable {
                     if !isLast { writer.field(ifPresent: "next_after", events.last?.number) }
                 })
         }
+        if execution.state == .ended, events.isEmpty { return Response(status: .noContent) }
         let feed = try SandboxEventFeed(store: store, hub: hub, bus: bus, execution: execution.id, tenant: tenant)
         return EventStream { try await feed.next(after: $0) }.response(to: request, context, after: after)
     }
@@ -134,23 +138,43 @@ struct SandboxAPI: Sendable {
         }
     }
 
-    /// Nil when it has not ended in that time.
+    /// Nil when it has not ended in that time, or before the server is to stop.
     private func waitForEnd(
-        of execution: Execution, _ signals: AsyncStream<SandboxHub.Signal>, seconds: Int
+        of execution: Execution, _ signals: AsyncStream<SandboxHub.Signal>, seconds: Int,
+        _ context: EdgeRequestContext
     ) async throws -> Execution? {
-        if execution.state == .ended { return execution }
-        guard seconds > 0 else { return nil }
-        let end = ContinuousClock.now + .seconds(seconds)
+        try await withThrowingTaskGroup(of: Execution?.self) { group in
+            group.addTask { await end(of: execution, signals, context) }
+            group.addTask {
+                try await Task.sleep(for: .seconds(seconds))
+                return nil
+            }
+            group.addTask {
+                await context.drain.wait()
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+
+    private func end(
+        of execution: Execution, _ signals: AsyncStream<SandboxHub.Signal>, _ context: EdgeRequestContext
+    ) async -> Execution? {
         for await signal in signals {
             if case .event(let event) = signal {
                 guard case .exit = event.kind else { continue }
             }
-            if let found = try await store.find(execution.id, tenant: execution.tenant), found.state == .ended {
-                return found
+            do {
+                if let found = try await store.find(execution.id, tenant: execution.tenant), found.state == .ended {
+                    return found
+                }
+            } catch {
+                context.logger.info(
+                    "it will be looked again for the end of a run", metadata: ["error": "\(error)"])
             }
-            if ContinuousClock.now >= end { return nil }
         }
-        throw CancellationError()
+        return nil
     }
 
     /// `Prefer: respond-async` and `Prefer: wait=N` (RFC 7240).

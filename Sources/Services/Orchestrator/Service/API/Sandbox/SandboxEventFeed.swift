@@ -20,11 +20,11 @@ final class SandboxEventFeed: Sendable {
     private let signals: AsyncStream<SandboxHub.Signal>
     private let mustLook = Mutex(true)
 
-    /// - Throws: 503 when too many runs are watched.
+    /// - Throws: 503 when the tenant watches too many runs.
     init(
         store: SandboxStore, hub: SandboxHub, bus: MessageBus, execution: ExecutionID, tenant: TenantID
     ) throws(Problem) {
-        guard let signals = hub.watch(execution) else {
+        guard let signals = hub.watch(execution, for: tenant) else {
             throw Problem(.unavailable, "Too many runs are watched; try again soon.", retryAfterSeconds: 5)
         }
         self.store = store
@@ -48,7 +48,7 @@ final class SandboxEventFeed: Sendable {
                 if case .exit = event.kind, let page = try await stored(after: last) { return page }
                 return EventPage(events: [Self.event(event)], isLast: false)
             case .event: try askAgain()
-            case .look: if let page = try await stored(after: last) { return page }
+            case .ended: if let page = try await stored(after: last) { return page }
             }
         }
         return EventPage(events: [], isLast: true)

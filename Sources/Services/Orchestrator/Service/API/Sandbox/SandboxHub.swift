@@ -4,33 +4,30 @@ internal import Logging
 internal import MessageBus
 internal import NATS
 internal import ServiceLifecycle
-internal import Synchronization
+internal import Storage
 
-/// Passes on what executors tell of runs to whoever watches one here, and reminds them to look for themselves.
+/// Passes on what executors tell of runs to whoever watches one here, and looks itself for the ends that nobody told.
 final class SandboxHub: Service {
-    /// Runs watched at once; further watchers get 503.
+    /// Watchers at once; further ones get 503. With those of tasks fewer than the server has connections.
     static let watchersMax = 2000
     /// Events waiting for one watcher; beyond that it asks for them again.
     static let bufferMax = 512
-    static let tickEvery: Duration = .milliseconds(500)
+    /// How often it looks which of the watched runs have ended, in one statement. Most ends are told before.
+    static let lookEvery: Duration = .seconds(1)
 
     enum Signal: Sendable {
         case event(SandboxEvent)
-        /// Something may have been missed: look at what is stored.
-        case look
+        /// It has ended: what is stored says the rest.
+        case ended
     }
 
-    private struct State {
-        var watchers: [ExecutionID: [Int: AsyncStream<Signal>.Continuation]] = [:]
-        var count = 0
-        var next = 0
-    }
-
+    private let store: SandboxStore
     private let bus: MessageBus
     private let logger: Logger
-    private let state = Mutex(State())
+    private let watchers = Watchers<ExecutionID, Signal>(max: SandboxHub.watchersMax, bufferMax: SandboxHub.bufferMax)
 
-    init(bus: MessageBus, logger: Logger) {
+    init(store: SandboxStore, bus: MessageBus, logger: Logger) {
+        self.store = store
         self.bus = bus
         self.logger = logger
     }
@@ -39,56 +36,39 @@ final class SandboxHub: Service {
         try await runUntilShutdown {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await self.listen() }
-                group.addTask {
-                    while true {
-                        try await Task.sleep(for: Self.tickEvery)
-                        self.remind()
-                    }
-                }
+                group.addTask { try await self.lookRegularly() }
                 try await group.waitForAll()
             }
         }
     }
 
-    /// Signals about one run from now on; nil when too many are watched. Ends with the consumer.
-    func watch(_ execution: ExecutionID) -> AsyncStream<Signal>? {
-        let (stream, continuation) = AsyncStream<Signal>.makeStream(bufferingPolicy: .bufferingNewest(Self.bufferMax))
-        let number = state.withLock { state -> Int? in
-            guard state.count < Self.watchersMax else { return nil }
-            state.count += 1
-            state.next += 1
-            state.watchers[execution, default: [:]][state.next] = continuation
-            return state.next
-        }
-        guard let number else { return nil }
-        continuation.onTermination = { [weak self] _ in self?.forget(execution, number) }
-        return stream
-    }
-
-    private func forget(_ execution: ExecutionID, _ number: Int) {
-        state.withLock { state in
-            guard state.watchers[execution]?.removeValue(forKey: number) != nil else { return }
-            state.count -= 1
-            if state.watchers[execution]?.isEmpty == true { state.watchers[execution] = nil }
-        }
+    /// Signals about one run from now on; nil when the tenant watches too many. Ends with the consumer.
+    func watch(_ execution: ExecutionID, for tenant: TenantID) -> AsyncStream<Signal>? {
+        watchers.watch(execution, for: tenant)
     }
 
     private func listen() async throws {
         for try await message in try bus.subscribeRaw(Channel<SandboxEvent>.allSandboxEvents, bufferCount: 4096) {
             guard let id = message.subject.split(separator: ".").last.flatMap({ ExecutionID($0) }) else { continue }
-            let watchers = state.withLock { state in state.watchers[id].map { Array($0.values) } ?? [] }
-            if watchers.isEmpty { continue }
+            guard watchers.isWatched(id) else { continue }
             do throws(JSONError) {
-                let event = try SandboxEvent(json: JSON(parsing: message.payload))
-                for watcher in watchers { watcher.yield(.event(event)) }
+                watchers.tell(.event(try SandboxEvent(json: JSON(parsing: message.payload))), about: id)
             } catch {
                 logger.warning("an event of a run could not be read", metadata: ["error": "\(error)"])
             }
         }
     }
 
-    private func remind() {
-        let all = state.withLock { $0.watchers.values.flatMap(\.values) }
-        for watcher in all { watcher.yield(.look) }
+    /// A message may be lost, and of a run that is canceled before it began there is none.
+    private func lookRegularly() async throws {
+        while true {
+            try await Task.sleep(for: Self.lookEvery)
+            do {
+                for id in try await store.ended(among: watchers.keys) { watchers.tell(.ended, about: id) }
+            } catch {
+                try Task.checkCancellation()
+                logger.warning("it was not seen which runs have ended", metadata: ["error": "\(error)"])
+            }
+        }
     }
 }

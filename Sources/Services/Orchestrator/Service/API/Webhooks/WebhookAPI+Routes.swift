@@ -63,28 +63,10 @@ extension WebhookAPI {
 
     private static let id = Parameter(.path, "id", .text(max: 36), "The webhook's id, or `callback`.")
     private static let deliveryID = Parameter(.path, "id", .uuid, "The delivery's id.")
-    private static let page = [
-        Parameter(.query, "limit", .integer(1...listMax), "How many on one page, \(listDefault) when absent."),
-        Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-    ]
-
-    private static func list(_ name: String, of schema: String) -> [Answer] {
-        [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required(name, .array(of: .named(schema))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ]
-    }
 
     private static let listOperation = Operation(
-        id: "listWebhooks", summary: "Lists the tenant's webhooks, newest first.", tag: "webhooks", parameters: page,
-        answers: list("webhooks", of: "Webhook"), problems: [.invalidCursor]
+        id: "listWebhooks", summary: "Lists the tenant's webhooks, newest first.", tag: "webhooks",
+        parameters: Parameter.page, answers: [.page("webhooks", of: "Webhook")]
     )
 
     private static let addOperation = Operation(
@@ -139,8 +121,8 @@ extension WebhookAPI {
             Parameter(.query, "task", .uuid, "Only of this task."),
             Parameter(
                 .query, "state", .choice(WebhookDelivery.State.allCases.map(\.rawValue)), "Only in this state."),
-        ] + page,
-        answers: list("deliveries", of: "WebhookDelivery"), problems: [.invalidCursor]
+        ] + Parameter.page,
+        answers: [.page("deliveries", of: "WebhookDelivery")]
     )
 
     private static let showDeliveryOperation = Operation(

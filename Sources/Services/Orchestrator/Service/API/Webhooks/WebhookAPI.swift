@@ -8,8 +8,6 @@ internal import Storage
 /// The caller's own tenant's webhooks and deliveries. The routes, as data, stand in `WebhookAPI+Routes`.
 struct WebhookAPI: Sendable {
     static let bodyBytesMax = 16_384
-    static let listMax = 200
-    static let listDefault = 50
     /// What a subscription hears when it does not say: the ends of tasks.
     static let eventsDefault = TaskEvent.Kind.allCases.filter(\.endsTask)
 
@@ -24,10 +22,7 @@ struct WebhookAPI: Sendable {
         var body = try JSONReader(try await request.readJSON(limit: Self.bodyBytesMax))
         guard let url = try body.optionalWebhookURL("url") else { throw body.error("url", "is required") }
         let events = try Self.events(&body)
-        let description = try body.optionalString("description")
-        if let description, !(1...Webhook.descriptionMax).contains(description.unicodeScalars.count) {
-            throw body.error("description", "must be 1 to \(Webhook.descriptionMax) characters")
-        }
+        let description = try body.optionalText("description", max: Webhook.descriptionMax)
         try body.refuseUnknown()
         let made = try newSecret(for: principal.tenant)
         var random = SystemRandomNumberGenerator()
@@ -51,22 +46,14 @@ struct WebhookAPI: Sendable {
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let tenant = try context.requirePrincipal().tenant
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "webhooks")
+        let page = try query.page(of: "webhooks")
         try query.refuseUnknown()
-        let before = cursor?.keys.first.flatMap { UUID(uuidString: $0) }
-        let found = try await webhooks.list(tenant: tenant, before: before, limit: limit + 1)
-        let page = found.prefix(limit)
+        let before = page.after?.keys.first.flatMap { UUID(uuidString: $0) }
+        let found = try await webhooks.list(tenant: tenant, before: before, limit: page.limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "webhooks",
-                    array: { for webhook in page { $0.element(WebhookView.webhook(webhook, now: Date())) } })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([WebhookView.text(last.id)]).text(list: "webhooks"))
-                }
-            }
-        )
+            page.document(
+                "webhooks", found, cursor: { Cursor([WebhookView.text($0.id)]) },
+                view: { WebhookView.webhook($0, now: Date()) }))
     }
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -120,26 +107,18 @@ struct WebhookAPI: Sendable {
 
     func listDeliveries(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        var filter = DeliveryFilter(tenant: try context.requirePrincipal().tenant, limit: limit + 1)
+        let page = try query.page(of: "deliveries")
+        var filter = DeliveryFilter(tenant: try context.requirePrincipal().tenant, limit: page.limit)
         filter.webhook = try Self.id("webhook", &query)
         filter.task = try Self.id("task", &query).map(TaskID.init)
         filter.state = try query.choice("state")
-        filter.before = try query.cursor(list: "deliveries").flatMap(Self.position)
+        filter.before = page.after?.place { time, id in UUID(uuidString: id).map { (createdAt: time, id: $0) } }
         try query.refuseUnknown()
         let found = try await deliveries.list(filter)
-        let page = found.prefix(limit)
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "deliveries", array: { for delivery in page { $0.element(WebhookView.delivery(delivery)) } })
-                if found.count > limit, let last = page.last {
-                    let microseconds = Int((last.createdAt.timeIntervalSince1970 * 1_000_000).rounded())
-                    let cursor = Cursor(["\(microseconds)", WebhookView.text(last.id)])
-                    writer.field("next_cursor", cursor.text(list: "deliveries"))
-                }
-            }
-        )
+            page.document(
+                "deliveries", found, cursor: { Cursor($0.createdAt, WebhookView.text($0.id)) },
+                view: WebhookView.delivery))
     }
 
     func showDelivery(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
@@ -182,13 +161,6 @@ struct WebhookAPI: Sendable {
         guard let text = query.string(name) else { return nil }
         guard let id = UUID(uuidString: text) else { throw QueryReader.error(name, "must be an id") }
         return id
-    }
-
-    private static func position(_ cursor: Cursor) -> (createdAt: Date, id: UUID)? {
-        guard cursor.keys.count == 2, let time = cursor.time, let id = UUID(uuidString: cursor.keys[1]) else {
-            return nil
-        }
-        return (time, id)
     }
 
     private static func events(_ body: inout JSONReader) throws(JSONError) -> [TaskEvent.Kind] {

@@ -85,22 +85,8 @@ extension WorkflowAPI {
 
     private static let listOperation = Operation(
         id: "listWorkflows", summary: "Lists the newest version of each workflow a task may name.", tag: "workflows",
-        parameters: [
-            Parameter(.query, "limit", .integer(1...listMax), "Workflows on one page, \(listDefault) when absent."),
-            Parameter(.query, "cursor", .text(max: Cursor.bytesMax), "A next_cursor of this list."),
-        ],
-        answers: [
-            Answer(
-                .ok, "One page.",
-                .json(
-                    .object([
-                        .required("workflows", .array(of: .named("Workflow"))),
-                        .optional("next_cursor", .text(), "Absent on the last page."),
-                    ])
-                )
-            )
-        ],
-        problems: [.invalidCursor]
+        parameters: Parameter.page,
+        answers: [.page("workflows", of: "Workflow")]
     )
 
     private static let showOperation = Operation(

@@ -7,8 +7,6 @@ internal import Storage
 
 /// What the workflow routes do. The routes themselves, as data, stand in `WorkflowAPI+Routes`.
 struct WorkflowAPI: Sendable {
-    static let listMax = 200
-    static let listDefault = 50
     static let bodyBytesMax = 64 * 1024
 
     let store: WorkflowStore
@@ -52,27 +50,16 @@ struct WorkflowAPI: Sendable {
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let tenant = try context.requirePrincipal().tenant
         var query = try QueryReader(request)
-        let limit = try query.int("limit", in: 1...Self.listMax) ?? Self.listDefault
-        let cursor = try query.cursor(list: "workflows")
+        let page = try query.page(of: "workflows")
         try query.refuseUnknown()
-        let after = cursor?.keys.first.flatMap { WorkflowName($0) }
-        let found = try await store.list(tenant: tenant, after: after, limit: limit + 1)
-        let page = found.prefix(limit)
+        let after = page.after?.keys.first.flatMap { WorkflowName($0) }
+        let found = try await store.list(tenant: tenant, after: after, limit: page.limit)
         // Those that every installation has come before all others, and do not count.
-        let common = cursor == nil ? catalogue.builtInNames.compactMap(catalogue.builtIn) : []
+        let common = page.after == nil ? catalogue.builtInNames.compactMap(catalogue.builtIn) : []
         return .json(
-            JSONWriter.object { writer in
-                writer.field(
-                    "workflows",
-                    array: { writer in
-                        for workflow in common { writer.element(WorkflowView.builtIn(workflow)) }
-                        for stored in page { writer.element(WorkflowView.stored(stored)) }
-                    })
-                if found.count > limit, let last = page.last {
-                    writer.field("next_cursor", Cursor([last.workflow.name.text]).text(list: "workflows"))
-                }
-            }
-        )
+            page.document(
+                "workflows", found, leading: common.map(WorkflowView.builtIn),
+                cursor: { Cursor([$0.workflow.name.text]) }, view: WorkflowView.stored))
     }
 
     func show(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {

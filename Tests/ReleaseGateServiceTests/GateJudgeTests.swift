@@ -1,0 +1,90 @@
+import Foundation
+import ReleaseGateCore
+import Synchronization
+import Testing
+
+@testable import ReleaseGateService
+
+/// What controllers are answered by, asked by many at once.
+@Suite struct `The gate's judge` {
+    /// Knows nothing, and counts how often it is asked; until it is told to answer, whoever asks waits to be cancelled.
+    private final class Asked: EvidenceSource {
+        let name = "test"
+        private let reads = Mutex(0)
+        private let isAnswering = Mutex(true)
+
+        var count: Int { reads.withLock { $0 } }
+
+        init(isAnswering: Bool = true) { self.isAnswering.withLock { $0 = isAnswering } }
+
+        func answer() { isAnswering.withLock { $0 = true } }
+
+        func read(
+            _ selectors: [SeriesSelector], from start: Date, to end: Date
+        ) async throws(GateError) -> [SelectorReading] {
+            reads.withLock { $0 += 1 }
+            let waits = isAnswering.withLock { !$0 }
+            while waits {
+                if Task.isCancelled { throw GateError(.unreachable, "whoever asked has left") }
+                await Task.yield()
+            }
+            await Task.yield()
+            return selectors.map { _ in SelectorReading(series: []) }
+        }
+    }
+
+    private static func judge(_ folder: ReleaseFolder, _ source: Asked) throws -> GateJudge {
+        let session = GateSession(
+            configuration: try GateConfiguration(file: folder.path + "/gate.yaml"), source: source, scrape: nil,
+            book: LineageBook(store: FolderLineage(folder: folder.path + "/lineage")), console: .silent,
+            clock: folder.time.clock, actor: "test", webhook: nil)
+        return GateJudge(session: session, release: try folder.release, environment: .dev)
+    }
+
+    private static func folder() throws -> ReleaseFolder {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.keepFirstService()
+        return folder
+    }
+
+    @Test func `asks the source once, however many ask it at once`() async throws {
+        let folder = try Self.folder()
+        var counts: [Int] = []
+        for askers in [1, 20] {
+            let source = Asked()
+            let judge = try Self.judge(folder, source)
+            let decisions = try await withThrowingTaskGroup(of: DecisionRecord.self) { group in
+                for _ in 0..<askers { group.addTask { try await judge.decision() } }
+                return try await group.reduce(into: [DecisionRecord]()) { $0.append($1) }
+            }
+            #expect(decisions.count == askers)
+            counts.append(source.count)
+        }
+        #expect(counts[0] > 0 && counts[1] == counts[0], "\(counts)")
+    }
+
+    @Test func `takes no step's decision for another's`() async throws {
+        let source = Asked()
+        let judge = try Self.judge(try Self.folder(), source)
+        #expect(judge.steps == 1...3)
+        for step in judge.steps { #expect(try await judge.decision(at: step).input.step.index == step - 1) }
+        #expect(try await judge.decision().input.step.index == 2, "without a walk it is the last")
+        let count = source.count
+        for step in judge.steps { #expect(try await judge.decision(at: step).input.step.index == step - 1) }
+        #expect(source.count == count, "they are known")
+    }
+
+    @Test func `answers the others when who asked first leaves`() async throws {
+        let source = Asked(isAnswering: false)
+        let judge = try Self.judge(try Self.folder(), source)
+        let first = Task { try await judge.decision() }
+        while source.count == 0 { await Task.yield() }
+        source.answer()
+        let second = Task { try await judge.decision() }
+        for _ in 0..<100 { await Task.yield() }
+        first.cancel()
+        #expect(try await second.value.decision.outcome == .extend)
+        await #expect(throws: GateError.self) { try await first.value }
+    }
+}

@@ -1,0 +1,122 @@
+"""What the scripts do before they start anything, with stand-ins for what they would build and start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from .stack import ROOT
+
+PREPARED = sorted(
+    path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and "prepare.sh" in path.read_text()
+)
+SAMPLE = "".join(f"agent-{role}-1  ready\n" for role in ("developer", "security", "reviewer", "tester", "log-analyst"))
+STAND_INS = {
+    "swift": 'case "$*" in *--show-bin-path*) echo "$STAND_INS" ;; esac',
+    "dpkg-query": "echo installed",
+    "golden": 'echo "$* $GOLDEN_URL" >>"$STAND_INS/calls"\n'
+    'if [ "$1" = status ]; then cat "$STAND_INS/status" && [ ! -e "$STAND_INS/unwell" ]; fi',
+}
+
+
+def run(*command: str, path: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": path, "HOME": "/tmp", "GOLDEN_BIN": "/nowhere", **more}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL
+    )
+
+
+def prepare(*programs: str) -> subprocess.CompletedProcess[str]:
+    script = 'programs=("$@"); set --; source scripts/blackbox/prepare.sh; prepare "${programs[@]}"'
+    return run("bash", "-c", script, "bash", *programs, path="/usr/local/bin:/usr/bin:/bin")
+
+
+class PrepareTests(unittest.TestCase):
+    def test_what_debian_keeps_out_of_an_ordinary_path_is_found(self) -> None:
+        # As nats-server is, but on every machine.
+        done = prepare("ldconfig")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_what_is_missing_is_named_with_its_package(self) -> None:
+        done = prepare("python3", "no-such-program")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Missing: no-such-program.", done.stderr)
+        self.assertTrue(done.stderr.endswith("apt-get install no-such-program\n"), done.stderr)
+
+    def test_help_needs_nothing_but_python(self) -> None:
+        self.assertGreaterEqual(len(PREPARED), 10)
+        with tempfile.TemporaryDirectory() as folder:
+            for program in ("bash", "dirname", "python3"):
+                (Path(folder) / program).symlink_to(subprocess.check_output(["which", program], text=True).strip())
+            for name in PREPARED:
+                done = run("/usr/bin/env", "bash", f"scripts/{name}", "--help", path=folder)
+                self.assertEqual(done.returncode, 0, f"{name}: {done.stderr}")
+                self.assertTrue(done.stdout.startswith(f"usage: scripts/{name} "), name)
+
+
+class PartsTests(unittest.TestCase):
+    def test_a_part_that_there_is_not_is_refused_before_anything_is_installed(self) -> None:
+        for arguments in (["styl"], ["style", ""], ["unit", "nonsense"]):
+            done = run("scripts/test", *arguments, path=os.environ["PATH"])
+            self.assertEqual((done.returncode, done.stdout), (2, ""), arguments)
+            self.assertIn("scripts/test knows: style unit", done.stderr)
+
+    def test_help_names_the_parts(self) -> None:
+        done = run("scripts/test", "--help", path=os.environ["PATH"])
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("Parts: style unit", done.stdout)
+
+
+class RunTests(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        for name, body in STAND_INS.items():
+            program = self.folder / name
+            program.write_text(f"#!/bin/sh\n{body}\n")
+            program.chmod(0o755)
+        (self.folder / "task.json").write_text("{}")
+
+    def run_sample(self, status: str, *options: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        """And what `golden` was called for."""
+        (self.folder / "status").write_text(status)
+        (self.folder / "calls").unlink(missing_ok=True)
+        done = run(
+            "scripts/run", *options, str(self.folder / "task.json"), path=f"{self.folder}:{os.environ['PATH']}",
+            STAND_INS=str(self.folder), GOLDEN_URL="http://elsewhere", GOLDEN_TOKEN="t",
+        )
+        calls = (self.folder / "calls").read_text().splitlines()
+        self.assertNotIn("elsewhere", "".join(calls))
+        return done, [call.split()[0] for call in calls]
+
+    def test_a_stack_of_somebody_s_own_is_left_alone_unless_it_is_to_be_replaced(self) -> None:
+        for word in ("ready", "degraded", "starting"):
+            done, calls = self.run_sample(f"Stack {word} in /x\nagent-mine-1  ready\n")
+            self.assertEqual((done.returncode, calls), (1, ["status"]), done.stderr)
+            self.assertIn("scripts/run --replace", done.stderr)
+        done, calls = self.run_sample("Stack ready in /x\nagent-mine-1  ready\n", "--replace")
+        self.assertEqual((done.returncode, calls), (0, ["status", "down", "up", "submit"]), done.stderr)
+        self.assertIn("What runs is stopped first; its data stays.", done.stdout)
+
+    def test_the_sample_s_own_stack_is_used_again(self) -> None:
+        done, calls = self.run_sample(f"Stack ready in /x\n{SAMPLE}")
+        self.assertEqual((done.returncode, calls), (0, ["status", "submit"]), done.stderr)
+
+    def test_the_sample_s_own_stack_is_started_anew_where_it_is_unwell(self) -> None:
+        (self.folder / "unwell").touch()
+        done, calls = self.run_sample(f"Stack degraded in /x\n{SAMPLE}")
+        self.assertEqual((done.returncode, calls), (0, ["status", "down", "up", "submit"]), done.stderr)
+
+    def test_what_does_not_run_is_started(self) -> None:
+        for status in ("", "Stack stopped in /x\n", "Stack lost in /x\nagent-mine-1  gone\n"):
+            done, calls = self.run_sample(status)
+            self.assertEqual((done.returncode, calls), (0, ["status", "down", "up", "submit"]), done.stderr)
+            self.assertNotIn("What runs is stopped", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
