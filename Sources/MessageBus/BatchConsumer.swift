@@ -128,7 +128,7 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
     /// Hands back a message that made the handler throw. It is given up only when others were handled since it first
     /// failed: while nothing passes, the cause is elsewhere.
     private func postpone(_ received: Received<Message>, _ error: String) async {
-        if received.deliveryCount >= BusTopology.deliveriesMax, progress.wasMade(sinceFailureOf: received.sequence) {
+        if hasFailedEnough(received), progress.wasMade(sinceFailureOf: received.sequence) {
             progress.forget(received.sequence)
             return await bus.giveUp(
                 received.delivery, on: pull, reason: GiveUpReason.deliveriesExhausted, error: error
@@ -136,6 +136,11 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
         }
         progress.failed(received.sequence)
         handBack(received)
+    }
+
+    /// Deliveries that only had to wait are no failures.
+    private func hasFailedEnough(_ received: Received<Message>) -> Bool {
+        received.deliveryCount - progress.waits(of: received.sequence) >= BusTopology.deliveriesMax
     }
 
     private func handBack(_ received: Received<Message>) {
@@ -158,15 +163,20 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
         var hopeless: [Hopeless] = []
         for (received, settlement) in zip(batch, settlements) {
             switch settlement {
-            case .acknowledge: done.append(received.delivery)
-            case .retry(_, let error) where received.deliveryCount >= BusTopology.deliveriesMax:
+            case .acknowledge:
+                progress.forget(received.sequence)
+                done.append(received.delivery)
+            case .retry(_, let error) where hasFailedEnough(received):
+                progress.forget(received.sequence)
                 hopeless.append(
                     Hopeless(
                         delivery: received.delivery, reason: GiveUpReason.deliveriesExhausted, error: error))
-            case .retry(let wait, _), .wait(let wait):
-                bus.counters.change { $0.retried += 1 }
-                bus.settle("retrying") { () throws(NATSError) in try pull.reject(received.delivery, delay: wait) }
+            case .retry(let wait, _): again(received, after: wait)
+            case .wait(let wait):
+                progress.waited(received.sequence)
+                again(received, after: wait)
             case .giveUp(let reason, let error):
+                progress.forget(received.sequence)
                 hopeless.append(Hopeless(delivery: received.delivery, reason: reason, error: error))
             }
         }
@@ -174,5 +184,10 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
         if !done.isEmpty {
             bus.settle("acknowledging") { () throws(NATSError) in try pull.acknowledge(done) }
         }
+    }
+
+    private func again(_ received: Received<Message>, after wait: Duration) {
+        bus.counters.change { $0.retried += 1 }
+        bus.settle("retrying") { () throws(NATSError) in try pull.reject(received.delivery, delay: wait) }
     }
 }

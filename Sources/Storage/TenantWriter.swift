@@ -6,8 +6,8 @@ internal import Postgres
 /// A batch that waits in vain is written tenant by tenant. Whoever fails still goes through a lane of its own from then
 /// on, again and again for a while, and meets only others there who had to wait.
 final class TenantWriter<Item: Sendable, Outcome: Sendable>: Sendable {
-    /// Tries of an item that waits for somebody's lock. It may be done again, since nothing of it was kept.
-    private static var attemptsMax: Int { 6 }
+    /// How long an item is tried that waits for somebody's lock. It may be done again, since nothing of it was kept.
+    private static var patience: Duration { .seconds(10) }
 
     private let common: CoalescingWriter<Item, Outcome>
     private let patient: CoalescingWriter<Item, Outcome>
@@ -28,7 +28,7 @@ final class TenantWriter<Item: Sendable, Outcome: Sendable>: Sendable {
     }
 
     /// - Parameter tenant: the item's.
-    /// - Throws: as a `CoalescingWriter`; what had to wait too long for a lock has been tried several times.
+    /// - Throws: as a `CoalescingWriter`; what had to wait too long for a lock has been tried for a while.
     func submit(_ item: Item, of tenant: TenantID) async throws -> Outcome {
         if !locked.contains(tenant) {
             do {
@@ -37,14 +37,15 @@ final class TenantWriter<Item: Sendable, Outcome: Sendable>: Sendable {
                 locked.note(tenant)
             }
         }
-        for _ in 2..<Self.attemptsMax {
+        let end = ContinuousClock.now + Self.patience
+        while true {
             do {
                 return try await patient.submit(item)
             } catch let error as PostgresError where error.isLockTimeout {
                 locked.note(tenant)
+                if ContinuousClock.now >= end { throw error }
             }
         }
-        return try await patient.submit(item)
     }
 
     func shutdown() async {

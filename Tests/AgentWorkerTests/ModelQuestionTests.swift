@@ -52,7 +52,7 @@ struct ModelQuestionTests {
     ) throws {
         let first = try Self.question("\"Why?\"", ["Be brief."])
         let again = try Self.question("\"Why?\"", ["Be brief."], form: .consensus, plan: plan, previous: previous)
-        #expect(Array(again.messages.dropFirst()) == [.init(.user, "Why?"), .init(.user, text)])
+        #expect(Array(again.messages.dropFirst()) == [.init(.user, "Why?\n\n" + text)])
         let told = try #require(again.messages.first)
         #expect(told.speaker == .system && told.text.hasPrefix("Be brief.\n\nThis work was begun before."))
         // How the answer must look comes last.
@@ -61,9 +61,25 @@ struct ModelQuestionTests {
         #expect(again.tokensEstimate >= first.tokensEstimate + TokenEstimate.tokens(bytes: text.utf8.count))
     }
 
+    @Test(arguments: 1...4)
+    func `speakers that alternate go on doing so when work was begun before`(_ count: Int) throws {
+        let said = (0..<count).map { number in
+            "{\"role\": \"\(number % 2 == 0 ? "user" : "assistant")\", \"content\": \"\(number)\"}"
+        }
+        let input = "{\"messages\": [\(said.joined(separator: ", "))]}"
+        let messages = try Self.question(input, previous: "7").messages.dropFirst()
+        for (place, message) in messages.enumerated() {
+            let speaker: ModelQuestion.Speaker = place % 2 == 0 ? .user : .assistant
+            #expect(message.speaker == speaker)
+        }
+        let last = try #require(messages.last)
+        #expect(last.speaker == .user && last.text.hasSuffix("{\"previous\":7}"))
+    }
+
     @Test func `of a draft too long for a question the beginning is shown`() throws {
         let draft = "\"" + String(repeating: "é", count: ModelQuestion.previousBytesMax) + "\""
-        let text = try #require(try Self.question("\"x\"", plan: "{}", previous: draft).messages.last?.text)
+        let question = try Self.question("\"x\"", plan: "{}", previous: draft)
+        let text = String(try #require(question.messages.last?.text).dropFirst("x\n\n".count))
         let shown = Dictionary(uniqueKeysWithValues: try JSON(parsing: text.utf8).fields ?? [])
         #expect(shown["previous"]?.string.map { draft.hasPrefix($0) } == true)
         #expect(shown["previous_cut"]?.bool == true && shown["plan"]?.text == "{}")

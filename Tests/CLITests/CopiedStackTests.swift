@@ -35,16 +35,20 @@ import Testing
         }
     }
 
-    @Test func `a copy of a stopped stack is a second one, with a name and ports of its own`() async throws {
+    @Test func `a copy of a stopped stack is a second one, with a name and stores of its own`() async throws {
         try await Golden.withStack("second") { golden in
             try await golden.execute("CREATE TABLE kept (words text)")
             let first = try golden.record()
             try await golden.run("down")
             let copy = try await copied(golden, golden.folder)
-            let up = try await copy.golden.run("up", "--detach", "--port", "0")
-            #expect(up.status == 0, "\(up.errors)")
+            let up = try await copy.golden.run("up", "--detach")
+            #expect(up.status == 0 && up.errors.contains("is a copy"), "\(up.errors)")
             let second = try #require(try StackRecord.load(from: copy.folder))
             #expect(second.id != first.id && second.ports.postgres != first.ports.postgres)
+            #expect(second.ports.api == first.ports.api, "whoever only put it back finds it where it was")
+            try await copy.golden.run("down")
+            let again = try await copy.golden.run("up", "--detach", "--port", "0")
+            #expect(again.status == 0 && !again.errors.contains("is a copy"), "\(again.errors)")
             #expect(try await golden.run("up", "--detach").status == 0)
             #expect(try golden.record().ports == first.ports)
             #expect(try await golden.execute("SELECT count(*) FROM kept", in: copy.folder) == "0")
@@ -71,12 +75,15 @@ import Testing
         #expect(try StackRecord.load(from: folder) == record)
         #expect(try await golden.run("status").status == 0)
 
-        // Moved, it is the same stack.
+        // Moved, it is the same stack, whatever begins where it was.
         #expect(try await golden.run("down").status == 0)
         try FileManager.default.moveItem(atPath: folder.path, toPath: copy.folder.path)
-        #expect(try await copy.golden.run("up", "--detach").status == 0)
+        #expect(try await golden.run("up", "--detach", "--port", "0").status == 0)
+        let moved = try await copy.golden.run("up", "--detach", "--port", "0")
+        #expect(moved.status == 0, "\(moved.errors)")
         #expect(try StackRecord.load(from: copy.folder)?.postgresFolder == record.postgresFolder)
         #expect(try await copy.golden.run("down").status == 0)
+        #expect(try await golden.run("down", "--delete").status == 0)
 
         try StackFolder.remove(record.postgresFolder)
         let gone = try await copy.golden.run("up", "--detach")

@@ -78,6 +78,8 @@ import Testing
             let again = try await golden.run("up", "--detach")
             let words = "As last time: --agent helper, --env GIVEN, --env GIVEN_BY_NAME."
             #expect(again.status == 0 && again.errors.contains(words), "\(again.errors)")
+            let here = "The agents' commands run in \(FileManager.default.currentDirectoryPath)."
+            #expect(again.errors.contains(here), "\(again.errors)")
             #expect(!again.errors.contains(value))
             #expect(try golden.process("agent-helper-1").state == .ready)
             #expect(try StackEnvironment.load(from: golden.folder) == given)
@@ -104,5 +106,32 @@ import Testing
         _ = consume lock
         #expect(try await golden.run("down", "--delete").status == 0)
         #expect(!FileManager.default.fileExists(atPath: golden.folder.path))
+    }
+
+    @Test func `down waits for the lock of a supervisor that it had to kill`() async throws {
+        let golden = try Golden("killed")
+        try golden.folder.create()
+        let deaf = Process()
+        deaf.executableURL = URL(filePath: "/bin/sleep")
+        deaf.arguments = ["1000"]
+        try Spawner.shared.start(deaf)
+        let supervisor = try #require(ProcessIdentity(runningAs: deaf.processIdentifier))
+        supervisor.send(SIGSTOP)
+        try StackRecord.sample(supervisor: supervisor).save(to: golden.folder)
+        let lock = try FolderLock.acquire(golden.folder.lock)
+        let isHeld = lock != nil
+        #expect(isHeld)
+        let down = try golden.start(["down", "--timeout", "1"])
+        try await blocking { deaf.waitUntilExit() }
+        let gaveUp = try await eventually(seconds: 1) { !down.process.isRunning }
+        #expect(!gaveUp)
+        _ = consume lock
+        let errors = try await blocking {
+            let told = down.errors.fileHandleForReading.readDataToEndOfFile()
+            _ = down.output.fileHandleForReading.readDataToEndOfFile()
+            down.process.waitUntilExit()
+            return String(decoding: told, as: UTF8.self)
+        }
+        #expect(down.process.terminationStatus == 0, "\(errors)")
     }
 }

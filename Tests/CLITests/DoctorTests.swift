@@ -30,22 +30,31 @@ import Testing
         var own = StackRecord.sample(supervisor: nil)
         own.postgresFolder = "\(root)/own"
         try own.save(to: folder)
-        try database("kept", of: folder.record)
+        let other = try Scratch.folder("strays-other")
+        var others = StackRecord.sample(supervisor: nil)
+        others.postgresFolder = "\(root)/kept"
+        try others.save(to: other)
+        try database("kept", of: other.record)
         try database("own", of: "/moved/stack.json")
-        try database("used", of: "/moved/too/stack.json")
+        // Another stack begins where this one's was.
+        try database("used", of: other.record)
         let server = Process()
         server.executableURL = URL(filePath: "/bin/sleep")
         server.arguments = ["1000"]
         server.currentDirectoryURL = URL(filePath: "\(root)/used/data")
-        try server.run()
-        #expect(doctor.strays().fix == nil)
-        server.terminate()
+        do {
+            try Spawner.shared.start(server)
+            defer { kill(server.processIdentifier, SIGKILL) }
+            #expect(doctor.strays().fix == nil)
+        }
         try await blocking { server.waitUntilExit() }
 
         let found = doctor.strays()
-        let words = "\(root)/used was of /moved/too/stack.json, which is gone; remove it only if that stack is"
-        #expect(found.fix == words)
+        let words = "where its stack is no more; remove it only if that stack is gone"
+        #expect(found.fix == "\(root)/used was of \(other.record), \(words)")
         #expect(found.word == "optional" && found.found == "1")
+        try database("used", of: "/moved/too/stack.json")
+        #expect(doctor.strays().fix == "\(root)/used was of /moved/too/stack.json, \(words)")
     }
 
     @Test func `a database is run by the version that made it, whichever are newer`() throws {

@@ -37,20 +37,16 @@ struct Golden: Sendable {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp",
         ]
         process.environment = own.merging(environment) { $1 }
-        let output = Pipe()
-        let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        if let input {
-            let pipe = Pipe()
-            process.standardInput = pipe
+        let (question, output, errors) = try Spawner.shared.perform {
+            let (question, output, errors) = (Pipe(), Pipe(), Pipe())
+            process.standardInput = input == nil ? FileHandle.nullDevice : question
+            process.standardOutput = output
+            process.standardError = errors
             try process.run()
-            try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-            try pipe.fileHandleForWriting.close()
-        } else {
-            process.standardInput = FileHandle.nullDevice
-            try process.run()
+            return (question, output, errors)
         }
+        if let input { try question.fileHandleForWriting.write(contentsOf: Data(input.utf8)) }
+        try question.fileHandleForWriting.close()
         return (process, output, errors)
     }
 

@@ -74,6 +74,20 @@ import Testing
         #expect(shown.more() == ["a new log of the same name"])
     }
 
+    @Test func `a log that is written without end keeps no other waiting`() throws {
+        let folder = try Scratch.folder("busy")
+        let busy = String(repeating: "2026-01-31T12:00:01Z busy\n", count: 3 * LogLines.roundLines)
+        try write(busy, to: folder.log(of: "busy"))
+        try write("", to: folder.log(of: "quiet"))
+        var lines = LogLines(["busy", "quiet"], in: folder, lines: .max, isFollowed: true)
+        let first = lines.next()
+        #expect(first?.name == "busy")
+        try append("2026-01-31T12:00:00Z quiet\n", to: folder.log(of: "quiet"))
+        var names: [String] = []
+        while names.count <= LogLines.roundLines, let line = lines.next() { names.append(line.name) }
+        #expect(names.contains("quiet"))
+    }
+
     @Test(
         arguments: [
             (#"{"ts":"2026-01-31T12:00:00.123Z","level":"info"}"#, 1_769_860_800_123_000),

@@ -33,7 +33,7 @@ import Testing
 
     @Test(
         arguments: [
-            (1, nil, 100), (6, nil, 100), (11, nil, 129), (16, nil, 164), (16, "64", 1391), (1, "x", 100),
+            (1, nil, 100), (5, nil, 100), (11, nil, 142), (16, nil, 177), (16, "64", 1395), (1, "x", 100),
             (1, "65", 100),
         ] as [(Int, String?, Int)]
     )
@@ -74,9 +74,8 @@ import Testing
         given.orchestrators = 2
         given.slots = 9
         given.environment = ["A": "secret"]
-        given.workFolder = "/work"
+        given.workFolder = "/usr"
         try StackSettings(given).save(to: folder)
-        try StackEnvironment.save(given.environment, to: folder)
         #expect(try StackSettings.recalled(asked).workFolder == asked.workFolder)
         given.agents = [StackOptions.Agent(role: "a", owner: "b", command: "say \"c\"")]
         try StackSettings(given).save(to: folder)
@@ -88,5 +87,35 @@ import Testing
         #expect(error?.code == .fileUnreadable)
         try folder.delete()
         #expect(!FileManager.default.fileExists(atPath: folder.path))
+    }
+
+    @Test func `commands run in the caller's folder where the data was copied to, and where theirs is gone`() throws {
+        let folder = try Scratch.folder("work")
+        let work = "\(folder.path)-work"
+        try FileManager.default.createDirectory(atPath: work, withIntermediateDirectories: true)
+        var given = StackOptions(folder: folder)
+        given.agents = [StackOptions.Agent(role: "a", command: "cat")]
+        given.workFolder = work
+        try StackSettings(given).save(to: folder)
+        func recalled(_ folder: StackFolder) throws -> String {
+            var asked = StackOptions(folder: folder)
+            asked.workFolder = "/called/here"
+            return try StackSettings.recalled(asked).workFolder
+        }
+        #expect(try recalled(folder) == work)
+        let copy = StackFolder("\(folder.path)-copy")
+        try FileManager.default.copyItem(atPath: folder.path, toPath: copy.path)
+        #expect(try recalled(copy) == "/called/here")
+        try StackFolder.remove(work)
+        #expect(try recalled(folder) == "/called/here")
+    }
+
+    @Test func `settings of a build that had the variables elsewhere are taken with those`() throws {
+        let folder = try Scratch.folder("older")
+        let text = #"{"v":1,"orchestrators":1,"slots":9,"work_folder":"/usr","agents":[]}"#
+        try StackFolder.write(text, to: folder.settings)
+        try StackEnvironment.save(["A": "b"], to: folder)
+        let recalled = try StackSettings.recalled(StackOptions(folder: folder))
+        #expect(recalled.slots == 9 && recalled.environment == ["A": "b"])
     }
 }

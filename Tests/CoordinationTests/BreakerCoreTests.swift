@@ -139,10 +139,16 @@ import Testing
                 .isClosed,
             ]),
         Story(
-            name: "with nothing but ignored ones it falls as configured", policy: reopening,
+            name: "with nothing but ignored ones it opens again, no longer than before",
             steps: halfOpen + [
                 .begin(5), .end(.ignored), .end(.ignored), .end(.ignored), .end(.ignored), .end(.ignored),
-                .isOpen(seconds: 5),
+                .isOpen(seconds: 5), .wait(5), .tick, .isHalfOpen,
+            ]),
+        Story(
+            name: "few and ignored, they open it again at the deadline",
+            steps: halfOpen + [
+                .begin(1), .end(.ignored), .isHalfOpen, .wait(60), .tick, .isOpen(seconds: 5), .wait(5), .tick,
+                .isHalfOpen, .wait(60), .tick, .isClosed,
             ]),
         Story(
             name: "no traffic closes",

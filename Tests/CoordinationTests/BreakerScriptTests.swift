@@ -184,6 +184,35 @@ import Testing
         }
     }
 
+    @Test func `probes that found nothing out close neither the script's breaker nor the model's`() async throws {
+        try await withRedis { _, redis in
+            let start: Int64 = 1_800_000_000_000
+            var terms = Self.terms()
+            terms.cycle.probes = 2
+            var record = FleetRecord(now: start)
+            // When, what, and the state it leaves.
+            let steps: [(now: Int64, event: Event, state: BreakerState)] = [
+                (start, .report(replica: "r", version: start, own: 2, Self.noCounts), .open),
+                (start + 5000, .acquire(lease: "a"), .halfOpen), (start + 5000, .acquire(lease: "b"), .halfOpen),
+                (start + 6000, .finish(lease: "a", .ignored), .halfOpen),
+                (start + 6000, .finish(lease: "b", .ignored), .open),
+                // Not all are used, and its time is over.
+                (start + 11_000, .acquire(lease: "c"), .halfOpen),
+                (start + 12_000, .finish(lease: "c", .ignored), .halfOpen),
+                (start + 70_999, .look, .halfOpen), (start + 71_000, .look, .open), (start + 76_000, .look, .halfOpen),
+                // Nobody has called.
+                (start + 136_000, .look, .closed),
+            ]
+            for (place, step) in steps.enumerated() {
+                let arguments = BreakerScript.arguments(step.event, terms: terms, now: step.now)
+                let reply = try await redis.evaluate(BreakerScript.script, keys: ["k"], arguments: arguments)
+                _ = record.apply(step.event, now: step.now, terms: terms)
+                #expect(BreakerScript.reply(reply)?.record == record, "step \(place)")
+                #expect(record.cycle.state == step.state, "step \(place)")
+            }
+        }
+    }
+
     @Test func `a reply of another shape is none`() {
         for reply in [RedisReply.null, .array([]), .array([.integer(0)]), .array([.integer(99)]), .integer(1)] {
             #expect(BreakerScript.reply(reply) == nil)

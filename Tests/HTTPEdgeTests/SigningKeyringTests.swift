@@ -195,6 +195,19 @@ final class SharedKeys: Sendable {
         #expect(shared.readCount == before + 1)
     }
 
+    @Test func `a key that another replica just made is looked up, though this one read the keys a moment ago`()
+        async throws
+    {
+        let shared = SharedKeys()
+        let (one, two) = (shared.replica(), shared.replica())
+        try await one.keepUp(now: start)
+        try await two.keepUp(now: start)
+        try await one.rotate(immediately: true, now: start + 1)
+        let token = try await issuer(one).issue(to: ada, now: start + 1).token
+        let verified = try await verifier(two, at: start + 1).verify(token: token)
+        #expect(verified.principal == ada)
+    }
+
     @Test func `no forged, mutated or outlived token is accepted`() async throws {
         let shared = SharedKeys()
         let keyring = shared.replica()

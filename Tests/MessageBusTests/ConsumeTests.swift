@@ -165,6 +165,32 @@ struct ConsumeTests {
         }
     }
 
+    @Test(arguments: TestNATS.binaries)
+    func `what had to wait may still fail as often as anything else`(_ binary: String) async throws {
+        try await BusUnderTest.run(binary) { test in
+            let bus = test.bus
+            let task = newTask()
+            let counts = Journal<Int>()
+            let letters = try test.connection.subscribe("dlq.>")
+            _ = try await bus.publish(report(1, task), on: .results(developer, task), id: nil)
+            try await beside({
+                try await bus.consume(.allResults, as: BusTopology.orchestratorResults) { batch in
+                    batch.map { received in
+                        counts.add(received.deliveryCount)
+                        let isLocked = received.deliveryCount <= BusTopology.deliveriesMax
+                        return isLocked ? .wait(.milliseconds(20)) : .retry(after: .milliseconds(20), error: "no")
+                    }
+                }
+            }) {
+                for await letter in letters {
+                    #expect(letter.headers[MessageHeader.reason] == "deliveries_exhausted")
+                    break
+                }
+                #expect(counts.entries == Array(1...(2 * BusTopology.deliveriesMax)))
+            }
+        }
+    }
+
     @Test(
         arguments: TestNATS.binaries,
         [

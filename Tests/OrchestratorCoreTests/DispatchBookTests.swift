@@ -113,7 +113,7 @@ import Testing
         #expect(waiting.reduce(0) { $0 + $1.count } == 2)
     }
 
-    @Test func `all tenants have four windows for roles nobody announced, and whoever has nothing out finds a place`() {
+    @Test func `all tenants have four windows for roles nobody announced, and whoever has little out finds places`() {
         var book = DispatchBook(limits: .init())
         let tenants = (0..<10).compactMap { TenantID("tenant-\($0)") }
         let started = tenants.map { tenant in
@@ -121,18 +121,21 @@ import Testing
                 count + (0..<10).filter { _ in book.admit(key) }.count
             }
         }
-        #expect(started == [56, 56, 56, 56, 1, 1, 1, 1, 1, 1])
-        let key = madeUp(1, tenant: tenants[0])[0]
-        book.freed(key, 1)
+        #expect(started == [56, 56, 56, 56, 4, 4, 4, 4, 1, 1])
+        let keys = madeUp(3, tenant: tenants[0])
+        book.freed(keys[0], 1)
         let none = book.plan()
         #expect(none.isEmpty, "the last places are for those who have nothing out")
-        book.freed(key, 9)
-        let grants = book.plan()
-        #expect(grants.map(\.count) == [1, 1, 1, 1])
-        #expect(Set(grants.map(\.key.tenant)) == Set([tenants[0]] + tenants[4...6]))
-        let newcomer = DispatchBook.Key(role: key.role, tenant: acme)
-        let answers = (0..<2).map { _ in book.admit(newcomer) }
-        #expect(answers == [true, false])
+        for (key, count) in zip(keys, [9, 10, 2]) { book.freed(key, count) }
+        var granted: [TenantID: Int] = [:]
+        for grant in book.plan() { granted[grant.key.tenant, default: 0] += grant.count }
+        let expected: [TenantID: Int] = [
+            tenants[0]: 1, tenants[4]: 1, tenants[5]: 1, tenants[6]: 1, tenants[8]: 3, tenants[9]: 3,
+        ]
+        #expect(granted == expected)
+        let newcomer = DispatchBook.Key(role: keys[0].role, tenant: acme)
+        let answers = (0..<5).map { _ in book.admit(newcomer) }
+        #expect(answers == [true, true, true, true, false])
     }
 
     @Test func `roles nobody announced take turns within their tenant, and go on where they stopped after a count`() {

@@ -133,14 +133,16 @@ import Testing
             let late = Double(attempt) * 100
             task = try #require(TaskMachine.decide(task, .unsent(attempt: attempt), context: context(late)).task)
             #expect(task.state == .queued && task.attempt == attempt && task.stageAttempt == 0)
+            let wait = pow2(attempt - 1)
+            #expect(task.phase == .queued(runAt: epoch.addingTimeInterval(late + wait)), "each wait is twice the last")
             let stale = report(success, attempt: attempt, lease: "lease-\(attempt)")
             #expect(TaskMachine.decide(task, stale, context: context(late)).reason == .lost, "it was sent after all")
             let next = TaskMachine.Event.dispatched(token: "lease-\(attempt + 1)", input: .null)
-            task = try #require(TaskMachine.decide(task, next, context: context(late + 1)).task)
+            task = try #require(TaskMachine.decide(task, next, context: context(late + wait)).task)
             #expect(task.attempt == attempt + 1 && task.stageAttempt == 1)
-            #expect(TaskMachine.decide(task, stale, context: context(late + 1)).reason == .lost)
+            #expect(TaskMachine.decide(task, stale, context: context(late + wait)).reason == .lost)
         }
-        let done = TaskMachine.decide(task, report(success, attempt: 6, lease: "lease-6"), context: context(502))
+        let done = TaskMachine.decide(task, report(success, attempt: 6, lease: "lease-6"), context: context(520))
         #expect(done.task?.state == .completed)
     }
 

@@ -146,7 +146,7 @@ import Testing
 
     @Test func `runs that stand in line longer than their stage's time pass all the same, each once`() async throws {
         try await OrchestratorUnderTest.run { stack in
-            let brief = Self.tested.replacing("120", with: "10").replacing(
+            let brief = Self.tested.replacing("120", with: "20").replacing(
                 "\"execute\"", with: "\"execute\",\"max_attempts\":1")
             #expect(try await stack.put("/workflows/brief", brief).status == 201)
             try await `The sandbox's API`.withExecutor(stack, ["GOLDEN_SANDBOX_CONCURRENCY": "1"]) {
@@ -154,7 +154,7 @@ import Testing
                 let first = try await stack.post(
                     `The sandbox's API`.path, #"{"code":"print(1)"}"#, token: stack.token())
                 #expect(first.status == 200, "\(first)")
-                try await stack.withAgent(work: { _ in Self.made("time.sleep(3); self.assertEqual(total([1]), 1)") }) {
+                try await stack.withAgent(work: { _ in Self.made("time.sleep(6); self.assertEqual(total([1]), 1)") }) {
                     var tasks: [String] = []
                     for _ in 0..<5 { tasks.append(try await stack.submit(#"{"workflow":"brief"}"#)) }
                     for task in tasks { try await stack.until("completed", task) }

@@ -2,6 +2,7 @@ import Contracts
 import Foundation
 import MessageBus
 import NATS
+import Synchronization
 import TestSupport
 import Testing
 
@@ -45,6 +46,34 @@ import Testing
             agents.hear(Self.words(), at: late)
             agents.hear(Self.words(isLeaving: true), at: late)
             #expect(agents.online(at: late).isEmpty)
+        }
+    }
+
+    private final class Asked: Sendable {
+        let count = Mutex(0)
+    }
+
+    @Test func `when the bus is back agents are asked who is there`() async throws {
+        try await Self.withBus { bus, nats in
+            let agents = AgentDirectory(bus: bus, logger: OrchestratorUnderTest.quiet)
+            let asked = Asked()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { for await _ in try bus.subscribeRaw(.announceNow) { asked.count.withLock { $0 += 1 } } }
+                group.addTask { try await agents.run() }
+                // Both listen.
+                try await eventually {
+                    try bus.sendRaw(.announceNow)
+                    try bus.send(Self.words(), on: .announcements)
+                    let heard = asked.count.withLock { $0 }
+                    return heard > 0 && !agents.online().isEmpty
+                }
+                nats.kill()
+                try await eventually { !bus.isConnected }
+                let before = asked.count.withLock { $0 }
+                try nats.start()
+                try await eventually { asked.count.withLock { $0 } > before }
+                group.cancelAll()
+            }
         }
     }
 

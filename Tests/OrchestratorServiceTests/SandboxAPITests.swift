@@ -206,8 +206,8 @@ import Testing
                 for _ in 0..<5 { group.addTask { try await stack.follow(place + "/events", token: token).body } }
                 // Each looks for itself at its beginning: for the answer, and for the stream.
                 try await eventually { try await stack.timesRun("FindExecution") == 10 }
-                let looks = try await stack.timesRun("EndedExecutions")
-                try await eventually { try await stack.timesRun("EndedExecutions") >= looks + 3 }
+                let looks = try await stack.timesRun("EndedExecutionIDs")
+                try await eventually { try await stack.timesRun("EndedExecutionIDs") >= looks + 3 }
                 #expect(try await stack.timesRun("FindExecution") == 10)
                 #expect(try await stack.post(place + "/cancel", nil, token: token).status == 200)
                 for try await body in group { #expect(body.contains(#""status":"canceled""#)) }

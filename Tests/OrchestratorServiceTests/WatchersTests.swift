@@ -10,7 +10,7 @@ import Testing
     private static let beta = TenantID(literal: "beta")
 
     @Test func `a tenant that takes all it can get leaves places to others`() {
-        for max in [EventHub.watchersMax, SandboxHub.watchersMax, ReplayFeed.followersMax] {
+        for max in [EventHub.watchersMax, SandboxHub.watchersMax] {
             let watchers = Watchers<Int, Int>(max: max, bufferMax: 1)
             let greedy = (0..<max + 1).compactMap { watchers.watch($0, for: Self.acme) }
             let other = watchers.watch(0, for: Self.beta)
@@ -24,6 +24,21 @@ import Testing
     @Test func `all of them leave connections to requests that wait for nothing`() {
         let watching = EventHub.watchersMax + SandboxHub.watchersMax + ReplayFeed.followersMax
         #expect(watching <= EdgeServerConfiguration().connectionsMax * 3 / 4)
+    }
+
+    @Test func `a tenant that follows all replays it can leaves places to others, and gives its own back`() {
+        let followers = ReplayFollowers(max: 4)
+        var places = (0..<4).compactMap { _ in followers.place(for: Self.acme) }
+        #expect(places.count == 2)
+        let other = followers.place(for: Self.beta)
+        #expect(other != nil)
+        let refused = followers.place(for: Self.acme)
+        #expect(refused == nil)
+        places.removeAll()
+        withExtendedLifetime(other) {
+            places = (0..<4).compactMap { _ in followers.place(for: Self.acme) }
+            #expect(places.count == 2)
+        }
     }
 
     @Test func `who goes gives its place back`() {

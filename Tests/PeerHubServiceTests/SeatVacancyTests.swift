@@ -62,6 +62,25 @@ import Testing
         }
     }
 
+    @Test func `a seat that the budget left pays for no vote of is not offered again at once`() async throws {
+        try await withWork { test, request, items in
+            let failure = AgentReport.Failure(code: "budget_too_small", message: "10 are left", isRetryable: false)
+            try await test.report(.failed(failure), on: items[0], by: "security-1")
+            // A seat is offered before the report that left it is settled.
+            while let left = try await test.bus.backlog(of: BusTopology.hubResponses),
+                left.pending + left.ackPending > 0
+            {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            let last = try await test.bus.incarnation(of: .work).lastSequence
+            #expect(last == 1)
+            // The seat is free all the same.
+            try await test.vote(HubUnderTest.output("approve"), on: items[0], by: "security-2")
+            let decided = try await test.untilDecided(request.session)
+            #expect(decided.status == .approved)
+        }
+    }
+
     @Test func `an agent that holds two seats' work votes once, and the other seat goes to somebody else`() async throws
     {
         try await withWork(of: ["security", "tester"]) { test, request, items in

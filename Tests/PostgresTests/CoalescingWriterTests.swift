@@ -122,6 +122,36 @@ import Testing
         }
     }
 
+    @Test func `a lock that an earlier batch keeps until its slow end fails nobody`() async throws {
+        struct LockItems: PostgresStatement {
+            typealias Row = Void
+            static let sql = "LOCK TABLE item IN EXCLUSIVE MODE"
+        }
+        try await withFreshPool(Insert.schema, { $0.lockTimeout = .milliseconds(100) }) { pool async throws in
+            let (held, attempts, released) = (Counter(), Counter(), Counter())
+            let writer = CoalescingWriter<Item, Int>(
+                name: "items", pool: pool, maxInFlight: 2, minBeside: 4, apart: { "\($0.key)" }
+            ) { items, transaction in
+                attempts.add()
+                try transaction.execute(LockItems())
+                if held.add() == 1 {
+                    while released.value == 0 { usleep(1000) }
+                }
+                return try transaction.finish(InsertItems(items: items))
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { _ = try await writer.submit(Item(key: 0)) }
+                #expect(try await eventually { held.value == 1 })
+                for key in 1...4 { group.addTask { _ = try await writer.submit(Item(key: key)) } }
+                // The second batch has waited in vain more than once.
+                #expect(try await eventually { attempts.value >= 4 })
+                released.add()
+                try await group.waitForAll()
+            }
+            #expect(try await pool.execute(Keys()) == Array(0...4))
+        }
+    }
+
     @Test func `more items than the bound are refused at once`() async throws {
         try await withFreshPool(Insert.schema, { $0.maxConnections = 1 }) { pool async throws in
             let writer = writer(pool, maxQueued: 10)

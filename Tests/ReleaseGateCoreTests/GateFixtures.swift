@@ -19,7 +19,8 @@ struct Look {
     var health = CanaryHealth(ready: 2, desired: 2)
     var breakers: [BreakerEvidence] = []
     var deadLetters: DeadLetterEvidence? = DeadLetterEvidence(unresolved: 0, unresolvedAtStepStart: 0)
-    var unknownSignals: [UnknownSignal]?
+    /// Nil in records of before it was kept.
+    var unknownSignals: [UnknownSignal]? = []
     var canaryBurn = IndicatorEvidence.Burn()
     var stableBurn = IndicatorEvidence.Burn()
     var schema = SchemaState.compatible

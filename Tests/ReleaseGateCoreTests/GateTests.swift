@@ -50,8 +50,15 @@ import Testing
         Case("ten dead letters more", .rollBack, .canaryDegraded, "10 dead letters more in this step") {
             $0.deadLetters = DeadLetterEvidence(unresolved: 12, unresolvedAtStepStart: 2)
         },
-        Case("over a hundred dead letters", .rollBack, .canaryDegraded, "101 dead letters") {
+        Case("over a hundred dead letters from before", .hold, .invariantBroken, "101 unresolved dead letters") {
             $0.deadLetters = DeadLetterEvidence(unresolved: 101, unresolvedAtStepStart: 100)
+        },
+        Case("the same in an old record", .rollBack, .canaryDegraded, "101 dead letters") {
+            $0.deadLetters = DeadLetterEvidence(unresolved: 101, unresolvedAtStepStart: 100)
+            $0.unknownSignals = nil
+        },
+        Case("no breakers in an old record", .advance, .stepPassed, "all breakers closed, fewer than 10 dead letters") {
+            $0.unknownSignals = nil
         },
         Case("ten dead letters from before", .hold, .invariantBroken, "10 unresolved dead letters") {
             $0.deadLetters = DeadLetterEvidence(unresolved: 10, unresolvedAtStepStart: 5)

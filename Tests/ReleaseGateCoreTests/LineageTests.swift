@@ -84,6 +84,7 @@ import Testing
         ([(.seal, "1.1.0")], "1.1.0"), ([(.install, "1.2.0"), (.seal, "1.1.0")], ""),
         ([(.seal, "1.1.0"), (.install, "1.2.0"), (.seal, "1.2.0"), (.seal, "1.3.0")], "1.1.0"),
         ([(.seal, "1.0.0"), (.seal, "1.1.0"), (.install, "1.2.0"), (.rollback, "1.1.0")], "1.0.0"),
+        ([(.seal, "1.1.0"), (.imported, "1.2.0"), (.uninstall, "1.2.0")], ""),
     ]
 
     @Test(arguments: replaced)
@@ -91,6 +92,25 @@ import Testing
         let version = try #require(Version("1.2.0"))
         let found = Lineage.predecessor(of: version, in: .prod, by: try Self.happened(items))
         #expect(found == Version(previous))
+    }
+
+    /// What happened, what is said to run, and what is replaced.
+    private static let completed: [(Happened, String, String)] = [
+        ([], "1.1.1", "1.1.1"), ([(.seal, "1.1.0")], "", "1.1.0"), ([(.seal, "1.1.0")], "1.1.1", "1.1.0"),
+        ([(.seal, "1.1.0"), (.promote, "1.1.1")], "1.1.1", "1.1.1"),
+        ([(.seal, "1.1.0"), (.promote, "1.1.1")], "1.1.0", "1.1.0"),
+        ([(.promote, "1.1.1"), (.seal, "1.1.0")], "1.1.1", "1.1.0"),
+        ([(.seal, "1.1.0"), (.promote, "1.1.1"), (.rollback, "1.1.1")], "1.1.1", "1.1.0"),
+        ([(.seal, "1.1.0"), (.install, "1.2.0"), (.promote, "1.1.1")], "1.1.1", "1.1.0"),
+    ]
+
+    @Test(arguments: completed)
+    func `takes a version that was promoted for one that a person may have completed`(
+        items: Happened, said: String, replaced: String
+    ) throws {
+        let version = try #require(Version("1.2.0"))
+        let found = Lineage.replaced(by: version, said: Version(said), in: .prod, by: try Self.happened(items))
+        #expect(found == Version(replaced))
     }
 
     @Test func `knows when what it was committed to by was taken off or exchanged`() throws {

@@ -251,7 +251,28 @@ import Testing
         request.runningVersion = Version("1.1.0")
         request.previousVersion = nil
         let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
-        #expect(ruling.refusals.map(\.message) == ["prod runs 1.1.0, release.yaml names no previousVersion"])
+        #expect(ruling.refusals == [])
+        #expect(
+            ruling.warnings == ["prod runs 1.1.0, release.yaml names no previousVersion: it goes by 1.1.0"])
+    }
+
+    @Test func `replaces what a person completed, with a warning`() throws {
+        var request = try Self.request()
+        request.runningVersion = Version("1.0.0")
+        request.isPreviousPromoted = true
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+        #expect(ruling.refusals == [], "it is compatible with 1.1.0")
+        #expect(
+            ruling.warnings == ["previousVersion is 1.1.0, promoted to prod and not sealed there, after 1.0.0"])
+    }
+
+    @Test func `goes nowhere where another took its place`() throws {
+        var request = try Self.request()
+        request.supersededBy = Version("1.3.0")
+        let ruling = PromotionRules.judge(request, policy: PromotionPolicy())
+        #expect(
+            ruling.refusals.map(\.message)
+                == ["1.3.0 has taken the place of 1.2.0 in prod: it is walked no more"])
     }
 
     @Test func `takes no report about another environment`() throws {

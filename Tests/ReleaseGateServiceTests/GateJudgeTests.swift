@@ -75,6 +75,43 @@ import Testing
         #expect(source.count == count, "they are known")
     }
 
+    @Test func `does not stop the way back from a version that was sealed`() async throws {
+        let folder = try ReleaseFolder()
+        let path = folder.path
+        try await folder.gate { try await $0.cut(version: "1.2.0-rc.1", chart: path + "/chart", changelog: nil) }
+        try folder.writeRelease("1.2.0-rc.1")
+        let release = try folder.release
+        let code = try await folder.gate { try await $0.canary(release, environment: "dev", isArmed: true) }
+        #expect(code == 0)
+        try await folder.gate {
+            try await $0.rollback(release, environment: "dev", reason: "it is bad", isArmed: true)
+        }
+        let record = try await folder.gate {
+            try await GateJudge(session: $0, release: release, environment: .dev).decision(at: 1)
+        }
+        #expect(record.decision.outcome == .hold && record.decision.row == .barred, "\(record.decision.lines)")
+        let obstacle = try await folder.gate {
+            try await GateJudge(session: $0, release: release, environment: .dev).mayBegin()
+        }
+        #expect(obstacle == nil)
+    }
+
+    @Test func `holds nobody to promotions that its lineage has none of`() async throws {
+        let folder = try Self.folder()
+        let release = try folder.release
+        @Sendable func obstacle() async throws -> String? {
+            try await folder.gate {
+                try await GateJudge(session: $0, release: release, environment: .prod).mayBegin()
+            }
+        }
+        #expect(try await obstacle() == nil)
+        let other = LineageEntry.Event(
+            atSeconds: 0, environment: .prod, version: try #require(Version("1.1.0")), digests: [], kind: .promote,
+            actor: "ann", reason: "from staging")
+        try await folder.gate { _ = try await $0.book.record(other) }
+        #expect(try await obstacle()?.contains("was not promoted to prod") == true)
+    }
+
     @Test func `answers the others when who asked first leaves`() async throws {
         let source = Asked(isAnswering: false)
         let judge = try Self.judge(try Self.folder(), source)

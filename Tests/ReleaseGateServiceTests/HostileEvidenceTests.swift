@@ -25,7 +25,7 @@ import Testing
                 outcome: .extend),
             Said(metric: "http_caller_errors_total", labels: ["bucket": "7"], before: 0, outcome: .advance),
             Said(metric: "circuit_breaker_state", labels: ["name": "store"], before: 1e300, outcome: .rollBack),
-            Said(metric: "dlq_messages_unresolved", labels: worker, before: 1e300, outcome: .rollBack),
+            Said(metric: "dlq_messages_unresolved", labels: worker, before: 1e300, outcome: .hold),
             Said(metric: "oom_kills_total", before: 0, outcome: .rollBack),
         ]
     }

@@ -34,6 +34,8 @@ import Testing
             lines("errors_total", labels("c"), since: last) { _ in 7 },
             lines("errors_total", labels("d", "two")) { $0 / 30 },
             lines("errors_total", labels("a") + ",route=\"x\"", since: late) { _ in 4 },
+            // It begins anew every ten minutes.
+            lines("loops_total", labels("e", "loops")) { $0 % 600 / 30 },
             lines("process_start_time_seconds", labels("a")) { _ in start - 100_000 },
             lines("process_start_time_seconds", labels("b"), since: last) { _ in start + last - 20 },
             lines("process_start_time_seconds", labels("c"), since: last) { _ in start - 5000 },
@@ -76,6 +78,18 @@ import Testing
             let sparse = CounterReading(try await Self.read(selector, from: days), from: days, to: Self.to)
             #expect(sparse == .counted(Double(count)), "\(selector)")
         }
+    }
+
+    @Test func `thirty days show what a process counted that crashed again and again`() async throws {
+        let days = Self.to.addingTimeInterval(-30 * 86_400)
+        let reading = try await Self.read(#"loops_total{job="a"}"#, from: days, in: "loops")
+        let counted = CounterReading(reading, from: days, to: Self.to, spansRestarts: true)
+        guard case .counted(let count) = counted else {
+            Issue.record("\(counted)")
+            return
+        }
+        // Of 19 in each of 30 lives, what was counted in the last minutes of each is lost.
+        #expect(count > 300 && count <= 570, "\(count)")
     }
 
     @Test func `a gauge has no beginning`() async throws {
@@ -161,5 +175,10 @@ import Testing
         #expect(try await evaluate("dev", ["GOLDEN_GATE_NAMESPACE": "works"]) == 0)
         let error = await #expect(throws: GateError.self) { try await evaluate("staging") }
         #expect(error?.code == .invalid && error?.message.contains("no namespace of staging") == true)
+        try await folder.gate { try await $0.status(environment: "prod", at: Self.end) }
+        let unknown = await #expect(throws: GateError.self) {
+            try await folder.gate { try await $0.status(environment: "staging", at: Self.end) }
+        }
+        #expect(unknown?.code == .invalid && unknown?.message.contains("no namespace of staging") == true)
     }
 }

@@ -96,6 +96,14 @@ import Testing
             service: "unwatched", more: { _ in answers }, outcome: .extend, row: .evidenceLacking,
             says: "breakers on canary: no such series"),
         Scenario(
+            service: "first-watched",
+            more: { _ in
+                answers + [
+                    "up{track=\"stable\",instance=\"b\"} 1", "circuit_breaker_state{track=\"canary\",name=\"db\"} 0",
+                ]
+            },
+            outcome: .advance, row: .stepPassed, says: "all breakers closed"),
+        Scenario(
             service: "breakerless",
             more: { _ in answers + ["circuit_breaker_state{service=\"other\",track=\"stable\",name=\"db\"} 0"] },
             outcome: .advance, row: .stepPassed, says: "no breakers to watch"),

@@ -161,6 +161,44 @@ import Testing
         #expect(try await Self.events(folder).last?.kind == .verification)
     }
 
+    /// The stable side alone, where one request in five fails between two moments.
+    private static func writeStable(_ folder: ReleaseFolder, failingFrom from: Date, to: Date) throws {
+        var history = SampleHistory()
+        for service in ReleaseFolder.services {
+            var (good, bad) = (0, 0)
+            for minute in 0...(ReleaseFolder.hours * 60) {
+                let at = ReleaseFolder.start.addingTimeInterval(TimeInterval(minute * 60))
+                let fails = at > from && at <= to
+                bad += fails ? 80 : 0
+                good += fails ? 320 : 400
+                for (status, count) in [("200", good), ("500", bad)] {
+                    history.add(
+                        "http_requests_total", ["service": service, "track": "stable", "status": status],
+                        SeriesSample(at: at, value: Double(count)))
+                }
+            }
+        }
+        try folder.write("evidence.json", history.json.text)
+    }
+
+    @Test func `is not revoked for what the version after it did before it was rolled back`() async throws {
+        let folder = try await Self.folder()
+        #expect(try await Self.walkNext(folder) == 0)
+        let began = folder.time.clock.now()
+        folder.time.advance(by: 1800)
+        try Self.writeStable(folder, failingFrom: began, to: folder.time.clock.now())
+        try folder.writeRelease("1.2.0-rc.2")
+        let next = try folder.release
+        try await folder.gate {
+            try await $0.rollback(next, environment: "dev", reason: "it is bad", isArmed: true)
+        }
+        try folder.writeRelease(Self.version)
+        folder.time.advance(by: 600)
+        _ = try await Self.reverify(folder)
+        let last = try await Self.events(folder).last
+        #expect(last?.kind == .verification, "\(String(describing: last))")
+    }
+
     @Test func `is not revoked for a breaker that is half open`() async throws {
         let folder = try await Self.folder()
         folder.time.advance(by: 3600)

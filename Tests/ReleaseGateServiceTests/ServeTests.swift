@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import ReleaseGateCore
 import ReleaseGateService
 import TestSupport
 import Testing
@@ -110,6 +111,10 @@ import Testing
         try folder.writeRelease("1.2.0-rc.1")
         try folder.writeLiveEvidence(endingAt: Date(), badCanary: nil)
         let release = try folder.release
+        let other = LineageEntry.Event(
+            atSeconds: 0, environment: .prod, version: try #require(Version("1.1.0")), digests: [], kind: .promote,
+            actor: "ann", reason: "from staging")
+        try await folder.gate { _ = try await $0.book.record(other) }
         let forbidden = [
             (hook: 409, outcome: "hold", words: "was not promoted to prod"),
             (hook: 200, outcome: "roll_back", words: "was rolled back in prod"),
@@ -180,6 +185,9 @@ import Testing
             #expect(said["outcome"]?.string == outcome && said["goOn"]?.bool == true, "\(query) \(decision.body)")
             #expect(said["proven"]?.bool == isProven, "\(query) \(decision.body)")
         }
+        // Flagger's canary gets more traffic as soon as it is within budget, and is promoted by proof.
+        #expect(try await ask(port, "/flagger/confirm-traffic-increase", post: true).status == 200)
+        #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 409)
         for query in ["?step=0", "?step=4", "?step=one"] {
             let refused = try await ask(port, "/argo/decision" + query)
             #expect(refused.status == 422 && refused.body.contains("step must be 1 to 3"), "\(query) \(refused.body)")

@@ -35,17 +35,28 @@ import Testing
         #expect(served == tickets + [nil] && queue.count == 0)
     }
 
-    @Test func `one tenant fills it, and another's still finds room`() {
-        var queue = FairQueue(max: 1000)
-        let tickets = (0..<1000).map { _ in Self.ticket(Self.a) }
-        for ticket in tickets { queue.add(ticket) }
-        let added = [queue.add(Self.ticket(Self.a)), queue.add(Self.ticket(Self.b)), queue.add(tickets[999])]
-        #expect(added == [false, true, false])
-        #expect(queue.count == 1000 && queue.depths == [Self.a: 999, Self.b: 1])
-        let next = queue.next(running: [Self.a: 1])
-        #expect(next?.tenant == Self.b)
-        let again = queue.add(tickets[999])
-        #expect(again, "what made room waits elsewhere, and comes back when there is some")
+    @Test func `a full line has no room, and becomes what it is replaced with, in that order`() {
+        var queue = FairQueue(max: 3)
+        let tickets = (0..<4).map { _ in Self.ticket(Self.a) }
+        for ticket in tickets.dropFirst() { queue.add(ticket) }
+        let other = Self.ticket(Self.b)
+        let isAdded = queue.add(other)
+        #expect(!isAdded)
+        queue.replace(with: [tickets[0], other, tickets[1]])
+        #expect(queue.count == 3 && queue.depths == [Self.a: 2, Self.b: 1])
+        let served = (0..<4).map { _ in queue.next(running: [:]) }
+        #expect(served == [tickets[0], other, tickets[1], nil])
+    }
+
+    @Test func `who came meanwhile comes behind, and whose turn it is stays`() {
+        var queue = FairQueue(max: 10)
+        queue.add(Self.ticket(Self.a))
+        _ = queue.next(running: [:])
+        let (first, late, other) = (Self.ticket(Self.a), Self.ticket(Self.a), Self.ticket(Self.b))
+        queue.add(late)
+        queue.replace(with: [first, other])
+        let served = (0..<4).map { _ in queue.next(running: [:]) }
+        #expect(served == [other, first, late, nil])
     }
 
     @Test func `an execution waits once, the bound holds, and what is removed is gone`() {

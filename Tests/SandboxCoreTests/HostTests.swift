@@ -46,16 +46,16 @@ import Testing
 @Suite struct `Layers` {
     @Test(
         arguments: [
-            (7, 7, .namespaces, "refused", .holds), (7, 7, .namespaces, "open", .holds),
-            (0, 0, .namespaces, "refused", .absent("not in this kernel")),
-            (4, 0, .namespaces, "refused", .fails("the kernel has Landlock and it is not used")),
-            (7, 7, .restricted, "refused", .holds), (7, 7, .restricted, "open", .fails("it may signal its init")),
-            (7, 7, .restricted, nil, .fails("it may signal its init")),
-        ] as [(Int, Int, SandboxTier, String?, LayerFinding)])
+            (7, 7, .namespaces, "refused", nil), (7, 7, .namespaces, "open", nil),
+            (0, 0, .namespaces, "refused", nil),
+            (4, 0, .namespaces, "refused", "the kernel has Landlock and it is not used"),
+            (7, 7, .restricted, "refused", nil), (7, 7, .restricted, "open", "it may signal its init"),
+            (7, 7, .restricted, nil, "it may signal its init"),
+        ] as [(Int, Int, SandboxTier, String?, String?)])
     func `Landlock holds where it is used, and is missed where the kernel has it`(
-        kernel: Int, used: Int, tier: SandboxTier, signals: String?, finding: LayerFinding
+        kernel: Int, used: Int, tier: SandboxTier, signals: String?, why: String?
     ) {
-        #expect(LayerFinding.landlock(kernel: kernel, used: used, tier: tier, signals: signals) == finding)
+        #expect(LayerFinding.landlock(kernel: kernel, used: used, tier: tier, signals: signals) == why)
     }
 
     @Test(
@@ -67,8 +67,8 @@ import Testing
     func `a network of its own has the loopback alone`(
         tier: SandboxTier, interfaces: String?, seccomp: String?, holds: Bool
     ) {
-        let finding = LayerFinding.network(tier: tier, interfaces: interfaces, seccomp: seccomp)
-        #expect((finding == .holds) == holds)
+        let why = LayerFinding.network(tier: tier, interfaces: interfaces, seccomp: seccomp)
+        #expect((why == nil) == holds)
     }
 }
 
@@ -99,9 +99,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("/", "0::/x/golden-executor", "/x"), ("/", "0::/golden-executor", ""), ("/", "0::/x", "/x"),
-        ("/pods/x", "0::/pods/x/golden-executor", ""), ("/", "0::/x/golden-executor/a", "/x/golden-executor/a"),
-        ("/", "0::/x/not-golden-executor", "/x/not-golden-executor"),
+        ("/", "0::/x/golden-sandbox.leaf", "/x"), ("/", "0::/golden-sandbox.leaf", ""), ("/", "0::/x", "/x"),
+        ("/pods/x", "0::/pods/x/golden-sandbox.leaf", ""),
+        ("/", "0::/x/golden-sandbox.leaf/a", "/x/golden-sandbox.leaf/a"),
+        ("/", "0::/x/golden-executor", "/x/golden-executor"), ("/", "0::/x/golden-sandbox", "/x/golden-sandbox"),
     ])
     func `an executor that starts where one has been shares out the same group`(
         root: String, own: String, below: String

@@ -2,6 +2,7 @@ import Contracts
 import Foundation
 import FoundationNetworking
 import MessageBus
+import NATS
 import SandboxExecutorService
 import Storage
 import Synchronization
@@ -54,11 +55,14 @@ import Testing
             try await test.withExecutor {
                 let id = try await test.ask(ExecutorUnderTest.shell("echo one"))
                 _ = try await test.untilEnded(id)
+                let letters = try test.bus.subscribeRaw(Subject.deadLetter(Subject.sandboxExecute.text))
                 try await test.ask(ExecutorUnderTest.shell("echo two"), id: id)
-                try await test.eventually {
-                    let backlog = try await test.bus.backlog(of: BusTopology.sandboxRequests)
-                    return backlog?.pending == 0 && backlog?.ackPending == 0
+                var reason: String?
+                for await letter in letters {
+                    reason = letter.headers[MessageHeader.reason]
+                    break
                 }
+                #expect(reason == "execution_conflict")
                 let (execution, outcome) = try await test.untilEnded(id)
                 #expect(outcome.stdout.text == "one\n" && execution.tries == 1)
             }
@@ -92,12 +96,21 @@ import Testing
     @Test func `a tenant that asks for very much over the bus holds nobody up`() async throws {
         try await ExecutorUnderTest.run { test in
             try await test.withExecutor(["GOLDEN_SANDBOX_CONCURRENCY": "2", "GOLDEN_SANDBOX_WARM": "false"]) {
-                for _ in 0..<2500 { try await test.ask(ExecutorUnderTest.shell("sleep 0.5")) }
+                let results = try test.bus.subscribe(.sandboxResults)
+                for _ in 0..<1100 { try await test.ask(ExecutorUnderTest.shell("sleep 2")) }
                 let other = TenantID(literal: "other")
                 let single = try await test.ask(ExecutorUnderTest.shell("echo quick"), tenant: other)
                 _ = try await test.untilEnded(single, tenant: other, seconds: 30)
                 let left = try await test.store.waiting(limit: 5000).count
                 #expect((500...1000).contains(left), "\(left) wait when the other tenant's has ended")
+                var refused: ExecutionID?
+                for await result in results where result.outcome.failure?.code == "queue_full" {
+                    refused = result.execution
+                    break
+                }
+                let id = try #require(refused)
+                let kept = try await test.store.find(id, tenant: ExecutorUnderTest.tenant)
+                #expect(kept == nil)
             }
         }
     }

@@ -10,13 +10,7 @@ import Testing
 extension `Sandboxes` {
     @Test func `an engine that fails again and again rests, and what waits is run once it is well`() async throws {
         try await ExecutorUnderTest.run { test in
-            let folder = try temporaryFolder("launcher")
-            let broken = folder.appending(path: "broken").path
-            let launcher = folder.appending(path: "launcher").path
-            let real = "\(ExecutorUnderTest.programs)/sandbox-launcher"
-            try "#!/bin/sh\n[ -e \(broken) ] && exit 125\nexec \(real) \"$@\"\n".write(
-                toFile: launcher, atomically: true, encoding: .utf8)
-            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: launcher)
+            let (launcher, broken) = try Self.breakableLauncher()
             let port = Mutex(0)
             let replica = try await test.executor([
                 "GOLDEN_SANDBOX_LAUNCHER": launcher, "GOLDEN_SANDBOX_WARM": "false", "GOLDEN_SANDBOX_CONCURRENCY": "2",
@@ -47,6 +41,47 @@ extension `Sandboxes` {
                     #"circuit_breaker_state{name="sandbox"} 0"#)
             }
             await replica.stop()
+        }
+    }
+
+    /// A launcher that fails while the file beside it is there.
+    private static func breakableLauncher() throws -> (launcher: String, broken: String) {
+        let folder = try temporaryFolder("launcher")
+        let broken = folder.appending(path: "broken").path
+        let launcher = folder.appending(path: "launcher").path
+        let real = "\(ExecutorUnderTest.programs)/sandbox-launcher"
+        try "#!/bin/sh\n[ -e \(broken) ] && exit 125\nexec \(real) \"$@\"\n".write(
+            toFile: launcher, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: launcher)
+        return (launcher, broken)
+    }
+
+    @Test func `runs of minutes that go on well close the breaker long before they end`() async throws {
+        try await ExecutorUnderTest.run { test in
+            let (launcher, broken) = try Self.breakableLauncher()
+            let port = Mutex(0)
+            let replica = try await test.executor([
+                "GOLDEN_SANDBOX_LAUNCHER": launcher, "GOLDEN_SANDBOX_WARM": "false", "GOLDEN_SANDBOX_CONCURRENCY": "5",
+            ]) { found in port.withLock { $0 = found } }
+            try await test.eventually { port.withLock { $0 } > 0 }
+            let stands = { @Sendable (state: Int) async throws -> Bool in
+                try await Host.metrics(port.withLock { $0 }).contains(
+                    "circuit_breaker_state{name=\"sandbox\"} \(state)")
+            }
+            #expect(FileManager.default.createFile(atPath: broken, contents: nil))
+            let program = ExecutorUnderTest.shell("sleep 120") { $0.limits.wallMilliseconds = 200_000 }
+            try await test.eventually(seconds: 60) {
+                try await test.keep(program)
+                try await Task.sleep(for: .milliseconds(100))
+                return try await stands(2)
+            }
+            try FileManager.default.removeItem(atPath: broken)
+            for _ in 0..<5 { try await test.keep(program) }
+            try await test.eventually(seconds: 90) { try await stands(0) }
+            let running = try await test.postgres.sql(
+                "SELECT count(*) FROM sandbox_executions WHERE state = 'running'", database: test.database)
+            #expect(running == "5")
+            await replica.kill()
         }
     }
 

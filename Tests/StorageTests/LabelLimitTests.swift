@@ -57,7 +57,7 @@ import Testing
         /// Starts what may start, and names it.
         func take(
             _ grants: [(DispatchHint.Count, Int)], within limits: LabelLimits, promptBytes: Int = 0
-        ) async throws -> LimitedTaking<[String]> {
+        ) async throws -> Taking<[String]> {
             let now = Date()
             return try await tasks.take(
                 grants.map { ($0.0, $0.1) }, within: limits, promptBytes: promptBytes, now: now

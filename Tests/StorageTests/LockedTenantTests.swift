@@ -10,11 +10,11 @@ import Testing
     private static let acme = AdmissionTest.tenants[0]
     private static let beta = AdmissionTest.tenants[1]
 
-    /// Runs `body` while a session holds rows locked, for eight seconds in all.
+    /// Runs `body` while a session holds rows locked, for so many seconds in all.
     private func locking(
-        _ rows: String, in database: MigrationDatabase, _ body: () async throws -> Void
+        _ rows: String, for seconds: Int = 8, in database: MigrationDatabase, _ body: () async throws -> Void
     ) async throws {
-        async let lock = database.sql("BEGIN; SELECT FROM \(rows) FOR UPDATE; SELECT pg_sleep(8); COMMIT")
+        async let lock = database.sql("BEGIN; SELECT FROM \(rows) FOR UPDATE; SELECT pg_sleep(\(seconds)); COMMIT")
         let sleeping = """
             SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()
             """
@@ -35,7 +35,7 @@ import Testing
             for tenant in [Self.acme, Self.beta] {
                 #expect(try await tasks.admit(AdmissionTest.admission(tenant, key: "first")) == .admitted)
             }
-            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) {
+            try await locking("audit_head WHERE tenant_id = 'acme'", for: 20, in: database) {
                 let start = ContinuousClock.now
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for number in 0..<40 {
@@ -62,6 +62,45 @@ import Testing
             }
             #expect(try await tasks.admit(AdmissionTest.admission(Self.acme, key: "after")) == .admitted)
             await tasks.shutdown()
+        }
+    }
+
+    @Test func `a tenant's own task waits for its lock for some seconds`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        try await database.withPool { pool in
+            let tasks = TaskStore(pool: pool)
+            let first = try await tasks.admit(AdmissionTest.admission(Self.acme, key: "first"))
+            #expect(first == .admitted)
+            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) {
+                let second = try await tasks.admit(AdmissionTest.admission(Self.acme, key: "second"))
+                #expect(second == .admitted)
+            }
+            await tasks.shutdown()
+        }
+    }
+
+    @Test func `the end of a chain that is locked keeps no other tenant's entries from being written`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        try await database.withPool { pool in
+            let store = AuditStore(pool: pool)
+            for tenant in ["acme", "beta"] { try await store.append(AuditTest.entry(tenant)) }
+            try await locking("audit_head WHERE tenant_id = 'acme'", for: 20, in: database) {
+                let start = ContinuousClock.now
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<5 {
+                        group.addTask {
+                            let isLocked = await isLockTimeout { _ = try await store.append(AuditTest.entry("acme")) }
+                            #expect(isLocked || ContinuousClock.now - start > .seconds(5))
+                        }
+                        group.addTask {
+                            _ = try await store.append(AuditTest.entry("beta"))
+                            #expect(ContinuousClock.now - start < .seconds(5), "It waited for another tenant's lock.")
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            await store.shutdown()
         }
     }
 

@@ -52,6 +52,77 @@ import Testing
         }
     }
 
+    /// Whether it is refused where the tenant may have one waiting.
+    private func isFull(
+        _ store: SandboxStore, _ id: ExecutionID, of task: TaskID, tenant: TenantID = tenant
+    ) async throws -> Bool {
+        var asked = new(id, tenant: tenant)
+        asked.task = task
+        if case .full = try await store.admit(asked, waitingMax: 1) { return true }
+        return false
+    }
+
+    @Test func `a task's own test stands in line beyond the bound, and what only names the task does not`()
+        async throws
+    {
+        try await with { store, database in
+            let other = TenantID(literal: "other")
+            for tenant in [Self.tenant, other] { _ = try await accepted(store, tenant) }
+            let (tested, developed) = (TaskID(UUID()), TaskID(UUID()))
+            let (run, attempt) = (ExecutionID(UUID()), ExecutionID(UUID()))
+            for (task, state, token) in [(tested, "testing", run), (developed, "developing", attempt)] {
+                try await database.sql(
+                    """
+                    INSERT INTO tasks (id, tenant_id, project_id, principal, workflow, workflow_version, role, state,
+                        priority, attempt_max, timeout_seconds, run_at, event_seq, attempt, stage_attempt, lease_token,
+                        dispatched_at, deadline, input, created_at, updated_at)
+                    VALUES ('\(task)', 'acme', 'p', 'u', 'single', 1, 'developer', '\(state)', 5, 5, 60, now(), 7, 2, 1,
+                        '\(token)', now(), now() + interval '60 s', '{}', now(), now())
+                    """)
+            }
+            let forged = try await isFull(store, ExecutionID(UUID()), of: tested)
+            let foreign = try await isFull(store, run, of: tested, tenant: other)
+            let early = try await isFull(store, attempt, of: developed)
+            let own = try await isFull(store, run, of: tested)
+            #expect(forged && foreign && early && !own)
+            let waiting = try await store.waiting(limit: 9).tickets.filter { $0.tenant == Self.tenant }
+            #expect(waiting.count == 2 && waiting.last?.id == run, "behind those that came before it")
+        }
+    }
+
+    @Test func `a table without what executors need of it is told apart`() async throws {
+        try await with { store, database in
+            try await store.checkSchema()
+            try await database.sql("ALTER TABLE sandbox_executions DROP COLUMN lost")
+            await #expect(throws: (any Error).self) { try await store.checkSchema() }
+        }
+    }
+
+    @Test func `of tasks nobody runs another tenant's is not behind all of one tenant's`() async throws {
+        let database = try await MigrationDatabase.migrated()
+        let last = try #require(TaskID("ffffffff-ffff-7fff-bfff-ffffffffffff"))
+        try await database.sql(
+            """
+            INSERT INTO tasks (id, tenant_id, project_id, principal, workflow, workflow_version, role, state, priority,
+                attempt_max, timeout_seconds, run_at, event_seq, attempt, stage_attempt, lease_token, dispatched_at,
+                deadline, input, created_at, updated_at)
+            SELECT id, tenant, 'p', 'u', 'single', 1, 'developer', 'testing', 5, 5, 60, now(), 7, 2, 1,
+                gen_random_uuid()::text, now() - interval '61 s', now() + interval '60 s', '{}', now(), now()
+            FROM (
+                SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid AS id, 'acme' AS tenant
+                FROM generate_series(1, 150) n
+                UNION ALL SELECT '\(last)', 'beta'
+            ) t
+            """)
+        try await database.withPool { pool async throws in
+            let store = TaskExecutionStore(pool: pool)
+            let first = try await store.unasked(age: .seconds(60), limit: 100)
+            #expect(first.count == 100 && first.contains(last))
+            let all = try await store.unasked(age: .seconds(60), limit: 200)
+            #expect(all.count == 151)
+        }
+    }
+
     @Test func `an id is one run`() async throws {
         try await with { store, _ in
             let id = ExecutionID(UUID())

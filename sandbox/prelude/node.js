@@ -27,14 +27,10 @@ const length = readFully(4);
 if (length.length === 0) process.exit(0); // nobody needed this interpreter
 const request = JSON.parse(readFully(length.readUInt32BE(0)).toString());
 fs.unlinkSync(__filename); // before the files: the program may have one of a like name
-const folders = new Set(['/code']);
 for (const [name, size] of request.files) {
-  const isCode = name.startsWith('/code/');
   fs.mkdirSync(path.dirname(name), { recursive: true });
-  fs.writeFileSync(name, readFully(size), { flag: 'wx', mode: isCode ? 0o444 : 0o644 });
-  for (let above = path.dirname(name); isCode && above !== '/'; above = path.dirname(above)) folders.add(above);
+  fs.writeFileSync(name, readFully(size), { flag: 'wx', mode: name.startsWith('/code/') ? 0o444 : 0o644 });
 }
-for (const folder of folders) fs.chmodSync(folder, 0o555); // not for writing, as those of a cold start
 fs.closeSync(FEED);
 Object.assign(process.env, request.env);
 process.argv = [process.argv[0], '/code/main.js', ...request.argv];

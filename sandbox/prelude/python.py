@@ -33,7 +33,8 @@ def wait_for_request(modules):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with io.open(path, "xb") as file:
                 file.write(feed.read(size))
-    close(path for path, _ in request["files"] if path.startswith("/code/"))
+            if path.startswith("/code/"):
+                os.chmod(path, 0o444)  # as those of a cold start
     os.environ.update(request["env"])
     names = {path.split("/")[2].split(".")[0] for path, _ in request["files"] if path.startswith("/code/")}
     if not names.isdisjoint(sys.modules):
@@ -41,19 +42,6 @@ def wait_for_request(modules):
     if "random" in sys.modules:
         sys.modules["random"].seed()  # as good as new: its first seed is as old as this process
     return ["/code/main.py", *request["argv"]]
-
-
-def close(paths):
-    """The program's own files and their folders are not for writing, as those of a cold start."""
-    import os
-
-    folders = {"/code"}
-    for path in paths:
-        os.chmod(path, 0o444)
-        while (path := os.path.dirname(path)) != "/":
-            folders.add(path)
-    for folder in folders:
-        os.chmod(folder, 0o555)
 
 
 def become(argv):

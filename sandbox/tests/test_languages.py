@@ -274,18 +274,22 @@ class Warm(unittest.TestCase):
         self.assertEqual((warm.stdout, warm.stderr), (cold.stdout, cold.stderr))
         self.assertEqual(warm.record("exit")["value"], "3")
 
-    def test_the_program_is_not_for_writing(self):
-        python = """import os
-for attempt in (lambda: open('/code/main.py', 'a'), lambda: open('/code/new', 'w'), lambda: open('/code/d/f', 'a'),
-                lambda: open('/code/d/new', 'w'), lambda: os.unlink('/code/main.py')):
-    try: print('GOT', attempt())
-    except OSError: print('refused')
+    def test_the_program_is_not_for_writing_and_its_copy_is(self):
+        python = """import os, shutil
+for path in ('/code/main.py', '/code/d/f'):
+    try: print('GOT', open(path, 'a'))
+    except OSError: print('refused', oct(os.stat(path).st_mode))
+shutil.copytree('/code', '/tmp/copy')
+for path in ('/tmp/copy/new', '/tmp/copy/d/new'): open(path, 'w')
+os.unlink('/tmp/copy/d/f'); print(sorted(os.listdir('/tmp/copy')), os.listdir('/tmp/copy/d'))
 open('/box/in', 'a').write('x'); print(open('/box/in').read())"""
         javascript = """const fs = require('fs');
-for (const attempt of [() => fs.appendFileSync('/code/main.js', 'x'), () => fs.writeFileSync('/code/new', 'x'),
-                       () => fs.appendFileSync('/code/d/f', 'x'), () => fs.writeFileSync('/code/d/new', 'x'),
-                       () => fs.unlinkSync('/code/main.js')])
-  try { console.log('GOT', attempt()); } catch (error) { console.log('refused'); }
+for (const path of ['/code/main.js', '/code/d/f'])
+  try { console.log('GOT', fs.appendFileSync(path, 'x')); }
+  catch (error) { console.log('refused', '0o' + fs.statSync(path).mode.toString(8)); }
+fs.cpSync('/code', '/tmp/copy', { recursive: true });
+for (const path of ['/tmp/copy/new', '/tmp/copy/d/new']) fs.writeFileSync(path, '');
+fs.unlinkSync('/tmp/copy/d/f'); console.log(fs.readdirSync('/tmp/copy').sort(), fs.readdirSync('/tmp/copy/d'));
 fs.appendFileSync('/box/in', 'x'); console.log(fs.readFileSync('/box/in').toString());"""
         for name, code in (("python", python), ("javascript", javascript)):
             keys = {"files": {"/code/d/f": b"", "/box/in": b"data"}, "language": name}
@@ -293,7 +297,11 @@ fs.appendFileSync('/box/in', 'x'); console.log(fs.readFileSync('/box/in').toStri
             keys["name"] = keys.pop("language")
             for result in (cold, self.warm(code.encode(), **keys)):
                 with self.subTest(name, warm=result is not cold):
-                    self.assertEqual((result.status, result.stdout), ("ok", b"refused\n" * 5 + b"datax\n"), result)
+                    main = launching.language(name)["source"]
+                    listed = f"['d', '{main}', 'new'] ['new']"
+                    listed = listed if name == "python" else listed.replace("[", "[ ").replace("]", " ]")
+                    expected = f"refused 0o100444\nrefused 0o100444\n{listed}\ndatax\n"
+                    self.assertEqual((result.status, result.stdout.decode()), ("ok", expected), result)
 
     def test_javascript_becomes_what_it_is_sent(self):
         code = (

@@ -81,13 +81,13 @@ class RunTests(unittest.TestCase):
             program.chmod(0o755)
         (self.folder / "task.json").write_text("{}")
 
-    def run_sample(self, status: str, *options: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    def run_sample(self, status: str, *options: str, **more: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         """And what `golden` was called for."""
         (self.folder / "status").write_text(status)
         (self.folder / "calls").unlink(missing_ok=True)
         done = run(
             "scripts/run", *options, str(self.folder / "task.json"), path=f"{self.folder}:{os.environ['PATH']}",
-            STAND_INS=str(self.folder), GOLDEN_URL="http://elsewhere", GOLDEN_TOKEN="t",
+            STAND_INS=str(self.folder), GOLDEN_URL="http://elsewhere", GOLDEN_TOKEN="t", **more,
         )
         calls = (self.folder / "calls").read_text().splitlines()
         self.assertNotIn("elsewhere", "".join(calls))
@@ -101,6 +101,21 @@ class RunTests(unittest.TestCase):
         done, calls = self.run_sample("Stack ready in /x\nagent-mine-1  ready\n", "--replace")
         self.assertEqual((done.returncode, calls), (0, ["status", "down", "up", "submit"]), done.stderr)
         self.assertIn("What runs is stopped first; its data stays.", done.stdout)
+
+    def test_one_that_is_being_started_is_called_so(self) -> None:
+        for rows in ("", SAMPLE):
+            done, calls = self.run_sample(f"Stack starting in /x\n{rows}")
+            self.assertEqual((done.returncode, calls), (1, ["status"]), done.stderr)
+            self.assertIn("A stack is being started", done.stderr)
+
+    def test_what_to_try_next_is_for_the_stack_that_was_started(self) -> None:
+        done, _ = self.run_sample("", GOLDEN_DATA="of mine")
+        hints = [line for line in done.stdout.splitlines() if line.startswith("  golden ") or "Stop it with" in line]
+        self.assertEqual(len(hints), 8, done.stdout)
+        self.assertEqual([line for line in hints if " --data of\\ mine" not in line and "--help" not in line], [])
+        done, _ = self.run_sample("")
+        self.assertIn("/golden down\n", done.stdout)
+        self.assertNotIn("--data", done.stdout)
 
     def test_the_sample_s_own_stack_is_used_again(self) -> None:
         done, calls = self.run_sample(f"Stack ready in /x\n{SAMPLE}")

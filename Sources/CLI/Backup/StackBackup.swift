@@ -48,7 +48,7 @@ struct StackBackup: Sendable {
             writer.field("taken_at", Timestamp.text(Date()))
             writer.field("cluster", record.ports.cluster != nil)
         }
-        try StackFolder.write(json.text + "\n", to: note)
+        try StackFolder.write(json.text + "\n", to: note, isSynced: true)
         var information = stat()
         return stat(dump, &information) == 0 ? Int(information.st_size) : 0
     }

@@ -109,7 +109,7 @@ actor PostgresPair {
         // From here on the old one never starts with its own files again, whatever becomes of the promotion.
         isInSync = false
         primary = new
-        try StackFolder.write("\(new + 1)", to: recordFile)
+        try StackFolder.write("\(new + 1)", to: recordFile, isSynced: true)
         let store = servers[new]
         let promoted = await store.asAccount(
             ["\(store.programs)/pg_ctl", "promote", "--pgdata", store.data, "--wait", "--timeout=30"], input: "",

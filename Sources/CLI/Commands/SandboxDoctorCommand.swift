@@ -49,7 +49,7 @@ struct SandboxDoctorCommand: AsyncParsableCommand {
             var table = Table("LAYER", "FOUND")
             for layer in layers {
                 let found = layer.value.string ?? ""
-                let style: Console.Style = found == "holds" ? .green : found.hasPrefix("not promised") ? .dim : .red
+                let style: Console.Style = found == "holds" ? .green : found.hasPrefix("not ") ? .dim : .red
                 table.add(.init(layer.name, .bold), .init(found, style))
             }
             console.print(table)

@@ -138,15 +138,15 @@ struct Doctor: Sendable {
             fix: isFree ? nil : "golden up --port N (0 takes any free one)")
     }
 
-    /// Databases whose data folder is gone. It may have been moved: one that is in use, or this stack's, is none.
+    /// Databases whose stack is not where it was. It may have been moved: one that is in use, or this stack's, is none.
     func strays() -> Finding {
         let own = record?.postgresFolder
         let strays = entries(of: databases).sorted().compactMap { name -> String? in
             let place = "\(databases)/\(name)"
             guard let origin = readSmallFile("\(place)/\(PostgresPlace.originFile)"),
-                !FileManager.default.fileExists(atPath: origin), place != own, !isInUse(place)
+                place != own, !PostgresPlace.isClaimed(place, by: origin), !isInUse(place)
             else { return nil }
-            return "\(place) was of \(origin), which is gone; remove it only if that stack is"
+            return "\(place) was of \(origin), where its stack is no more; remove it only if that stack is gone"
         }
         return Finding(
             name: "leftovers", found: strays.isEmpty ? "none" : "\(strays.count)",

@@ -24,14 +24,27 @@ struct ForegroundStack: Sendable {
         if let supervisor = ProcessIdentity.current { report(.supervisor(supervisor)) }
         try options.folder.create()
         guard let lock = try FolderLock.acquire(options.folder.lock) else { throw alreadyRunning() }
+        let last = readRecord()
         let prepared = try await StackPreparation(options: options, environment: environment).prepare()
-        if options.isAsLastTime, let settings = prepared.plan.options.settingsInWords {
-            report(.note("As last time: \(settings). Any of these options replaces all of them."))
-        }
+        tell(prepared.plan, prepared.record, after: last, report)
         let journal = StackJournal(folder: options.folder, record: prepared.record)
         try await Supervisor(plan: prepared.plan, journal: journal, report: report).run(until: stop)
         // The lock is held until here.
         _ = consume lock
+    }
+
+    /// What this start has of earlier ones, and what it has not.
+    private func tell(
+        _ plan: StackPlan, _ record: StackRecord, after last: StackRecord?, _ report: (UpEvent) -> Void
+    ) {
+        if options.isAsLastTime, let settings = plan.options.settingsInWords {
+            let place = plan.options.agents.isEmpty ? "" : " The agents' commands run in \(plan.options.workFolder)."
+            report(.note("As last time: \(settings). Any of these options replaces all of them.\(place)"))
+        }
+        if let last, last.id != record.id {
+            let what = "\(options.folder.path) is a copy, or was put back from one"
+            report(.note("\(what): its stores have other ports; the API's is \(record.ports.api)."))
+        }
     }
 
     private func alreadyRunning() -> CLIError {

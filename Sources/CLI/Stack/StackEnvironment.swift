@@ -25,18 +25,24 @@ enum StackEnvironment {
     }
 
     static func save(_ environment: [String: String], to folder: StackFolder) throws(CLIError) {
-        try StackFolder.write(text(environment) + "\n", to: folder.environment)
+        try StackFolder.write(text(environment) + "\n", to: folder.environment, isSynced: true)
     }
 
-    static func text(_ environment: [String: String]) -> String {
+    static func text(_ environment: [String: String]) -> String { json(environment).text }
+
+    static func json(_ environment: [String: String]) -> JSON {
         JSONWriter.object { writer in
             for (name, value) in environment.sorted(by: { $0.key < $1.key }) { writer.field(name, value) }
-        }.text
+        }
     }
 
     static func read(_ text: String) throws(JSONError) -> [String: String] {
+        variables(in: try JSON(parsing: text.utf8))
+    }
+
+    static func variables(in json: JSON) -> [String: String] {
         var environment: [String: String] = [:]
-        for field in try JSON(parsing: text.utf8).fields ?? [] { environment[field.name] = field.value.string }
+        for field in json.fields ?? [] { environment[field.name] = field.value.string }
         return environment
     }
 }

@@ -9,7 +9,7 @@ internal import Glibc
 ///   stack.json        ports, processes, state
 ///   secrets.json      0600: generated passwords and the JWT secret
 ///   environment.json  0600: what --env gave the stack that runs
-///   settings.json     0600: what else a golden up without any of them takes of the last one
+///   settings.json     0600: what a golden up without such options takes of the last that came up
 ///   logs/<process>.log and .log.1
 ///   postgres/ nats/ redis/
 ///   upgrade.*         what golden upgrade asked for and was told
@@ -141,7 +141,7 @@ struct StackFolder: Sendable, Equatable {
 
     /// Writes the whole file or nothing, readable by this account only.
     /// - Parameter isSynced: on disk when this returns, whatever becomes of the machine.
-    static func write(_ text: String, to path: String, isSynced: Bool = true) throws(CLIError) {
+    static func write(_ text: String, to path: String, isSynced: Bool = false) throws(CLIError) {
         let fresh = "\(path).new"
         try remove(fresh)
         if let number = FileHandles.create(fresh, Array(text.utf8), isSynced: isSynced) {

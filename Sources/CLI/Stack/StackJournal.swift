@@ -2,10 +2,13 @@
 actor StackJournal {
     private let folder: StackFolder
     private(set) var record: StackRecord
+    /// Of the record that was last forced to disk; the first one `StackPreparation` has.
+    private var lasting: StackRecord.State
 
     init(folder: StackFolder, record: StackRecord) {
         self.folder = folder
         self.record = record
+        lasting = record.state
     }
 
     /// A full disk must not keep the supervisor from its work, so a failed write is only told.
@@ -38,10 +41,11 @@ actor StackJournal {
         save()
     }
 
-    /// Many a time while the stack starts. What must last, `StackPreparation` has forced to disk.
+    /// Many a time while the stack starts; forced to disk when the whole stack's state is another.
     private func save() {
         do {
-            try record.save(to: folder, isSynced: false)
+            try record.save(to: folder, isSynced: record.state != lasting)
+            lasting = record.state
         } catch {
             FileHandles.standardError.write("\(error)\n")
         }

@@ -38,20 +38,20 @@ struct StackPlan: Sendable {
         )
     }
 
-    /// An orchestrator's pool and its election; the pools of peer hub, supervisor, sandbox executor and DLQ worker.
-    static let connectionsUsual = (orchestrator: 6 + 1, others: 4 + 4 + 4 + 3)
+    /// The largest of the services' pools, unless all are given another.
+    static let poolUsual = 6
     /// For people, backups, migrations, and what Postgres keeps for its superuser.
     static let connectionsSpare = 30
 
-    /// How many connections the services take, which they do when they start. An upgrade runs two of one service.
+    /// How many connections the services take, which they do when they start: a pool and one more for each orchestrator
+    /// and the four others, and for the second of one service that an upgrade runs.
     var connectionsMax: Int {
-        var (orchestrator, others) = Self.connectionsUsual
+        var pool = Self.poolUsual
         // Services refuse any other.
-        if let pool = options.environment["GOLDEN_POOL_SIZE"].flatMap({ Int($0) }), (2...64).contains(pool) {
-            (orchestrator, others) = (pool + 1, pool * 4)
+        if let given = options.environment["GOLDEN_POOL_SIZE"].flatMap({ Int($0) }), (2...64).contains(given) {
+            pool = given
         }
-        let wanted = (options.orchestrators + 1) * orchestrator + others + Self.connectionsSpare
-        return max(PostgresStore.connectionsMin, wanted)
+        return max(PostgresStore.connectionsMin, Self.connectionsSpare + (options.orchestrators + 5) * (pool + 1))
     }
 
     /// What every process gets: a few of the caller's variables and those given by --env.

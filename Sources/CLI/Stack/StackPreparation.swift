@@ -20,7 +20,7 @@ struct StackPreparation: Sendable {
         }
         let folder = options.folder
         let last = try StackRecord.load(from: folder)
-        // In a copied folder the database is the copy's own; the name and the ports are those of the stack copied.
+        // In a copied folder the database is the copy's own; name and stores' ports are those of the stack copied.
         let own = last.flatMap { $0.isOf(folder) ? $0 : nil }
         if let last { try await Leftovers(record: last).end(report: { _ in }) }
         let secrets: StackSecrets
@@ -41,7 +41,7 @@ struct StackPreparation: Sendable {
             recorded: last?.postgresFolder, isRestored: restored != nil)
         if restored == nil { try requireWholeRestore(postgresFolder) }
         if restored == nil, let last, (last.ports.cluster != nil) != options.isCluster { throw otherKind(last) }
-        let ports = try choosePorts(own?.ports)
+        let ports = try choosePorts(own?.ports, api: last?.ports.api)
         let record = StackRecord(
             id: id, home: FolderIdentity(of: folder.path), state: .starting, note: "starting",
             supervisor: ProcessIdentity.current, ports: ports, postgresFolder: postgresFolder, processes: []
@@ -49,7 +49,6 @@ struct StackPreparation: Sendable {
         if restored == nil {
             try record.save(to: folder)
             try StackEnvironment.save(options.environment, to: folder)
-            try StackSettings(options).save(to: folder)
         }
         let plan = StackPlan(
             options: options, ports: ports, secrets: secrets, postgresFolder: postgresFolder, caller: environment,
@@ -75,7 +74,9 @@ struct StackPreparation: Sendable {
 
     /// The API's ports must be exactly those asked for; the stores' move when somebody took them meanwhile. A stack
     /// that is restored starts no API yet.
-    private func choosePorts(_ last: StackRecord.Ports?) throws(CLIError) -> StackRecord.Ports {
+    private func choosePorts(
+        _ last: StackRecord.Ports?, api lastAPI: Int?
+    ) throws(CLIError) -> StackRecord.Ports {
         var taken: Set<Int> = []
         func keep(_ port: Int?) throws(CLIError) -> Int {
             let chosen: Int
@@ -87,7 +88,7 @@ struct StackPreparation: Sendable {
             taken.insert(chosen)
             return chosen
         }
-        let api = try chooseAPI(last?.api)
+        let api = try chooseAPI(lastAPI)
         for index in 0..<options.orchestrators { taken.insert(api + index) }
         if options.isCluster {
             var first = 0

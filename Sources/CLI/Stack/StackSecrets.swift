@@ -62,6 +62,6 @@ struct StackSecrets: Sendable, Equatable {
             writer.field("redis", redis)
             writer.field("jwt", jwt)
         }
-        try StackFolder.write(json.text + "\n", to: folder.secrets)
+        try StackFolder.write(json.text + "\n", to: folder.secrets, isSynced: true)
     }
 }

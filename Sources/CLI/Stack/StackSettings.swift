@@ -1,19 +1,25 @@
 internal import Contracts
 internal import FoundationEssentials
 
-/// What a stack was started with besides `StackEnvironment`, in `settings.json` (0600, for a command may hold secrets):
-/// a `golden up` without any such option takes both again.
+/// What a stack that came up was started with, in `settings.json` (0600, for it may hold secrets): a `golden up`
+/// without any such option takes it again.
 struct StackSettings: Sendable, Equatable {
     let orchestrators: Int
     let slots: Int
     let agents: [StackOptions.Agent]
     let workFolder: String
+    /// Nil in settings of builds that had it in `environment.json` alone.
+    let environment: [String: String]?
+    /// The data folder that the stack was in; nil in settings of builds that did not write it down.
+    let home: String?
 
     init(_ options: StackOptions) {
         orchestrators = options.orchestrators
         slots = options.slots
         agents = options.agents
         workFolder = options.workFolder
+        environment = options.environment
+        home = realPath(options.folder.path)
     }
 
     /// The options with those of last time in place of what was not given.
@@ -25,10 +31,19 @@ struct StackSettings: Sendable, Equatable {
         options.orchestrators = last.orchestrators
         options.slots = last.slots
         options.agents = last.agents
-        // Without commands there is nothing that would miss the folder of last time.
-        if !last.agents.isEmpty { options.workFolder = last.workFolder }
-        options.environment = try StackEnvironment.load(from: options.folder) ?? [:]
+        if last.hasWorkFolder(for: options) { options.workFolder = last.workFolder }
+        if let environment = last.environment {
+            options.environment = environment
+        } else {
+            options.environment = try StackEnvironment.load(from: options.folder) ?? [:]
+        }
         return options
+    }
+
+    /// Without commands nothing would miss the folder of last time; where the data folder was copied or moved to, it is
+    /// another project's.
+    private func hasWorkFolder(for options: StackOptions) -> Bool {
+        !agents.isEmpty && home == realPath(options.folder.path) && FileManager.default.fileExists(atPath: workFolder)
     }
 
     /// Nil when the folder has none.
@@ -46,7 +61,7 @@ struct StackSettings: Sendable, Equatable {
     }
 
     func save(to folder: StackFolder) throws(CLIError) {
-        try StackFolder.write(json.text + "\n", to: folder.settings)
+        try StackFolder.write(json.text + "\n", to: folder.settings, isSynced: true)
     }
 }
 
@@ -57,6 +72,8 @@ extension StackSettings {
             writer.field("orchestrators", orchestrators)
             writer.field("slots", slots)
             writer.field("work_folder", workFolder)
+            writer.field(ifPresent: "environment", environment.map(StackEnvironment.json))
+            writer.field(ifPresent: "home", home)
             writer.field(
                 "agents",
                 array: { writer in
@@ -77,6 +94,8 @@ extension StackSettings {
         orchestrators = try reader.int("orchestrators")
         slots = try reader.int("slots")
         workFolder = try reader.string("work_folder")
+        environment = reader.optional("environment").map(StackEnvironment.variables)
+        home = try reader.optionalString("home")
         var agents: [StackOptions.Agent] = []
         for element in try reader.optionalArray("agents") ?? [] {
             var agent = try JSONReader(element, path: "agents")

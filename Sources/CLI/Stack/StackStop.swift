@@ -26,15 +26,18 @@ struct StackStop: Sendable {
 
     /// Ends the supervisor, that of a stack which is only starting as well, and takes the lock that it held.
     private func lockStopped(
-        until end: ContinuousClock.Instant, _ wasRunning: inout Bool, _ report: (String) -> Void
+        until limit: ContinuousClock.Instant, _ wasRunning: inout Bool, _ report: (String) -> Void
     ) async throws(CLIError) -> FolderLock {
+        var end = limit
         var isFirst = true
         while true {
             let record = try StackRecord.load(from: folder)
             if let supervisor = record?.supervisor, supervisor.isRunning {
                 wasRunning = true
                 report("stopping \(record?.processes.count ?? 0) processes")
-                await stop(supervisor, until: end, report)
+                try await stop(supervisor, until: end, report)
+                // However long that took: its lock may be free only a moment later.
+                end = max(end, ContinuousClock.now + Leftovers.graceEach)
             }
             if let lock = try FolderLock.acquire(folder.lock) { return lock }
             guard ContinuousClock.now < end, !Task.isCancelled else { throw inUse }
@@ -46,12 +49,17 @@ struct StackStop: Sendable {
 
     private func stop(
         _ supervisor: ProcessIdentity, until end: ContinuousClock.Instant, _ report: (String) -> Void
-    ) async {
+    ) async throws(CLIError) {
         supervisor.send(15)
         if await waitReporting(for: supervisor, until: end, report) { return }
         report("killing the supervisor (pid \(supervisor.pid))")
         supervisor.send(9)
-        _ = await Leftovers.wait(for: supervisor, atMost: Leftovers.graceEach)
+        guard await Leftovers.wait(for: supervisor, atMost: Leftovers.graceEach) else {
+            throw CLIError(
+                .processFailed, "The supervisor (pid \(supervisor.pid)) cannot be ended.",
+                next: "Look at it: ps -fp \(supervisor.pid)"
+            )
+        }
     }
 
     private var inUse: CLIError {

@@ -28,6 +28,7 @@ struct Supervisor: Sendable {
                     try await unlessStopped(stop) { try await ready(early + late) }
                 }
                 if !stop.isOpen {
+                    remember()
                     await journal.update { record in
                         record.state = .ready
                         record.note = ""
@@ -43,6 +44,15 @@ struct Supervisor: Sendable {
             group.cancelAll()
             try await group.waitForAll()
             if let failure { throw failure }
+        }
+    }
+
+    /// What the next start without options takes is what came up: a start that failed leaves it as it was.
+    private func remember() {
+        do throws(CLIError) {
+            try StackSettings(plan.options).save(to: folder)
+        } catch {
+            report(.note(error.message))
         }
     }
 

@@ -41,7 +41,9 @@ struct PostgresPlace: Sendable {
         try make(folder)
         try await Tool.run(["chown", "\(Self.account):", folder], environment: environment)
             .check("chown", "Cannot give \(folder) to the account \(Self.account).")
-        if folder != inside { try StackFolder.write(stack.record, to: "\(folder)/\(Self.originFile)") }
+        if folder != inside {
+            try StackFolder.write(stack.record, to: "\(folder)/\(Self.originFile)", isSynced: true)
+        }
         return folder
     }
 
@@ -64,12 +66,23 @@ struct PostgresPlace: Sendable {
     }
 
     /// Whether the database is that of the stack in the folder, which may have been moved: the stack that it names is
-    /// this one, or is nowhere any more. That of a copied folder names the stack which was copied.
+    /// this one, or is there no more. That of a copied folder names the stack which was copied.
     static func isDatabase(_ place: String, of stack: StackFolder) -> Bool {
         guard let origin = readSmallFile("\(place)/\(originFile)"), origin != stack.record,
-            let named = FolderIdentity(of: Sibling.parent(of: origin)), FileManager.default.fileExists(atPath: origin)
+            isClaimed(place, by: origin), let named = FolderIdentity(of: Sibling.parent(of: origin))
         else { return true }
         return FolderIdentity(of: stack.path)?.isSame(as: named) == true
+    }
+
+    /// Whether the stack of that record has the database: another may have begun where the database's own was moved
+    /// away. One whose record cannot be read may have it.
+    static func isClaimed(_ place: String, by origin: String) -> Bool {
+        do {
+            guard let record = try StackRecord.load(from: StackFolder(Sibling.parent(of: origin))) else { return false }
+            return realPath(record.postgresFolder) == realPath(place)
+        } catch {
+            return true
+        }
     }
 
     private func copied(_ place: String) -> CLIError {

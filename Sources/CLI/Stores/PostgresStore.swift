@@ -78,7 +78,7 @@ struct PostgresStore: Sendable {
             ["\(programs)/initdb", "--sync-only", "--pgdata", data], input: "", environment, within: Tool.wholeDataMax
         )
         try synced.check("initdb --sync-only", "The database could not be written to disk.")
-        try StackFolder.write("", to: marker)
+        try StackFolder.write("", to: marker, isSynced: true)
     }
 
     /// Takes another cluster's files in place of its own, which are there until `removeReplaced`. Both servers have
@@ -95,7 +95,7 @@ struct PostgresStore: Sendable {
             if hasData { try files.moveReplacing(before, data) }
             throw error
         }
-        try StackFolder.write("", to: marker)
+        try StackFolder.write("", to: marker, isSynced: true)
     }
 
     func removeReplaced() throws(CLIError) { try StackFolder.remove("\(folder)/\(Self.replacedName)") }

@@ -111,7 +111,7 @@ struct BreakerCycle<Lease: Hashable & Sendable>: Sendable, Hashable {
     /// Ends the phase when every probe has been used and heard of, or its time is over and none is under way.
     private mutating func conclude(_ probation: Probation, now: Int64, terms: BreakerTerms) {
         guard probation.leases.isEmpty, probation.granted >= terms.probes || now >= probation.deadline else { return }
-        if probation.succeeded > 0 || terms.idleCloses {
+        if probation.succeeded > 0 || (terms.idleCloses && probation.granted == 0) {
             close()
         } else {
             // Nobody has found out anything, so the wait is no longer than the last one.

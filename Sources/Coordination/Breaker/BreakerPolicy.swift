@@ -1,6 +1,6 @@
 /// When a breaker opens, for how long, and how it closes again.
 package struct BreakerPolicy: Sendable, Hashable {
-    /// What becomes of a half-open phase in which no call was made.
+    /// What becomes of a half-open phase in which no call was made. One whose calls found nothing out opens again.
     package enum Idle: Sendable, Hashable { case close, reopen }
 
     /// Calls within the window of ten seconds below which nothing is concluded.

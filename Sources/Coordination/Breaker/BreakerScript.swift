@@ -81,7 +81,7 @@ enum BreakerScript {
         end
         local function conclude()
           if next(leases) or (r.granted < probes and now < r['until']) then return end
-          if r.succeeded > 0 or idleCloses then
+          if r.succeeded > 0 or (idleCloses and r.granted == 0) then
             close()
           else
             r.openings = r.openings - 1

@@ -10,8 +10,9 @@ internal import Synchronization
 ///
 /// Each caller gets its own item's outcome, or its own item's error:
 /// - an item whose data the server refuses (SQLSTATE class 22 or 23) fails alone: the batch is split to find it;
-/// - when somebody else's lock is not to be had in time, the items of each `apart` are written by themselves, so that
-///   only those fail that need the lock;
+/// - when a lock is not to be had in time while an earlier batch is being written, the batch is tried again until that
+///   one has ended; what then fails for somebody else's lock is written by itself for each `apart`, so that only those
+///   fail that need the lock;
 /// - a serialization failure or deadlock runs the batch again, up to `maxRetries` times;
 /// - a connection lost before COMMIT was sent runs the batch again once; lost later, everyone gets `outcomeUnknown`.
 package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendable {
@@ -37,6 +38,9 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
     private struct State {
         var queue: [Entry] = []
         var inFlight = 0
+        /// Batches that are being written, by the order in which they began.
+        var turns: Set<Int> = []
+        var nextTurn = 0
         var isClosed = false
     }
 
@@ -154,6 +158,21 @@ package final class CoalescingWriter<Item: Sendable, Outcome: Sendable>: Sendabl
             return batch
         }
     }
+
+    /// A batch has a connection and begins to write; answers its turn.
+    func beginWriting() -> Int {
+        state.withLock { state in
+            state.nextTurn += 1
+            state.turns.insert(state.nextTurn)
+            return state.nextTurn
+        }
+    }
+
+    func endWriting(_ turn: Int) { state.withLock { _ = $0.turns.remove(turn) } }
+
+    /// Whether a batch that began earlier is still being written: the earliest waits for none, so that all come to an
+    /// end.
+    func isBehindAnother(_ turn: Int) -> Bool { state.withLock { $0.turns.contains { $0 < turn } } }
 
     /// A batch is over: starts the next where items wait.
     ///

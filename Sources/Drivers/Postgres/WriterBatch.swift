@@ -27,6 +27,8 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
     func run(on connection: PostgresConnection) {
         let entries = carried.isEmpty ? writer.take() : carried
         guard !entries.isEmpty else { return writer.batchEnded(onWorker: true) }
+        let turn = writer.beginWriting()
+        defer { writer.endWriting(turn) }
         var lost: [Entry] = []
         // Set once the pool is being shut down: the parts not yet written get the same answer.
         var closing: PostgresError?
@@ -42,9 +44,16 @@ final class WriterBatch<Item: Sendable, Outcome: Sendable>: Job {
                 continue
             }
             let result = write(part, on: connection)
-            if case .failure(let error as PostgresError) = result, let pieces = split(part, after: error) {
-                parts += pieces
-                continue
+            if case .failure(let error as PostgresError) = result {
+                // Most likely the earlier batch holds the lock, and its COMMIT takes long.
+                if error.isLockTimeout, writer.isBehindAnother(turn) {
+                    parts.append(part)
+                    continue
+                }
+                if let pieces = split(part, after: error) {
+                    parts += pieces
+                    continue
+                }
             }
             switch result {
             case .success(let outcomes): answer(part, outcomes)

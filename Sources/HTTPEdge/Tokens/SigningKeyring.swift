@@ -36,7 +36,8 @@ package final class SigningKeyring: Sendable {
 
     private struct State {
         var keys: [SigningKey] = []
-        var readAt = Date.distantPast
+        /// When the store was looked at for an id that this replica does not know.
+        var askedAt = Date.distantPast
         /// Whether the store was ever read: before that nothing can be said of any token.
         var isRead = false
     }
@@ -62,11 +63,11 @@ package final class SigningKeyring: Sendable {
     package func keepUp(now: Date = Date()) async throws {
         let (schedule, secrets) = (schedule, secrets)
         let found = try await load(now)
-        guard try Self.next(after: found, schedule, secrets, now) != nil else { return try await adopt(found, now) }
+        guard try Self.next(after: found, schedule, secrets, now) != nil else { return try await adopt(found) }
         let records = try await change(now) { records in
             try records + [Self.next(after: records, schedule, secrets, now)].compactMap { $0 }
         }
-        try await adopt(records, now)
+        try await adopt(records)
     }
 
     /// Makes a key out of turn, for when one may have become known. It signs once every replica has seen it. From then
@@ -85,7 +86,7 @@ package final class SigningKeyring: Sendable {
             }
             return try others + [Self.make(secret, schedule, from: from, now)]
         }
-        try await adopt(records, now)
+        try await adopt(records)
     }
 
     /// Those that signed before `end`, as they are when another signs from then on.
@@ -107,8 +108,8 @@ package final class SigningKeyring: Sendable {
         if let known = known(id, now) { return known }
         // The time is set first, so that of many requests at once only one reads.
         let isDue = state.withLock { state in
-            guard now.timeIntervalSince(state.readAt) >= Self.rereadInterval else { return false }
-            state.readAt = now
+            guard now.timeIntervalSince(state.askedAt) >= Self.rereadInterval else { return false }
+            state.askedAt = now
             return true
         }
         guard isDue else {
@@ -118,7 +119,7 @@ package final class SigningKeyring: Sendable {
             }
             return nil
         }
-        try await adopt(try await load(now), now)
+        try await adopt(try await load(now))
         return known(id, now)
     }
 
@@ -144,16 +145,15 @@ package final class SigningKeyring: Sendable {
         }
     }
 
-    private func adopt(_ records: [SigningKeyRecord], _ now: Date) async throws {
-        let isKnown = state.withLock { state in
-            guard state.isRead, state.keys.map(\.record) == records else { return false }
-            state.readAt = now
-            return true
-        }
+    private func adopt(_ records: [SigningKeyRecord]) async throws {
+        let isKnown = state.withLock { $0.isRead && $0.keys.map(\.record) == records }
         if isKnown { return }
         var keys: [SigningKey] = []
         for record in records { keys.append(try await SigningKey(record, secrets: secrets)) }
-        state.withLock { $0 = State(keys: keys, readAt: now, isRead: true) }
+        state.withLock { state in
+            state.keys = keys
+            state.isRead = true
+        }
     }
 
     /// The key to add to these, if it is time. Keys that another secret sealed cannot sign here and do not count.

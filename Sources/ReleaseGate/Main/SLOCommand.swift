@@ -22,16 +22,19 @@ struct SLOCommand: AsyncParsableCommand {
             abstract: "Shows each objective's budget, what is left of it, and what burns.",
             discussion: """
                 EXAMPLE:
-                  release-gate slo status --config release/gate.yaml
+                  release-gate slo status --config release/gate.yaml --env staging
                 """)
         @OptionGroup var gate: GateOptions
+
+        @Option(help: "dev, staging or prod, where gate.yaml has a namespace for each; all that is seen by default.")
+        var env: String?
 
         @Option(help: "As of this Unix time; now by default.")
         var at: Int?
 
         func run() async throws {
-            let at = at
-            try await gate.run { try await $0.status(at: at) }
+            let (environment, at) = (env, at)
+            try await gate.run { try await $0.status(environment: environment, at: at) }
         }
     }
 }

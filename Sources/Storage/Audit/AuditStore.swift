@@ -26,17 +26,27 @@ package struct AuditFilter: Sendable {
 /// Whoever appends locks the chain's end in `audit_head`, so that a chain cannot fork; what arrives in the same moment
 /// is written together. Ends are locked last in a transaction and in the tenants' order, so that no two transactions
 /// wait for each other in a circle; only when a tenant's first entry is being written they can, and one is done again.
+///
+/// A single entry whose chain somebody has locked is written apart from the others, so that they do not wait.
 package final class AuditStore: Sendable {
     /// Rows read at once when a chain is walked.
     static let pageMax = 1000
 
     private let pool: PostgresPool
     private let writer: CoalescingWriter<AuditEntry, AuditReceipt>
+    /// For entries that have waited in vain: as long as the pool's lock timeout lets them.
+    private let patient: CoalescingWriter<AuditEntry, AuditReceipt>
 
     package init(pool: PostgresPool) {
         self.pool = pool
         writer = CoalescingWriter(
             name: "audit", pool: pool, maxBatch: 256, maxQueued: 8192, apart: { $0.chain.text }
+        ) { batch, tx in
+            try tx.enqueue(PrepareBatch())
+            return try Self.finish(batch, in: tx)
+        }
+        patient = CoalescingWriter(
+            name: "audit-locked", pool: pool, maxBatch: 256, maxQueued: 8192, apart: { $0.chain.text }
         ) { batch, tx in
             try Self.finish(batch, in: tx)
         }
@@ -44,7 +54,13 @@ package final class AuditStore: Sendable {
 
     /// Commits one entry, together with whatever others arrive meanwhile.
     @discardableResult
-    package func append(_ entry: AuditEntry) async throws -> AuditReceipt { try await writer.submit(entry) }
+    package func append(_ entry: AuditEntry) async throws -> AuditReceipt {
+        do {
+            return try await writer.submit(entry)
+        } catch let error as PostgresError where error.isLockTimeout {
+            return try await patient.submit(entry)
+        }
+    }
 
     /// Commits entries in their order: all of them or none.
     package func append(_ entries: [AuditEntry]) async throws {
@@ -153,5 +169,8 @@ package final class AuditStore: Sendable {
         }
     }
 
-    package func shutdown() async { await writer.shutdown() }
+    package func shutdown() async {
+        await writer.shutdown()
+        await patient.shutdown()
+    }
 }

@@ -2,7 +2,8 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Postgres
 
-/// No row: there is one of that id, or the tenant has too many waiting.
+/// No row: there is one of that id, or the tenant has too many waiting. The one run that a task of the tenant is under
+/// test with stands in line all the same: tasks are bounded themselves.
 struct InsertExecution: PostgresStatement {
     let new: NewExecution
     let waitingMax: Int
@@ -17,7 +18,10 @@ struct InsertExecution: PostgresStatement {
             SELECT count(*) FROM (
                 SELECT 1 FROM sandbox_executions WHERE tenant_id = $2 AND state = 'queued' LIMIT $10
             ) waiting
-        ) < $10
+        ) < $10 OR EXISTS (
+            SELECT FROM tasks
+            WHERE id = $4 AND tenant_id = $2 AND state = 'testing' AND lease_token = $1::text
+        )
         ON CONFLICT (id) DO NOTHING RETURNING\u{20}
         """ + ExecutionRow.columns
 
@@ -253,6 +257,14 @@ struct CancelExecution: PostgresStatement {
     }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Execution { try ExecutionRow.read(row) }
+}
+
+/// Names what came last to the table.
+struct CheckSandboxSchema: PostgresStatement {
+    static let isReadOnly = true
+    static let sql = "SELECT lost FROM sandbox_executions LIMIT 0"
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
 }
 
 /// Results whose publication nobody has confirmed.

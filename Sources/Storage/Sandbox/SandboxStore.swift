@@ -19,7 +19,8 @@ package struct SandboxStore: Sendable {
 
     // MARK: Asking
 
-    /// - Parameter waitingMax: how many the tenant may have waiting.
+    /// - Parameter waitingMax: how many the tenant may have waiting; a run that one of its tasks is under test with is
+    ///   kept all the same.
     package func admit(_ new: NewExecution, waitingMax: Int) async throws -> ExecutionAdmission {
         if let accepted = try await pool.execute(InsertExecution(new: new, waitingMax: waitingMax)).first {
             return .accepted(accepted)
@@ -114,6 +115,6 @@ package struct SandboxStore: Sendable {
         try await pool.execute(PurgeExecutions(olderThanSeconds: seconds, limit: limit)).count
     }
 
-    /// Throws unless the table is there.
-    package func checkSchema() async throws { _ = try await unpublished(limit: 1) }
+    /// Throws unless the table is there, with all that executors need of it.
+    package func checkSchema() async throws { _ = try await pool.execute(CheckSandboxSchema()) }
 }

@@ -20,7 +20,7 @@ struct TestedTasks: PostgresStatement {
     }
 }
 
-/// Tasks whose execution was to be asked for a while ago, and nobody has it.
+/// Tasks whose execution was to be asked for a while ago, and nobody has it: tenants take turns.
 struct UnaskedTasks: PostgresStatement {
     let ageSeconds: Double
     let limit: Int
@@ -28,11 +28,13 @@ struct UnaskedTasks: PostgresStatement {
     static let isReadOnly = true
     static let sql = """
         WITH waiting AS MATERIALIZED (
-            SELECT id, lease_token::uuid AS execution_id FROM tasks
+            SELECT id, tenant_id, lease_token::uuid AS execution_id FROM tasks
             WHERE state = 'testing' AND dispatched_at < clock_timestamp() - make_interval(secs => $1)
         )
-        SELECT w.id FROM waiting w LEFT JOIN sandbox_executions x ON x.id = w.execution_id
-        WHERE x.id IS NULL ORDER BY w.id LIMIT $2
+        SELECT id FROM (
+            SELECT w.id, row_number() OVER (PARTITION BY w.tenant_id ORDER BY w.id) AS place
+            FROM waiting w LEFT JOIN sandbox_executions x ON x.id = w.execution_id WHERE x.id IS NULL
+        ) u ORDER BY place, id LIMIT $2
         """
 
     func bind(to bindings: inout PostgresBindings) {

@@ -27,7 +27,7 @@ package struct TaskFilter: Sendable {
 }
 
 /// What was made of queued tasks that were taken.
-package struct LimitedTaking<Result: Sendable>: Sendable {
+package struct Taking<Result: Sendable>: Sendable {
     package let result: Result
     /// Where tasks were held back, to be asked for again when others end.
     package let held: Set<DispatchHint.Count>
@@ -140,12 +140,12 @@ package final class TaskStore: Sendable {
     package func take<Result: Sendable>(
         _ grants: [(key: DispatchHint.Count, count: Int)], within limits: LabelLimits, promptBytes: Int, now: Date,
         decide: @escaping @Sendable ([QueuedTask]) -> (changes: [TaskChange], result: Result)
-    ) async throws -> LimitedTaking<Result> {
+    ) async throws -> Taking<Result> {
         try await pool.transaction { tx in
             var taking = LimitedTake(grants, limits: limits, promptBytes: promptBytes, now: now)
             let decision = decide(try taking.run(in: tx))
             try Self.finish(decision.changes, in: tx)
-            return LimitedTaking(result: decision.result, held: taking.held, unfinished: taking.unfinished)
+            return Taking(result: decision.result, held: taking.held, unfinished: taking.unfinished)
         }
     }
 

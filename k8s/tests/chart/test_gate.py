@@ -79,6 +79,29 @@ class GateTests(unittest.TestCase):
             )
             self.assertEqual(drift.settings_of(objects, gate)["GOLDEN_GATE_NAMESPACE"], namespace)
 
+    def test_the_lineage_can_be_one_for_all_environments(self):
+        def entries(lineage):
+            over = {"secrets": {"releaseGate": {"lineageKey": lineage}}, "externalSecrets": {"enabled": True}}
+            objects = render(merged(values("prod"), over))
+            gate = next(
+                thing for thing in of_kind(objects, "Deployment") if evidence.component(thing) == "release-gate"
+            )
+            volumes = {volume["name"]: volume for volume in gate["spec"]["template"]["spec"]["volumes"]}
+            sources = [source["secret"] for source in volumes["secrets"]["projected"]["sources"]]
+            fetched = next(
+                thing
+                for thing in of_kind(objects, "ExternalSecret")
+                if thing["metadata"]["name"] == "golden-release-gate"
+            )
+            seen = {item["path"]: (one["name"], item["key"]) for one in sources for item in one["items"]}
+            return seen, [one["secretKey"] for one in fetched["spec"]["data"]]
+
+        token = {"gate-token": ("golden-release-gate", "token")}
+        own = token | {"postgres-url": ("golden-postgres", "url")}
+        shared = token | {"postgres-url": ("golden-release-gate", "lineage")}
+        self.assertEqual(entries(""), (own, ["token"]))
+        self.assertEqual(entries("lineage"), (shared, ["token", "lineage"]))
+
     def test_the_steps_are_the_gates(self):
         steps = load(CHART / "values.yaml")["progressiveDelivery"]
         gate = evidence.GATE

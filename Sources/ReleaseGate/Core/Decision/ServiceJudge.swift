@@ -57,6 +57,9 @@ struct ServiceJudge {
         return Decision.ServiceDecision(service: evidence.service, outcome: .hold, row: .undecided, lines: lines)
     }
 
+    /// Recorded before it was kept what could not be told.
+    private var isFromBefore: Bool { evidence.unknownSignals == nil }
+
     // MARK: Rows
 
     private func canaryUnhealthy() -> Answer {
@@ -105,10 +108,13 @@ struct ServiceJudge {
         if let letters = evidence.deadLetters {
             let added = letters.unresolved - letters.unresolvedAtStepStart
             if added >= Self.deadLettersAddedMax { reasons.append("\(added) dead letters more in this step") }
-            if letters.unresolved > Self.deadLettersMax { reasons.append("\(letters.unresolved) dead letters") }
+            // Old letters are none of the release's doing, and hold. In records of before they rolled back.
+            if isFromBefore, letters.unresolved > Self.deadLettersMax {
+                reasons.append("\(letters.unresolved) dead letters")
+            }
         }
         if !reasons.isEmpty { return Answer(.canaryDegraded, .rollBack, reasons) }
-        let known = evidence.unknownSignals == nil ? "" : ", as far as is known"
+        let known = (evidence.unknownSignals ?? []).isEmpty ? "" : ", as far as is known"
         return Answer(.canaryDegraded, nil, ["no breaker open on the canary alone, few dead letters more\(known)"])
     }
 
@@ -131,9 +137,10 @@ struct ServiceJudge {
             reasons.append("\(letters.unresolved) unresolved dead letters, fewer than \(Self.deadLettersHold) allowed")
         }
         if !reasons.isEmpty { return Answer(.invariantBroken, .hold, reasons) }
-        let breakers = evidence.breakers.isEmpty ? "no breakers to watch" : "all breakers closed"
+        // A decision that is made again says what it said.
+        let breakers = evidence.breakers.isEmpty && !isFromBefore ? "no breakers to watch" : "all breakers closed"
         let letters =
-            evidence.deadLetters == nil
+            evidence.deadLetters == nil && !isFromBefore
             ? "no dead letters to watch" : "fewer than \(Self.deadLettersHold) dead letters"
         return Answer(.invariantBroken, nil, ["\(breakers), \(letters)"])
     }

@@ -37,6 +37,14 @@ package enum Reading: Sendable, Equatable {
     package var sample: Sample? {
         if case .counted(let sample) = self { sample } else { nil }
     }
+
+    /// There is no series, or none any more.
+    package var isAbsence: Bool {
+        switch self {
+        case .missing, .stale: true
+        case .counted, .notANumber, .reset, .partial: false
+        }
+    }
 }
 
 extension Reading: Codable {

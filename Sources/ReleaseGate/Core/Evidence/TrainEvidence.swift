@@ -24,7 +24,7 @@ package struct ServiceEvidence: Sendable, Equatable, Codable {
     package let breakers: [BreakerEvidence]
     /// The installation's; nil where nobody watches them.
     package let deadLetters: DeadLetterEvidence?
-    /// Signals that are watched and cannot be told. Nil for none, as in records of before this was kept.
+    /// Signals that are watched and cannot be told; nil in records of before this was kept.
     package let unknownSignals: [UnknownSignal]?
 
     package init(

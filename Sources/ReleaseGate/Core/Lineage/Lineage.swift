@@ -76,16 +76,40 @@ package enum Lineage {
     package static func predecessor(
         of version: Version, in environment: DeployEnvironment, by entries: [LineageEntry]
     ) -> Version? {
+        running(in: environment, by: before(version, in: environment, by: entries))?.event.version
+    }
+
+    /// What a version replaces, given what is said to run there: where the lineage knows of none, or holds a promotion
+    /// of that one later than what it thinks runs, a person may have completed it, and the saying holds.
+    package static func replaced(
+        by version: Version, said: Version?, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> Version? {
+        let others = before(version, in: environment, by: entries)
+        guard let running = running(in: environment, by: others) else { return said }
+        guard let said, said != running.event.version else { return running.event.version }
+        let own = others.filter { $0.event.environment == environment && $0.event.version == said }
+        let isBurned = own.contains { $0.event.kind == .rollback }
+        let isPromoted = own.contains { entry in
+            entry.event.kind == .promote
+                && (entry.event.atSeconds, entry.sequence) > (running.event.atSeconds, running.sequence)
+        }
+        return isPromoted && !isBurned ? said : running.event.version
+    }
+
+    /// What happened to other versions before a version's walk began, or until now when none did, and each
+    /// uninstallation: that takes away all that ran.
+    private static func before(
+        _ version: Version, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> [LineageEntry] {
         let begun = entries.first {
             $0.event.environment == environment && $0.event.version == version && $0.event.kind == .install
         }
-        let others = entries.filter { entry in
-            guard entry.event.version != version else { return false }
+        return entries.filter { entry in
+            guard entry.event.version != version || entry.event.kind == .uninstall else { return false }
             // What was taken back later does not run either.
             guard let begun, entry.event.kind != .rollback else { return true }
             return (entry.event.atSeconds, entry.sequence) < (begun.event.atSeconds, begun.sequence)
         }
-        return running(in: environment, by: others)?.event.version
     }
 
     /// Every version that was ever cut, with why it was rolled back if it was.

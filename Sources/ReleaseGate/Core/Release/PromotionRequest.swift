@@ -52,6 +52,10 @@ package struct PromotionRequest: Sendable, Equatable {
     package var previousVersion: Version?
     /// What the lineage says runs there; nil when it says nothing.
     package var runningVersion: Version?
+    /// The lineage holds a promotion of `previousVersion` since then: a person may have completed it.
+    package var isPreviousPromoted = false
+    /// Whose walk in the target took this version's place there; nil for none.
+    package var supersededBy: Version?
     /// Why the version was rolled back, wherever that was; nil while it stands.
     package var burnedFor: String?
     /// Nil when there is none, which is refused.
@@ -69,6 +73,9 @@ package struct PromotionRequest: Sendable, Equatable {
         self.planSHA256 = planSHA256
         self.bump = bump
     }
+
+    /// What the train takes the place of.
+    package var replacedVersion: Version? { isPreviousPromoted ? previousVersion : runningVersion ?? previousVersion }
 }
 
 /// What promotions need in this project.

@@ -50,9 +50,21 @@ package struct PromotionRules {
             let text = "\(request.train.version) is burned: it was rolled back for: \(reason)"
             refusals.append(Refusal(.versionBurned, text))
         }
+        let target = request.target.rawValue
+        if let other = request.supersededBy {
+            let text = "\(other) has taken the place of \(request.train.version) in \(target): it is walked no more"
+            refusals.append(Refusal(.versionTaken, text))
+        }
         guard let running = request.runningVersion, running != request.previousVersion else { return }
-        let said = request.previousVersion.map { "previousVersion is \($0)" } ?? "release.yaml names no previousVersion"
-        refusals.append(Refusal(.previousVersion, "\(request.target.rawValue) runs \(running), \(said)"))
+        guard let said = request.previousVersion else {
+            warnings.append("\(target) runs \(running), release.yaml names no previousVersion: it goes by \(running)")
+            return
+        }
+        if request.isPreviousPromoted {
+            warnings.append("previousVersion is \(said), promoted to \(target) and not sealed there, after \(running)")
+        } else {
+            refusals.append(Refusal(.previousVersion, "\(target) runs \(running), previousVersion is \(said)"))
+        }
     }
 
     private mutating func judgeSeal() {
@@ -107,7 +119,7 @@ package struct PromotionRules {
     private mutating func judgeCompatibility() {
         guard request.target != .dev else { return }
         let ruling = CompatibilityRules.judge(
-            request.train.version, after: request.runningVersion ?? request.previousVersion, bump: request.bump,
+            request.train.version, after: request.replacedVersion, bump: request.bump,
             request.compatibility)
         refusals += ruling.refusals
         warnings += ruling.warnings

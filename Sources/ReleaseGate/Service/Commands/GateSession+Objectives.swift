@@ -15,13 +15,17 @@ extension GateSession {
     }
 
     /// How much of each budget is left, and what burns.
-    package func status(at: Int?) async throws {
+    ///
+    /// - Parameter name: the environment whose evidence counts; nil where one namespace or all do.
+    package func status(environment name: String? = nil, at: Int?) async throws {
+        var environment: DeployEnvironment?
+        if let name { environment = try Self.environment(name) }
         let now = at ?? nowSeconds
         if at == nil { try await look(at: Self.date(now)) }
         let policy = configuration.policy
         let moment = EvidenceCollector.Moment(
             walkBegan: Self.date(now), stepBegan: Self.date(now), now: Self.date(now))
-        let evidence = try await collector(in: nil).collect(
+        let evidence = try await collector(in: environment).collect(
             services: Set(policy.objectives.map(\.service)).sorted(), at: moment)
         var rows: [[String]] = []
         for objective in policy.objectives {

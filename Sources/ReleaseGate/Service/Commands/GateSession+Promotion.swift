@@ -79,7 +79,7 @@ extension GateSession {
                 train: release.train, from: source, to: target,
                 file: PullRequest.place(of: gitOps.file, in: repository),
                 text: try GateFiles.text(gitOps.file), checks: ruling.lines, planSHA256: try plan.sha256(),
-                rollbackTo: release.previousVersion)
+                rollbackTo: request.replacedVersion)
             try written.write(to: gitOps.out)
             files = written
             console.print("Written to \(gitOps.out): promotion.patch, pull-request.md, draft (\(written.isDraft)),")
@@ -154,7 +154,8 @@ extension GateSession {
         }
         let minted = Lineage.minted(entries)
         let running = Lineage.predecessor(of: version, in: target, by: entries)
-        let bump = (running ?? release.previousVersion).flatMap {
+        let replaced = Lineage.replaced(by: version, said: release.previousVersion, in: target, by: entries)
+        let bump = replaced.flatMap {
             VersionRules.size(of: version, over: $0, minted: minted)
         }
         var request = PromotionRequest(
@@ -167,6 +168,10 @@ extension GateSession {
         request.origin = origin(of: release)
         request.previousVersion = release.previousVersion
         request.runningVersion = running
+        request.isPreviousPromoted = replaced != running
+        if case .superseded(let other) = WalkState(entries, environment: target, version: version).phase {
+            request.supersededBy = other
+        }
         request.burnedFor = minted.first { $0.version == version }?.rolledBackFor
         request.compatibility = configuration.compatibility
         let standing = Lineage.seal(of: version, in: source, by: entries)

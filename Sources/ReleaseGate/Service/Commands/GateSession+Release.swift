@@ -44,7 +44,10 @@ extension GateSession {
     ) async throws {
         let environment = try Self.environment(name)
         try Self.check(reason)
-        guard schema(of: release, in: environment, by: try await book.entries()) == .compatible else {
+        let entries = try await book.entries()
+        let release = release.replacing(
+            Lineage.predecessor(of: release.train.version, in: environment, by: entries))
+        guard schema(of: release, in: environment, by: entries) == .compatible else {
             throw GateError(
                 .refused, "The schema is past its contract step: the version before cannot run on it.",
                 next: "Mend forward, or restore the backup (docs/releasing.md).")
@@ -125,6 +128,8 @@ extension GateSession {
         if case .barred(let why) = ReleaseStanding(release, in: environment, by: entries) {
             throw GateError(.refused, "\(why). Nothing was run.")
         }
+        let release = release.replacing(
+            Lineage.predecessor(of: release.train.version, in: environment, by: entries))
         try GateFiles.makeFolder(configuration.state)
         let lock = try FileLock("\(configuration.state)/canary.lock", what: "a walk with this state folder")
         defer { withExtendedLifetime(lock) {} }

@@ -121,14 +121,15 @@ package struct GateSession: Sendable {
     }
 
     /// Whether the version before can still run: by what `release.yaml` says, and by the matrix. The version before is
-    /// the one that the lineage knows; where it knows none, the one that `release.yaml` names.
+    /// the one that the lineage knows; where it knows none, or a later promotion of it, the one that `release.yaml`
+    /// names.
     func schema(
         of release: ReleaseFile, in environment: DeployEnvironment, by entries: [LineageEntry]
     ) -> SchemaState {
         guard release.schema == .compatible, let matrix = configuration.compatibility else { return release.schema }
         let version = release.train.version
-        let known = Lineage.predecessor(of: version, in: environment, by: entries)
-        return matrix.schema(of: version, after: known ?? release.previousVersion)
+        let replaced = Lineage.replaced(by: version, said: release.previousVersion, in: environment, by: entries)
+        return matrix.schema(of: version, after: replaced)
     }
 
     func runner(isArmed: Bool) throws(GateError) -> AdapterRunner {

@@ -42,11 +42,12 @@ package struct EvidenceCollector: Sendable {
         func hasCanary(until end: Date) -> Bool { next.map { end <= $0 } ?? true }
 
         /// What the release itself counted from `start` to `end`: after its seal, what the stable side did, once
-        /// there is no canary or it is another version's.
+        /// there is no canary or it is another version's. Before its seal, and before the newest way back to it, the
+        /// stable side was another version.
         func own(_ canary: Reading, _ stable: Reading, from start: Date, to end: Date) -> Reading {
-            guard hasCanary(until: end) else { return stable }
-            guard let sealed, start >= sealed, canary.sample == nil else { return canary }
-            return stable
+            let isStable = sealed.map { start >= $0 } ?? false
+            guard hasCanary(until: end) else { return isStable ? stable : .missing }
+            return isStable && canary.sample == nil ? stable : canary
         }
     }
 
@@ -80,7 +81,7 @@ package struct EvidenceCollector: Sendable {
                 ServiceEvidence(
                     service: service, health: try await health(of: service, at: moment),
                     indicators: try await indicators(of: service, at: moment), breakers: breakers.known,
-                    deadLetters: letters.known, unknownSignals: unknown.isEmpty ? nil : unknown))
+                    deadLetters: letters.known, unknownSignals: unknown))
         }
         return TrainEvidence(services: evidence, schema: schema)
     }
@@ -90,9 +91,10 @@ package struct EvidenceCollector: Sendable {
     private func indicators(
         of service: String, at moment: Moment
     ) async throws(GateError) -> [IndicatorEvidence] {
+        let isAnswering = try await signalReader.isAnswering(service, on: .stable, at: moment)
         var indicators: [IndicatorEvidence] = []
         for objective in policy.objectives where objective.service == service {
-            indicators.append(try await indicator(objective, at: moment))
+            indicators.append(try await indicator(objective, at: moment, isStableAnswering: isAnswering))
         }
         return indicators
     }
@@ -109,14 +111,14 @@ package struct EvidenceCollector: Sendable {
     }
 
     private func indicator(
-        _ objective: ServiceLevelObjective, at moment: Moment
+        _ objective: ServiceLevelObjective, at moment: Moment, isStableAnswering: Bool
     ) async throws(GateError) -> IndicatorEvidence {
         let canary = try await read(objective, sides.canary, at: moment)
         let stable = try await read(objective, sides.stable, at: moment)
         let callers = try await callers(objective, from: moment.rawStart, to: moment.now, on: moment.walkBegan)
         let first = max(moment.walkBegan, moment.now.addingTimeInterval(-Self.rawWindow))
-        let stableBurn = burn(objective, stable, callers, \.stable, at: moment)
-        let canaryBurn = burn(objective, canary, callers, \.canary, at: moment)
+        let stableBurn = burn(objective, stable, callers, \.stable, at: moment, isAnswering: isStableAnswering)
+        let canaryBurn = burn(objective, canary, callers, \.canary, at: moment, isAnswering: false)
         return IndicatorEvidence(
             objective: objective.name,
             intervals: intervals(
@@ -231,12 +233,12 @@ package struct EvidenceCollector: Sendable {
 
     private func burn(
         _ objective: ServiceLevelObjective, _ side: Side, _ callers: CallerEpisodes,
-        _ failures: KeyPath<CallerTally.Failures, Int>, at moment: Moment
+        _ failures: KeyPath<CallerTally.Failures, Int>, at moment: Moment, isAnswering: Bool
     ) -> IndicatorEvidence.Burn {
         let rules = policy.burnRules.flatMap { [$0.shortSeconds, $0.longSeconds] }
         let budget = objective.windowDays * 86_400
         let lengths = Set(rules + [budget]).sorted()
-        func windows(endingAt end: Date) -> [IndicatorEvidence.Window] {
+        func windows(endingAt end: Date, isAnswering: Bool) -> [IndicatorEvidence.Window] {
             lengths.map { seconds in
                 let start = end.addingTimeInterval(-TimeInterval(seconds))
                 // Whether a source still speaks is judged by the raw samples; sparse ones are far apart. What was away
@@ -245,16 +247,18 @@ package struct EvidenceCollector: Sendable {
                 let reading =
                     isRaw
                     ? callers.applied(
-                        to: side.raw.reading(from: start, to: end, isLong: true, spansGaps: true), failures,
-                        from: start, to: end)
+                        to: side.raw.reading(
+                            from: start, to: end, isLong: true, spansGaps: true, isAnswering: isAnswering),
+                        failures, from: start, to: end)
                     : side.days.reading(
                         from: start, to: end, staleAfter: TimeInterval(seconds), isLong: true,
-                        spansGaps: seconds != budget)
+                        spansGaps: seconds != budget, isAnswering: isAnswering && seconds != budget)
                 return IndicatorEvidence.Window(seconds: seconds, reading: reading)
             }
         }
         return IndicatorEvidence.Burn(
-            atStepStart: windows(endingAt: moment.stepBegan), now: windows(endingAt: moment.now))
+            atStepStart: windows(endingAt: moment.stepBegan, isAnswering: false),
+            now: windows(endingAt: moment.now, isAnswering: isAnswering))
     }
 }
 
@@ -270,9 +274,11 @@ struct IndicatorSeries {
     /// - Parameters:
     ///   - isLong: over hours or days, a restart is no reason not to count.
     ///   - spansGaps: what answered counts, although not everything did.
+    ///   - isAnswering: the targets answer, so that a total without a series, or with none any more, is of no events: a
+    ///     series begins with the first one.
     func reading(
         from start: Date, to end: Date, staleAfter: TimeInterval = CounterReading.staleAfter, isLong: Bool = false,
-        spansGaps: Bool = false
+        spansGaps: Bool = false, isAnswering: Bool = false
     ) -> Reading {
         func count(_ expression: CounterExpression, _ readings: ArraySlice<SelectorReading>) -> CounterReading {
             self.count(expression, readings) {
@@ -281,7 +287,10 @@ struct IndicatorSeries {
             }
         }
         let totals = count(total, readings.suffix(total.terms.count))
-        guard case .counted(let total) = totals else { return Self.reason(totals) }
+        guard case .counted(let total) = totals else {
+            let reason = Self.reason(totals)
+            return isAnswering && reason.isAbsence ? .counted(.none) : reason
+        }
         switch count(bad, readings.prefix(bad.terms.count)) {
         case .counted(let bad):
             let whole = Int(bounded: total)

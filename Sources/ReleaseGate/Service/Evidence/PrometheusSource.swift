@@ -4,8 +4,8 @@ package import FoundationEssentials
 /// Evidence from Prometheus' HTTP API, or whatever speaks it (Thanos, Mimir, VictoriaMetrics).
 ///
 /// Asks for raw samples, not for `rate()` or `increase()`: those extrapolate, and say nothing of resets. Over long
-/// windows it takes a thousand samples, which for a counter loses nothing but what was counted between the last one and
-/// a restart. What began within a window has counted from zero (`TargetLife`).
+/// windows it takes a sample every few minutes, which for a counter loses nothing but what was counted between the last
+/// one and a restart. What began within a window has counted from zero (`TargetLife`).
 package struct PrometheusSource: EvidenceSource {
     /// Windows up to here are read sample by sample: a look's window of hours, and the step before it with its
     /// extensions. A longer one would not show which targets were down, nor a silence of less than the look-back.
@@ -14,7 +14,9 @@ package struct PrometheusSource: EvidenceSource {
     static let pieceMax: TimeInterval = 2 * 3600
     /// How far before the window the last sample before it is looked for: Prometheus' own look-back.
     static let lookBack: TimeInterval = 300
-    /// Of a longer window. At some 26 bytes a point, 2,500 series fit into an answer.
+    /// Longer windows are read in pieces of up to so much, each of so many points: what a process counted that crashed
+    /// again and again is seen. At some 26 bytes a point, 2,500 series fit into an answer.
+    static let sparsePieceMax: TimeInterval = 3 * 86_400
     static let pointsMax = 1000.0
     static let stepMin: TimeInterval = 60
     /// Labels that the scrape gives a series, not the program: by them `up` says which targets are down.
@@ -59,17 +61,15 @@ package struct PrometheusSource: EvidenceSource {
         return readings
     }
 
-    /// Adds what is known of its targets: when they were down, and where counters began. In long windows nobody asks
+    /// Adds what is known of a counter's targets: when they were down, and where it began. In long windows nobody asks
     /// who was down: they are about budgets, not about now.
     private func complete(
         _ reading: inout SelectorReading, of selector: SeriesSelector, _ target: [SeriesSelector.Matcher],
         _ span: Span, _ asked: inout [SeriesSelector: SelectorReading]
     ) async throws(GateError) {
-        let isCounter = CounterReading.isCounter(selector.metric)
-        guard isCounter || span.isRaw else { return }
+        guard CounterReading.isCounter(selector.metric) else { return }
         let ups = try await samples(of: SeriesSelector(metric: TargetLife.up, matchers: target), span, &asked).series
         if span.isRaw { reading.gaps += Self.gaps(ups) }
-        guard isCounter else { return }
         let start = SeriesSelector(metric: TargetLife.processStart, matchers: target)
         let life = TargetLife(ups: ups, starts: try await samples(of: start, span, &asked).series)
         reading.series = reading.series.map { life.begun($0, after: span.first) }
@@ -87,7 +87,8 @@ package struct PrometheusSource: EvidenceSource {
             // To the millisecond: what is taken from a moment and added again is not the same to the last bit.
             let window = (end.timeIntervalSince(start) * 1000).rounded() / 1000
             isRaw = window <= PrometheusSource.rawWindowMax
-            step = max(PrometheusSource.stepMin, (window / PrometheusSource.pointsMax).rounded(.up))
+            let piece = min(window, PrometheusSource.sparsePieceMax)
+            step = max(PrometheusSource.stepMin, (piece / PrometheusSource.pointsMax).rounded(.up))
             self.end = end
             // The last of the steps ends with the window: what counts most is what was last.
             first =
@@ -115,29 +116,47 @@ package struct PrometheusSource: EvidenceSource {
             let end = min(start.addingTimeInterval(Self.pieceMax), span.end)
             let seconds = Int(end.timeIntervalSince(start).rounded(.up))
             let piece = try await ask("query", ["query": "\(selector)[\(seconds)s]", "time": Self.text(end)])
-            for series in piece.series {
-                if let place = places[series.labels] {
-                    // Both pieces have the sample at their border.
-                    let newest = whole.series[place].samples.last?.at ?? .distantPast
-                    whole.series[place].samples += series.samples.drop { $0.at <= newest }
-                } else {
-                    places[series.labels] = whole.series.count
-                    whole.series.append(series)
-                }
-            }
-            whole.gaps += piece.gaps
+            Self.append(piece, to: &whole, &places)
             start = end
         }
         return whole
     }
 
     private func sparse(_ selector: SeriesSelector, _ span: Span) async throws(GateError) -> SelectorReading {
-        try await ask(
-            "query_range",
-            [
-                "query": selector.description, "start": Self.text(span.first), "end": Self.text(span.end),
-                "step": "\(Int(span.step))",
-            ])
+        var whole = SelectorReading(series: [])
+        var places: [[String: String]: Int] = [:]
+        // Of whole steps, so that all pieces are on one grid.
+        let length = (Self.sparsePieceMax / span.step).rounded(.down) * span.step
+        var start = span.first
+        while start < span.end {
+            let end = min(start.addingTimeInterval(length), span.end)
+            let piece = try await ask(
+                "query_range",
+                [
+                    "query": selector.description, "start": Self.text(start), "end": Self.text(end),
+                    "step": "\(Int(span.step))",
+                ])
+            Self.append(piece, to: &whole, &places)
+            start = end
+        }
+        return whole
+    }
+
+    /// - Parameter places: of the series, by their labels.
+    private static func append(
+        _ piece: SelectorReading, to whole: inout SelectorReading, _ places: inout [[String: String]: Int]
+    ) {
+        for series in piece.series {
+            if let place = places[series.labels] {
+                // Both pieces have the sample at their border.
+                let newest = whole.series[place].samples.last?.at ?? .distantPast
+                whole.series[place].samples += series.samples.drop { $0.at <= newest }
+            } else {
+                places[series.labels] = whole.series.count
+                whole.series.append(series)
+            }
+        }
+        whole.gaps += piece.gaps
     }
 
     /// When targets were down, by what each scrape of them came to.

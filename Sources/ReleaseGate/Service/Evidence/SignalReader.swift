@@ -29,6 +29,14 @@ struct SignalReader: Sendable {
             outOfMemoryKills: kills, unreadySeconds: Self.unreadySeconds(living, moment))
     }
 
+    /// Whether each target of a side that is still asked for answers, and there is one.
+    func isAnswering(
+        _ service: String, on side: BreakerEvidence.Side, at moment: EvidenceCollector.Moment
+    ) async throws(GateError) -> Bool {
+        let living = try await living(service, side, at: moment)
+        return !living.isEmpty && living.allSatisfy { $0.last(by: moment.now)?.value == 1 }
+    }
+
     /// The targets that are still asked for.
     private func living(
         _ service: String, _ side: BreakerEvidence.Side, at moment: EvidenceCollector.Moment
@@ -73,7 +81,8 @@ struct SignalReader: Sendable {
     /// Each breaker as its worst replica has it; and of which side nothing is known, although somebody answers there.
     /// Those of another version's canary say nothing of the release.
     ///
-    /// A service may have none: then neither side shows any, while others in the installation do.
+    /// A service may have none: then neither side shows any, while others in the installation do. One whose stable side
+    /// shows none gets its first with the release.
     func breakers(
         of service: String, at moment: EvidenceCollector.Moment
     ) async throws(GateError) -> (known: [BreakerEvidence], unknown: [UnknownSignal]) {
@@ -93,7 +102,7 @@ struct SignalReader: Sendable {
             isExpected = !all.series.contains { Self.fresh($0, moment) != nil }
         }
         var unknown: [UnknownSignal] = []
-        for (side, reading) in lacks where isExpected {
+        for (side, reading) in lacks where isExpected && (side == .canary || reading != .missing) {
             let answering = try await living(service, side, at: moment).count {
                 Self.fresh($0, moment)?.value == 1
             }

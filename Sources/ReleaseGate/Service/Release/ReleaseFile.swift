@@ -13,7 +13,7 @@ package struct ReleaseFile: Sendable {
     package let commit: String?
     package let schema: SchemaState
     /// What runs now, and what a rollback brings back.
-    package let previousVersion: Version?
+    package private(set) var previousVersion: Version?
     package let previousRevision: String?
     package let revision: String?
     /// Records of what was done before: files of `Precondition`, in JSON or YAML.
@@ -86,6 +86,13 @@ package struct ReleaseFile: Sendable {
             }
         }
         preconditions = records
+    }
+
+    /// The same, which replaces what the lineage knows where it names nothing itself.
+    func replacing(_ known: Version?) -> ReleaseFile {
+        var release = self
+        release.previousVersion = previousVersion ?? known
+        return release
     }
 
     /// No tag says what runs: `repository@sha256:…`, or with a tag before it.

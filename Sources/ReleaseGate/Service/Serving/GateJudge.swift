@@ -65,8 +65,9 @@ actor GateJudge {
 
     /// Why a release may not begin at all, by what was recorded of it; nil when it may.
     func mayBegin() async throws -> String? {
-        switch ReleaseStanding(release, in: environment, by: try await session.book.entries()) {
-        case .free: nil
+        let entries = try await session.book.entries()
+        return switch ReleaseStanding(release, in: environment, by: entries, isStrict: false) {
+        case .free, .replaced: nil
         case .rolledBack(let why), .barred(let why): why
         }
     }

@@ -25,8 +25,9 @@ struct GateRoutes: Sendable {
                 let record = try await judge.decision()
                 return record.decision.outcome == .rollBack ? .no(record.headline) : .yes(record.headline)
             },
-            flagger("confirm-traffic-increase", "Is the canary proven good enough for more traffic?") { judge in
-                let record = try await judge.decision()
+            flagger("confirm-traffic-increase", "Is the canary shown to be within budget?") { judge in
+                // The last step asks for more proof than the first weight's traffic ever brings.
+                let record = try await judge.decision(at: judge.steps.lowerBound)
                 switch record.decision.outcome {
                 case .seal, .advance: return .yes(record.headline)
                 case .wait, .extend, .hold, .rollBack: return .no(record.headline)

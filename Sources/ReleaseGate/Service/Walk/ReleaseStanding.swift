@@ -7,31 +7,39 @@ enum ReleaseStanding: Equatable {
     case free
     /// It was taken back there, or is to be; says so in words.
     case rolledBack(String)
+    /// It was sealed there and taken back since: what begins there now is the way back, which nobody judges or stops.
+    case replaced(String)
     /// It has no place there; says why.
     case barred(String)
 
-    init(_ release: ReleaseFile, in environment: DeployEnvironment, by entries: [LineageEntry]) {
+    /// - Parameter isStrict: nothing was promoted where the lineage holds no promotion to the environment at all;
+    ///   otherwise such a lineage is one in which nobody records them, and says nothing.
+    init(
+        _ release: ReleaseFile, in environment: DeployEnvironment, by entries: [LineageEntry], isStrict: Bool = true
+    ) {
         let (version, place) = (release.train.version, environment.rawValue)
-        switch WalkState(entries, environment: environment, version: version).phase {
+        let state = WalkState(entries, environment: environment, version: version)
+        switch state.phase {
+        case .rolledBack where state.seal != nil: self = .replaced("\(version) was rolled back in \(place)")
         case .rolledBack: self = .rolledBack("\(version) was rolled back in \(place)")
         case .decided(.rollBack, _): self = .rolledBack("\(version) is being rolled back in \(place)")
         case .superseded(let other): self = .barred("\(other) has taken the place of \(version) in \(place)")
         case .notBegun, .walking, .decided, .sealed:
-            let isPromoted = Self.isPromoted(release, to: environment, by: entries)
+            let isPromoted = Self.isPromoted(release, to: environment, by: entries, isStrict: isStrict)
             self = isPromoted ? .free : .barred("\(version) was not promoted to \(place) with these digests")
         }
     }
 
     /// Beyond dev, only what a promotion checked may run: these very digests.
     private static func isPromoted(
-        _ release: ReleaseFile, to environment: DeployEnvironment, by entries: [LineageEntry]
+        _ release: ReleaseFile, to environment: DeployEnvironment, by entries: [LineageEntry], isStrict: Bool
     ) -> Bool {
-        environment == .dev
-            || entries.contains { entry in
-                let event = entry.event
-                return event.kind == .promote && event.environment == environment
-                    && event.version == release.train.version && Set(event.digests) == Set(release.train.digests)
-            }
+        if environment == .dev { return true }
+        let promotions = entries.map(\.event).filter { $0.kind == .promote && $0.environment == environment }
+        if promotions.isEmpty, !isStrict { return true }
+        return promotions.contains { event in
+            event.version == release.train.version && Set(event.digests) == Set(release.train.digests)
+        }
     }
 
     /// What it decides by itself; nil where what is seen decides.
@@ -39,7 +47,7 @@ enum ReleaseStanding: Equatable {
         switch self {
         case .free: nil
         case .rolledBack(let why): Self.decision(.rollBack, why)
-        case .barred(let why): Self.decision(.hold, why)
+        case .replaced(let why), .barred(let why): Self.decision(.hold, why)
         }
     }
 

@@ -13,8 +13,9 @@ internal import Storage
 /// is read when it may be sent: a replay that waits for that holds neither a place nor letters.
 final class Replayer: Service {
     static let batchMax = 1000
-    /// Replays in hand at once.
-    static let replaysMax = 64
+    /// Replays in hand at once: two for each batch, since a lease goes on only when a batch is noted, and so must
+    /// outlast the wait for a place.
+    static let replaysMax = 16
     /// Batches in hand at once, of all of them.
     static let batchesMax = 8
     static let pollInterval: Duration = .milliseconds(250)

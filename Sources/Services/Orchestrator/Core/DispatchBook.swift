@@ -16,8 +16,9 @@ package struct DispatchBook: Sendable {
         /// nobody may ever take fills the bus.
         package var windowDefault = 64
         /// So many such windows are out for all such roles and tenants together; the last eighth of them is for tenants
-        /// that have nothing out.
+        /// that have less than `unannouncedFloor` out, and half of that for those that have nothing out.
         package var unannouncedWindows = 4
+        package var unannouncedFloor = 4
         /// The most work out for one tenant and role, whatever the slots.
         package var tenantWindowMax = 500
         /// The most tasks of one tenant at work over all roles.
@@ -241,8 +242,10 @@ package struct DispatchBook: Sendable {
     private func roomUnannounced(_ tenant: TenantID) -> Int {
         let mine = inFlightUnannounced[tenant] ?? 0
         let all = limits.windowDefault * limits.unannouncedWindows
-        let open = mine == 0 ? all : all - all / 8
-        return min(share(of: limits.windowDefault) - mine, open - unannounced, roomOfTenant(tenant))
+        let kept = all / 8
+        let open = all - kept - unannounced
+        let floor = min(limits.unannouncedFloor - mine, all - (mine == 0 ? 0 : kept / 2) - unannounced)
+        return min(share(of: limits.windowDefault) - mine, max(open, floor), roomOfTenant(tenant))
     }
 
     /// What one tenant may have of a window.

@@ -94,7 +94,7 @@ extension TaskStep {
         guard task.stageAttempt < stage.attemptMax else {
             return giveUp(code: code, message: "\(message) (after \(task.stageAttempt) attempts)")
         }
-        let wait = backoff()
+        let wait = backoff(after: task.stageAttempt)
         let runAt = context.now.addingTimeInterval(wait)
         record(.retrying) { [task, stage] in
             $0.field("code", code)

@@ -95,7 +95,7 @@ struct TaskStep {
             return giveUp(code: failure.code, message: failure.message + after)
         }
         let wished = min(TimeInterval(failure.retryAfterSeconds ?? 0), TaskMachine.retryAfterMax)
-        tryAgain(code: failure.code, message: failure.message, after: max(backoff(), wished))
+        tryAgain(code: failure.code, message: failure.message, after: max(backoff(after: task.stageAttempt), wished))
     }
 
     /// The end, unless the workflow wants somebody to look at it first.
@@ -119,8 +119,10 @@ struct TaskStep {
     }
 
     /// Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (full jitter).
-    func backoff() -> TimeInterval {
-        let doublings = min(task.stageAttempt - 1, 30)
+    ///
+    /// - Parameter attempts: made until now, from 1.
+    func backoff(after attempts: Int) -> TimeInterval {
+        let doublings = min(attempts - 1, 30)
         let ceiling = min(TaskMachine.backoffBase * Double(1 << doublings), TaskMachine.backoffCap)
         return ceiling * context.jitter
     }
@@ -142,11 +144,11 @@ struct TaskStep {
     }
 
     /// Nobody was sent the work, so this was no try. Its number is used up all the same: should the work be on its way
-    /// after all, what is reported of it is lost.
+    /// after all, what is reported of it is lost. It doubles the wait, too, since the tries stay as many as they were.
     mutating func takeBack() {
         // Who has reported was sent it.
         guard task.progressSeen == 0 else { return timeOut() }
-        let wait = backoff()
+        let wait = backoff(after: task.attempt)
         task.stageAttempt -= 1
         effects.append(.stop(notice("The attempt passed its deadline.")))
         effects.append(.withdraw(attempt: task.attempt))

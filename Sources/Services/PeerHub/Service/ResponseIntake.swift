@@ -66,9 +66,9 @@ final class ResponseIntake: Service {
                 continue
             }
             note(ballot, outcome, in: &tally)
-            if let vacancy = SeatVacancies.Vacancy(ballot, outcome, reportedAt: received.storedAt) {
-                vacated.append((index, vacancy))
-            }
+            let vacancy = SeatVacancies.Vacancy(
+                ballot, outcome, of: received.message.body, reportedAt: received.storedAt)
+            if let vacancy { vacated.append((index, vacancy)) }
         }
         tally.log(to: logger)
         for (index, settlement) in await vacancies.fill(vacated) { settlements[index] = settlement }

@@ -6,7 +6,8 @@ internal import Storage
 internal import Synchronization
 
 /// Offers a seat to other agents when whoever held its work gave no vote or may not vote: at once the first time, then
-/// with growing waits, eight attempts in all.
+/// with growing waits, eight attempts in all. A seat for which too little is left of the task's budget would be left
+/// again at once: that one waits until its time makes it be offered.
 ///
 /// The report that leaves the seat empty is acknowledged only when the next attempt is on its way, so that a hub killed
 /// in between changes nothing.
@@ -19,8 +20,12 @@ final class SeatVacancies: Sendable {
         let agent: String?
         let reportedAt: Date
 
-        /// Nil unless the outcome leaves the seat of the ballot's work empty.
-        init?(_ ballot: Ballot, _ outcome: BallotOutcome, reportedAt: Date) {
+        /// What a model's reviewer says when all that is left of the budget pays for no vote.
+        private static let budgetTooSmall = "budget_too_small"
+
+        /// Nil unless the outcome of the report leaves the seat of the ballot's work empty for another.
+        init?(_ ballot: Ballot, _ outcome: BallotOutcome, of report: AgentReport.Body, reportedAt: Date) {
+            if case .failed(let failure) = report, failure.code == Self.budgetTooSmall { return nil }
             guard case .refused(let refusal, let session) = outcome, refusal.leavesSeatEmpty,
                 case .lease(let work, let attempt, _) = ballot.proof,
                 let role = session.assignments.first(where: { $0.value.work == work })?.key

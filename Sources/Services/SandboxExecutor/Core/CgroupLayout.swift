@@ -7,8 +7,8 @@ package struct CgroupLayout: Sendable, Equatable {
     /// Used where they are there.
     package static let wanted = ["cpuacct"]
     /// Where an executor puts itself, and whoever shares its group: in version 2 a group with processes may have no
-    /// controllers for groups below it.
-    package static let leaf = "golden-executor"
+    /// controllers for groups below it. A name that nobody else gives, and no run's.
+    package static let leaf = "golden-sandbox.leaf"
 
     /// The folder of the process's own group in version 2's tree, or of the one above when its own is `leaf`; nil
     /// without that tree.

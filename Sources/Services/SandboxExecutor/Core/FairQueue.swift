@@ -34,29 +34,23 @@ package struct FairQueue: Sendable {
     /// By tenant, of those that have any.
     package var depths: [TenantID: Int] { lines.mapValues(\.tickets.count).filter { $0.value > 0 } }
 
-    /// False when it waits already, or there is no room: the last in the longest line makes some for a tenant whose own
-    /// line is shorter.
+    /// False when it waits already, or there is no room.
     @discardableResult
     package mutating func add(_ ticket: Ticket) -> Bool {
-        guard !known.contains(ticket.execution) else { return false }
-        if known.count >= max, !makeRoom(for: ticket.tenant) { return false }
-        known.insert(ticket.execution)
+        guard known.count < max, known.insert(ticket.execution).inserted else { return false }
         // A tenant that comes new is served before those that were, but no sooner than others that came new before it.
         lines[ticket.tenant, default: Line()].tickets.append(ticket)
         return true
     }
 
-    /// Shorter still with the newcomer, or room would be passed to and fro.
-    private mutating func makeRoom(for tenant: TenantID) -> Bool {
-        let longest = lines.max { left, right in
-            let counts = (left.value.tickets.count, right.value.tickets.count)
-            return counts.0 == counts.1 ? left.key < right.key : counts.0 < counts.1
-        }
-        guard let longest, longest.value.tickets.count > (lines[tenant]?.tickets.count ?? 0) + 1,
-            let last = lines[longest.key]?.tickets.popLast()
-        else { return false }
-        known.remove(last.execution)
-        return true
+    /// Lets these wait in their order. Whoever waits already and is not among them comes behind, while there is room;
+    /// whose turn it is stays as it is.
+    package mutating func replace(with tickets: [Ticket]) {
+        let others = lines.values.flatMap(\.tickets)
+        known = []
+        lines = lines.mapValues { Line(turn: $0.turn) }
+        for ticket in tickets + others { add(ticket) }
+        forgetIdle()
     }
 
     package mutating func remove(_ execution: ExecutionID) {

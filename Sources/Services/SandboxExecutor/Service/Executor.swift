@@ -21,6 +21,9 @@ final class Executor: Service {
     static let drainMax: Duration = .seconds(15)
     /// A result that cannot be stored is tried so often, a second apart.
     static let storeTries = 10
+    /// A run that goes on for so long shows that the engine is well: one that did not start would have ended. Less than
+    /// the lease of the breaker's probes, which may be runs of minutes.
+    static let soundAfter: Duration = .seconds(20)
 
     private let id: String
     private let engine: Engine
@@ -112,7 +115,7 @@ final class Executor: Service {
                 instruments.waiting(count)
                 instruments.running(board.running.count)
                 instruments.warm(engine.warm.counts)
-                board.add(tickets.map { FairQueue.Ticket($0.id, $0.tenant) })
+                board.replace(with: tickets.map { FairQueue.Ticket($0.id, $0.tenant) })
             } catch {
                 try Task.checkCancellation()
                 logger.warning("waiting runs could not be looked for", metadata: ["error": "\(error)"])
@@ -183,7 +186,8 @@ final class Executor: Service {
         let execution = start.ticket.execution
         defer { board.end(execution) }
         var outcome = BreakerOutcome.ignored
-        defer { breaker.finish(start.admission, outcome) }
+        let word = BreakerWord(breaker, start.admission)
+        defer { word.say(outcome) }
         do {
             guard let claimed = try await store.claim(execution, by: id) else {
                 // Somebody else has it, or it has ended: whoever asked again hears of that.
@@ -193,7 +197,7 @@ final class Executor: Service {
                 return
             }
             let start = Date()
-            let done = await run(claimed)
+            let done = await run(claimed, word)
             bus.tracer.record(
                 "sandbox execution", under: claimed.execution.traceparent, from: start,
                 attributes: [
@@ -211,7 +215,7 @@ final class Executor: Service {
         }
     }
 
-    private func run(_ claimed: ClaimedExecution) async -> Engine.Done {
+    private func run(_ claimed: ClaimedExecution, _ word: BreakerWord) async -> Engine.Done {
         let execution = claimed.execution
         let log = EventLog { [bus, logger] event in
             do throws(BusError) {
@@ -235,7 +239,15 @@ final class Executor: Service {
         )
         // Without this process's word nobody ends its sandboxes, so they end with the task.
         return await withTaskCancellationHandler {
-            await engine.run(job)
+            await withTaskGroup(of: Void.self, returning: Engine.Done.self) { group in
+                group.addTask {
+                    do { try await Task.sleep(for: Self.soundAfter) } catch { return }
+                    word.say(.success)
+                }
+                let done = await engine.run(job)
+                group.cancelAll()
+                return done
+            }
         } onCancel: { [board] in
             board.stop(execution.id, .abandoned)
         }

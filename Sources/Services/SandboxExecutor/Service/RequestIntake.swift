@@ -2,7 +2,6 @@ internal import Bootstrap
 internal import Contracts
 internal import Crypto
 internal import FoundationEssentials
-internal import Logging
 internal import MessageBus
 internal import SandboxExecutorCore
 internal import ServiceLifecycle
@@ -12,21 +11,20 @@ internal import Storage
 /// no message any more.
 final class RequestIntake: Service {
     static let batchMax = 64
-    /// Of one tenant. What it asks for beyond that goes no further, so that it holds up nobody behind it.
+    /// Of one tenant. What it asks for beyond that is refused, so that it holds up nobody behind it; but for its tasks'
+    /// own tests.
     static let waitingMax = 1000
 
     private let bus: MessageBus
     private let store: SandboxStore
     private let board: RunBoard
     private let publisher: ResultPublisher
-    private let logger: Logger
 
-    init(bus: MessageBus, store: SandboxStore, board: RunBoard, publisher: ResultPublisher, logger: Logger) {
+    init(bus: MessageBus, store: SandboxStore, board: RunBoard, publisher: ResultPublisher) {
         self.bus = bus
         self.store = store
         self.board = board
         self.publisher = publisher
-        self.logger = logger
     }
 
     func run() async throws {
@@ -63,11 +61,9 @@ final class RequestIntake: Service {
                     reason: "execution_conflict", error: "Execution \(known.id) was asked for with something else.")
             }
             if known.state == .ended { try await publisher.republish(known) } else { board.add([ticket]) }
-        case .full where request.task == nil:
-            return .giveUp(reason: "queue_full", error: "\(Self.waitingMax) executions of \(request.tenant.text) wait.")
         case .full:
-            // A stage's task stands for its request: it is asked for again until somebody has it.
-            logger.debug("a stage has to wait for others of its tenant", metadata: ["tenant": "\(request.tenant.text)"])
+            let why = "\(Self.waitingMax) runs of \(request.tenant.text) wait; nothing was kept. Ask again later."
+            try await publisher.refuse(request, .failed("queue_full", why), traceparent: received.traceparent)
         }
         return .acknowledge
     }

@@ -92,17 +92,29 @@ final class ResultPublisher: Service {
         }
     }
 
-    /// Somebody asked for a run that has ended: its result goes out again, whatever the stream remembers.
+    /// Somebody asked for a run that has ended: its result goes out again.
     func republish(_ execution: Execution) async throws {
         guard let outcome = outcome(of: execution) else { return }
         let result = SandboxResult(
             execution: execution.id, tenant: execution.tenant, task: execution.task, attempt: execution.attempt,
             outcome: outcome
         )
-        _ = try await bus.publish(
-            result, on: .sandboxResult(execution.id), id: nil, traceparent: execution.traceparent,
-            tenant: execution.tenant
+        try await say(result, traceparent: execution.traceparent)
+    }
+
+    /// Somebody asked for a run that is not kept: it may be asked for again, and has its own result then.
+    func refuse(_ request: SandboxRequest, _ outcome: SandboxOutcome, traceparent: String?) async throws {
+        let result = SandboxResult(
+            execution: request.execution, tenant: request.tenant, task: request.task, attempt: request.attempt,
+            outcome: outcome
         )
+        try await say(result, traceparent: traceparent)
+    }
+
+    /// Whatever the stream remembers.
+    private func say(_ result: SandboxResult, traceparent: String?) async throws {
+        _ = try await bus.publish(
+            result, on: .sandboxResult(result.execution), id: nil, traceparent: traceparent, tenant: result.tenant)
     }
 
     private func outcome(of execution: Execution) -> SandboxOutcome? {

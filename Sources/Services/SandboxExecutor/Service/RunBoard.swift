@@ -38,6 +38,15 @@ final class RunBoard: Sendable {
         nudge.yield()
     }
 
+    /// What the database has, in its order. What was added since it was asked stays, where there is room.
+    func replace(with tickets: [FairQueue.Ticket]) {
+        state.withLock { state in
+            let waiting = tickets.filter { state.runs[$0.execution] == nil }
+            state.queue.replace(with: waiting)
+        }
+        nudge.yield()
+    }
+
     /// The next to run, when there is room; it counts as running from here on.
     func takeNext() -> FairQueue.Ticket? {
         state.withLock { state in

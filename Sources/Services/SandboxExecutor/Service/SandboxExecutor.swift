@@ -8,7 +8,6 @@ internal import NATS
 internal import Postgres
 internal import Processes
 internal import Redis
-internal import SandboxExecutorCore
 package import ServiceLifecycle
 internal import Storage
 
@@ -61,8 +60,6 @@ package struct SandboxExecutor: Sendable {
         let id = "\(KernelFiles.processID).\(String(UInt64.random(in: 0 ... .max), radix: 36))"
         let breakers = BreakerRegistry(
             redis: redis, replica: id, replicas: { 1 }, logger: logger,
-            settings: BreakerRegistry.Settings(
-                policy: BreakerPolicy(probeLease: Self.probeLease(configuration.engine))),
             onNews: { bus.tellOfBreaker($0, version: $1) }
         )
         let breaker = try breakers.breaker("sandbox")
@@ -84,24 +81,13 @@ package struct SandboxExecutor: Sendable {
         services.append(Running("topology", run: bus.setUpAndRun))
         services.append(Running("breakers", run: { try await Self.run(breakers, bus) }))
         services += [publisher, executor]
-        services.append(
-            RequestIntake(bus: bus, store: store, board: board, publisher: publisher, logger: logger))
+        services.append(RequestIntake(bus: bus, store: store, board: board, publisher: publisher))
         services.append(
             server([
                 Readiness.Check("postgres") { try await store.checkSchema() },
                 Readiness.Check("nats") { try await bus.checkHealth() },
             ]))
         return services
-    }
-
-    /// What a run takes besides its program's own time: to be claimed, built, ended and stored.
-    private static let probeGrace: Duration = .seconds(60)
-
-    /// A probe of the breaker is a whole run, so it has the time of the longest that anybody may ask for.
-    static func probeLease(_ engine: EngineConfiguration) -> Duration {
-        let limits = [engine.ceiling] + engine.ceilings.values
-        let walls = limits.map { $0.filled(from: engine.ceiling).filled(from: ProgramRules.ceilingDefault) }
-        return .milliseconds(walls.compactMap(\.wallMilliseconds).max() ?? 0) + probeGrace
     }
 
     private static func run(_ registry: BreakerRegistry, _ bus: MessageBus) async throws {

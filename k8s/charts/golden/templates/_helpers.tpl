@@ -110,7 +110,9 @@ GOLDEN_REDIS_CA: /etc/golden/ca/ca.crt
 {{- $root := index . 0 -}}
 {{- $needs := index . 1 -}}
 {{- $secrets := $root.Values.secrets -}}
-{{- if $needs.postgres }}
+{{- $lineageKey := "" }}
+{{- if $needs.gateToken }}{{ $lineageKey = $secrets.releaseGate.lineageKey }}{{ end }}
+{{- if and $needs.postgres (not $lineageKey) }}
 - secret:
     name: {{ $secrets.postgres.name }}
     items: [{key: {{ $secrets.postgres.urlKey }}, path: postgres-url}]
@@ -142,7 +144,11 @@ GOLDEN_REDIS_CA: /etc/golden/ca/ca.crt
 {{- if $needs.gateToken }}
 - secret:
     name: {{ $secrets.releaseGate.name }}
-    items: [{key: {{ $secrets.releaseGate.tokenKey }}, path: gate-token}]
+    items:
+      - {key: {{ $secrets.releaseGate.tokenKey }}, path: gate-token}
+{{- with $lineageKey }}
+      - {key: {{ . }}, path: postgres-url}
+{{- end }}
 {{- end }}
 {{- if $needs.modelKey }}
 - secret:

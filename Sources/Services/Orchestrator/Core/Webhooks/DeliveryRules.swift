@@ -77,9 +77,9 @@ package struct DeliveryRules: Sendable, Hashable {
     /// A receiver that refuses one request is well; one that fails or is silent is not.
     package static func health(_ outcome: DeliveryOutcome) -> Health {
         switch outcome {
-        case .answered(200..<300, _): .success
         case .answered(500..., _), .unreachable: .failure
-        case .answered, .forbiddenAddress, .withdrawn, .resolverBusy: .ignored
+        case .answered: .success
+        case .forbiddenAddress, .withdrawn, .resolverBusy: .ignored
         }
     }
 

@@ -3,6 +3,7 @@ internal import Contracts
 internal import FoundationEssentials
 internal import Logging
 internal import MessageBus
+internal import NATS
 internal import ServiceLifecycle
 internal import Storage
 internal import Synchronization
@@ -36,9 +37,21 @@ final class AgentDirectory: Service {
 
     func run() async throws {
         try await runUntilShutdown {
-            let announcements = try self.bus.subscribe(.announcements)
-            try self.bus.sendRaw(.announceNow)
-            for try await announcement in announcements { self.hear(announcement, at: .now) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                let announcements = try self.bus.subscribe(.announcements)
+                group.addTask { await self.ask() }
+                for try await announcement in announcements { self.hear(announcement, at: .now) }
+                group.cancelAll()
+            }
+        }
+    }
+
+    /// Asks who is there whenever the bus is: nobody was heard while it was away.
+    private func ask() async {
+        for await _ in bus.connectionEvents() where bus.isConnected {
+            do { try bus.sendRaw(.announceNow) } catch {
+                logger.debug("the agents were not asked who is there", metadata: ["error": "\(error)"])
+            }
         }
     }
 

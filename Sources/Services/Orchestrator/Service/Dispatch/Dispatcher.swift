@@ -219,7 +219,7 @@ final class Dispatcher: Sendable {
 
     private func handOut(_ grants: [DispatchBook.Grant], within limits: LabelLimits) async throws -> Bool {
         if grants.isEmpty { return false }
-        let taken: LimitedTaking<Outcome>
+        let taken: Taking<Outcome>
         do {
             taken = try await take(grants, within: limits)
         } catch {
@@ -249,7 +249,7 @@ final class Dispatcher: Sendable {
 
     private func take(
         _ grants: [DispatchBook.Grant], within limits: LabelLimits
-    ) async throws -> LimitedTaking<Outcome> {
+    ) async throws -> Taking<Outcome> {
         let now = decider.clock.now
         let prompts = Set(grants.map(\.key.role)).map { decider.prompts[$0]?.content.utf8.count ?? 0 }
         return try await tasks.take(
@@ -261,7 +261,7 @@ final class Dispatcher: Sendable {
         }
     }
 
-    private func settle(_ grants: [DispatchBook.Grant], _ taking: LimitedTaking<Outcome>) {
+    private func settle(_ grants: [DispatchBook.Grant], _ taking: Taking<Outcome>) {
         var taken: [DispatchHint.Count: Int] = [:]
         for change in taking.result.changes {
             taken[DispatchHint.Count(role: change.task.role, tenant: change.task.tenant), default: 0] += 1

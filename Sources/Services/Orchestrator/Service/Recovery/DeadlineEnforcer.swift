@@ -12,7 +12,7 @@ struct DeadlineEnforcer: Sendable {
 
     /// Tasks corrected in one transaction.
     static let batchMax = 500
-    static let restTime: Duration = .seconds(10)
+    static let restTime: Duration = .seconds(30)
 
     let records: ReconciliationStore
     let changer: TaskChanger

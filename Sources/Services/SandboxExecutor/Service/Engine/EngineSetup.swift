@@ -103,10 +103,10 @@ package struct EngineSetup: Sendable, CustomStringConvertible {
                     object: { writer in
                         for layer in Layer.allCases {
                             if report.holds.contains(layer) {
-                                writer.field(layer.rawValue, "holds")
+                                let isAbsent = layer == .landlock && report.landlock == 0
+                                writer.field(layer.rawValue, isAbsent ? "not in this kernel" : "holds")
                             } else {
-                                let why = report.fails[layer] ?? report.absent[layer]
-                                writer.field(layer.rawValue, why ?? "not promised by this tier")
+                                writer.field(layer.rawValue, report.fails[layer] ?? "not promised by this tier")
                             }
                         }
                     })

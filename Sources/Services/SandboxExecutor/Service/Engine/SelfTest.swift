@@ -11,21 +11,16 @@ struct SelfTest: Sendable {
         var holds: Set<Layer> = []
         /// What does not, and why.
         var fails: [Layer: String] = [:]
-        /// What the host does not have and the tier does without, and why.
-        var absent: [Layer: String] = [:]
         var landlock = 0
         var cgroup = "none"
 
         mutating func check(_ layer: Layer, _ isHolding: Bool, _ why: @autoclosure () -> String) {
-            if isHolding { holds.insert(layer) } else { fails[layer] = why() }
+            note(layer, isHolding ? nil : why())
         }
 
-        mutating func note(_ layer: Layer, _ finding: LayerFinding) {
-            switch finding {
-            case .holds: holds.insert(layer)
-            case .absent(let why): absent[layer] = why
-            case .fails(let why): fails[layer] = why
-            }
+        /// - Parameter why: it does not hold; nil when it does.
+        mutating func note(_ layer: Layer, _ why: String?) {
+            if let why { fails[layer] = why } else { holds.insert(layer) }
         }
     }
 
@@ -53,9 +48,7 @@ struct SelfTest: Sendable {
         await outstay(&report)
         report.holds.formIntersection(promised)
         report.fails = report.fails.filter { promised.contains($0.key) }
-        report.absent = report.absent.filter { promised.contains($0.key) }
-        let known = report.holds.union(report.fails.keys).union(report.absent.keys)
-        for layer in promised where !known.contains(layer) {
+        for layer in promised where !report.holds.contains(layer) && report.fails[layer] == nil {
             report.fails[layer] = "it was not seen to hold"
         }
         return report
@@ -126,7 +119,8 @@ struct SelfTest: Sendable {
         report.check(.readOnlyRoot, words["root"] == "kept", "it may write outside of its own folders")
         report.check(.diskLimit, words["disk"] == "full", "it may write more than its disk")
         let (interfaces, seccomp) = (words["interfaces"], words["Seccomp"])
-        report.note(.network, .network(tier: engine.inner, interfaces: interfaces, seccomp: seccomp))
+        report.note(
+            .network, LayerFinding.network(tier: engine.inner, interfaces: interfaces, seccomp: seccomp))
     }
 
     /// The shell adds two of its own.

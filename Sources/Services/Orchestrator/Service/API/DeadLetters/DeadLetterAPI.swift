@@ -19,7 +19,7 @@ struct DeadLetterAPI: Sendable {
     let submitter: TaskSubmitter
     let tokens: TokenSettler
     /// Those whose streams follow a replay.
-    let followers = Watchers<ReplayID, Never>(max: ReplayFeed.followersMax, bufferMax: 1)
+    let followers = ReplayFollowers(max: ReplayFeed.followersMax)
 
     func list(_ request: Request, _ context: EdgeRequestContext) async throws -> Response {
         let tenant = try context.requirePrincipal().tenant

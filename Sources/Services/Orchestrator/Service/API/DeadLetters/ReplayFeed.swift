@@ -1,6 +1,7 @@
 internal import Contracts
 internal import HTTPEdge
 internal import Storage
+internal import Synchronization
 
 /// A replay's progress from some version on, until it is over or stopped: one client's reading position.
 final class ReplayFeed: Sendable {
@@ -10,12 +11,11 @@ final class ReplayFeed: Sendable {
 
     private let store: DeadLetterStore
     private let replay: Replay
-    /// Never says anything: as long as it is here, this is one of the followers.
-    private let place: AsyncStream<Never>
+    private let place: ReplayFollowers.Place
 
     /// - Throws: 503 when the tenant follows too many.
-    init(of replay: Replay, store: DeadLetterStore, followers: Watchers<ReplayID, Never>) throws(Problem) {
-        guard let place = followers.watch(replay.id, for: replay.tenant) else {
+    init(of replay: Replay, store: DeadLetterStore, followers: ReplayFollowers) throws(Problem) {
+        guard let place = followers.place(for: replay.tenant) else {
             throw Problem(.unavailable, "Too many replays are followed; try again soon.", retryAfterSeconds: 5)
         }
         self.store = store
@@ -39,5 +39,37 @@ final class ReplayFeed: Sendable {
             if !isRunning { return EventPage(events: [], isLast: true) }
             try await Task.sleep(for: Self.interval)
         }
+    }
+}
+
+/// Who follows replays on this replica: bounded, and shared between tenants by the rule of `FairShare`.
+final class ReplayFollowers: Sendable {
+    /// Free again once nobody holds it any more, however that came about.
+    final class Place: Sendable {
+        private let followers: ReplayFollowers
+        private let tenant: TenantID
+
+        fileprivate init(_ followers: ReplayFollowers, _ tenant: TenantID) {
+            self.followers = followers
+            self.tenant = tenant
+        }
+
+        deinit { followers.leave(tenant) }
+    }
+
+    private let places: Mutex<FairShare<TenantID>>
+
+    init(max: Int) {
+        places = Mutex(FairShare(of: max))
+    }
+
+    /// Nil when the tenant has as many places as are free.
+    func place(for tenant: TenantID) -> Place? {
+        let isTaken = places.withLock { $0.take(for: tenant) }
+        return isTaken ? Place(self, tenant) : nil
+    }
+
+    private func leave(_ tenant: TenantID) {
+        places.withLock { $0.giveBack(of: tenant) }
     }
 }

@@ -36,8 +36,9 @@ struct SandboxAPI: Sendable {
             caller: principal.subject, language: program.language, request: json,
             requestHash: Array(SHA256.hash(data: Array(json.bytes))), traceparent: context.trace.traceparent
         )
-        // Before it can end.
-        guard let signals = hub.watch(new.id, for: principal.tenant) else {
+        // Before it can end; who does not wait needs no place.
+        let watched = wait == 0 ? nil : hub.watch(new.id, for: principal.tenant)
+        guard watched != nil || wait == 0 else {
             throw Problem(.unavailable, "Too many runs are watched; try again soon.", retryAfterSeconds: 5)
         }
         let execution: Execution
@@ -60,7 +61,7 @@ struct SandboxAPI: Sendable {
                 retryAfterSeconds: Self.retryAfterSeconds
             )
         }
-        if execution.state == .ended || wait == 0 { return try Self.answer(execution) }
+        guard let signals = watched, execution.state != .ended else { return try Self.answer(execution) }
         // It is accepted, whatever becomes of this connection or of the look for its end.
         await context.recordAudit(of: request, status: .accepted)
         let ended = try await waitForEnd(of: execution, signals, seconds: wait, context)
