@@ -10,17 +10,23 @@ import Testing
     private static let acme = AdmissionTest.tenants[0]
     private static let beta = AdmissionTest.tenants[1]
 
-    /// Runs `body` while a session holds rows locked, for so many seconds in all.
+    /// Runs `body` while a session holds rows locked, until it is over or has them released.
     private func locking(
-        _ rows: String, for seconds: Int = 8, in database: MigrationDatabase, _ body: () async throws -> Void
+        _ rows: String, in database: MigrationDatabase,
+        _ body: (_ release: () async throws -> Void) async throws -> Void
     ) async throws {
-        async let lock = database.sql("BEGIN; SELECT FROM \(rows) FOR UPDATE; SELECT pg_sleep(\(seconds)); COMMIT")
-        let sleeping = """
-            SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()
-            """
-        while try await database.sql(sleeping) == "0" { try await Task.sleep(for: .milliseconds(20)) }
-        try await body()
-        _ = try await lock
+        let holder = try database.start("BEGIN; SELECT FROM \(rows) FOR UPDATE; SELECT pg_sleep(600)")
+        let sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        func release() async throws { try await database.sql("SELECT pg_terminate_backend(pid) \(sleeping)") }
+        while try await database.sql("SELECT count(*) \(sleeping)") == "0" {
+            try #require(holder.isRunning)
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        do { try await body(release) } catch {
+            try await release()
+            throw error
+        }
+        try await release()
     }
 
     private func isLockTimeout(_ body: () async throws -> Void) async -> Bool {
@@ -35,7 +41,7 @@ import Testing
             for tenant in [Self.acme, Self.beta] {
                 #expect(try await tasks.admit(AdmissionTest.admission(tenant, key: "first")) == .admitted)
             }
-            try await locking("audit_head WHERE tenant_id = 'acme'", for: 20, in: database) {
+            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) { _ in
                 let start = ContinuousClock.now
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for number in 0..<40 {
@@ -71,9 +77,12 @@ import Testing
             let tasks = TaskStore(pool: pool)
             let first = try await tasks.admit(AdmissionTest.admission(Self.acme, key: "first"))
             #expect(first == .admitted)
-            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) {
-                let second = try await tasks.admit(AdmissionTest.admission(Self.acme, key: "second"))
-                #expect(second == .admitted)
+            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) { release in
+                async let second = tasks.admit(AdmissionTest.admission(Self.acme, key: "second"))
+                try await Task.sleep(for: .seconds(3))
+                try await release()
+                let outcome = try await second
+                #expect(outcome == .admitted)
             }
             await tasks.shutdown()
         }
@@ -84,7 +93,7 @@ import Testing
         try await database.withPool { pool in
             let store = AuditStore(pool: pool)
             for tenant in ["acme", "beta"] { try await store.append(AuditTest.entry(tenant)) }
-            try await locking("audit_head WHERE tenant_id = 'acme'", for: 20, in: database) {
+            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) { _ in
                 let start = ContinuousClock.now
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for _ in 0..<5 {
@@ -115,7 +124,7 @@ import Testing
             let request = ReservationRequest(key: other, amount: 10, principal: "bob")
             #expect(try await budget.store.reserve(request).isReserved)
             try await database.sql("UPDATE budget_reservations SET expires_at = now()")
-            try await locking("budget_limits WHERE tenant_id = 'acme'", in: database) {
+            try await locking("budget_limits WHERE tenant_id = 'acme'", in: database) { _ in
                 #expect(
                     await isLockTimeout { _ = try await budget.store.sweepExpired(limit: 100, principal: "sweeper") })
                 let states = "SELECT tenant_id, state FROM budget_reservations ORDER BY 1"

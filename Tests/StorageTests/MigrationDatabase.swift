@@ -110,7 +110,23 @@ struct MigrationDatabase: Sendable {
         try await blocking { try psql(["-f", "\(Self.folder)/\(file)"], options: options) }
     }
 
+    /// Starts statements and waits for nothing; they end with their server at the latest.
+    func start(_ text: String) throws -> Process {
+        let process = process(["-c", text])
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try Spawner.shared.start(process)
+        return process
+    }
+
     private func psql(_ arguments: [String], options: String = "") throws -> PsqlRun {
+        let process = process(arguments, options: options)
+        let text = try Spawner.shared.output(of: process)
+        return PsqlRun(status: process.terminationStatus, output: text.trimmingCharacters(in: .newlines))
+    }
+
+    private func process(_ arguments: [String], options: String = "") -> Process {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments =
@@ -119,8 +135,7 @@ struct MigrationDatabase: Sendable {
             "PGHOST": "127.0.0.1", "PGPORT": "\(server.port)", "PGUSER": server.user, "PGPASSWORD": server.password,
             "PGOPTIONS": options,
         ]) { $1 }
-        let text = try Spawner.shared.output(of: process)
-        return PsqlRun(status: process.terminationStatus, output: text.trimmingCharacters(in: .newlines))
+        return process
     }
 }
 

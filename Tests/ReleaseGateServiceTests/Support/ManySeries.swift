@@ -1,7 +1,8 @@
 import Foundation
 import TestSupport
 
-/// Answers as Prometheus does, about any range: so many series, each with a sample in every step that was asked for.
+/// Answers as Prometheus does, about any range: so many series, each with a sample in every step that was asked for,
+/// which counts one more than in the step before.
 final class ManySeries: Sendable {
     let url: String
     private let server: ServerProcess
@@ -16,7 +17,8 @@ final class ManySeries: Sendable {
                 form = urllib.parse.parse_qs(text)
                 start, end, step = (float(form[name][0]) for name in ("start", "end", "step"))
                 count = int((end - start) / step + 0.001) + 1
-                values = ",".join('[%.3f,"%d"]' % (start + step * number, number) for number in range(count))
+                times = [start + step * number for number in range(count)]
+                values = ",".join('[%.3f,"%d"]' % (time, time // step) for time in times)
                 series = ('{"metric":{"number":"%d"},"values":[%s]}' % (one, values) for one in range(int(sys.argv[2])))
                 body = '{"status":"success","data":{"resultType":"matrix","result":[%s]}}' % ",".join(series)
                 self.send_response(200)

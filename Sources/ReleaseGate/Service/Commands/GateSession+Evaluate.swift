@@ -91,8 +91,7 @@ extension GateSession {
         _ release: ReleaseFile, _ environment: DeployEnvironment, step: Int?, at: Int
     ) async throws -> DecisionRecord {
         try await look(at: Self.date(at))
-        let standing = ReleaseStanding(
-            release, in: environment, by: try await book.entries(), isStrict: false)
+        let standing = ReleaseStanding(release, in: environment, by: try await book.entries(), isStrict: false)
         guard let decision = standing.decision else {
             var question = Question()
             question.step = step

@@ -125,11 +125,11 @@ extension GateSession {
     ) async throws -> Int32 {
         let environment = try Self.environment(name)
         let entries = try await book.entries()
+        let release = release.replacing(
+            Lineage.predecessor(of: release.train.version, in: environment, by: entries))
         if case .barred(let why) = ReleaseStanding(release, in: environment, by: entries) {
             throw GateError(.refused, "\(why). Nothing was run.")
         }
-        let release = release.replacing(
-            Lineage.predecessor(of: release.train.version, in: environment, by: entries))
         try GateFiles.makeFolder(configuration.state)
         let lock = try FileLock("\(configuration.state)/canary.lock", what: "a walk with this state folder")
         defer { withExtendedLifetime(lock) {} }
