@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from ..stack import ROOT, UNLIMITED, Stack, StackError, binaries, end_cleanly_on_signals, table
-from .faults import (EndlessPrograms, FailingReceiver, Fault, Garbage, KilledOrchestrator, Load, LockedTables,
+from .faults import (EndlessPrograms, Fault, Garbage, KilledOrchestrator, Load, LockedTables, OpenBreakers,
                      UsedUpBudget)
 from .traces import Collector, Traced
 from .watch import Watch, wait
@@ -71,7 +71,7 @@ class Test:
         self.release()
         self.check_metrics()
         self.follow_traces()
-        quick = [FailingReceiver(self.stack), Garbage(self.stack), UsedUpBudget(self.stack),
+        quick = [OpenBreakers(self.stack), Garbage(self.stack), UsedUpBudget(self.stack),
                  EndlessPrograms(self.stack), KilledOrchestrator(self.stack)]
         slow = LockedTables(self.stack)
         for fault in [slow, *quick]:

@@ -57,11 +57,13 @@ class Fault:
         return answer.json
 
 
-class FailingReceiver(Fault):
-    """A webhook's receiver answers 500 until it is mended, so that its breaker opens; then its probes close it."""
+class OpenBreakers(Fault):
+    """An operator opens a breaker, which pages. So does a webhook's receiver that answers 500, which must not: until it
+    is mended; then its probes close it."""
 
     alert = "CircuitBreakerOpen"
-    what = "a webhook's receiver fails"
+    what = "an operator opens a breaker"
+    labels = {"name": "external_api"}
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
@@ -78,7 +80,6 @@ class FailingReceiver(Fault):
                 """Thirty lines would say one thing."""
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-        self.labels = {"name": f"webhook:hooks:127.0.0.1:{self.server.server_address[1]}"}
 
     def begin(self) -> None:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -87,6 +88,11 @@ class FailingReceiver(Fault):
         # A breaker judges from twenty calls on. What it parks then makes the probes that close it.
         for _ in range(40):
             self.post("/tasks", {"input": "x", "role": "echo"}, tenant="hooks")
+        self.post("/admin/circuit-breaker/force-open", self.labels | {"reason": "to see whether anybody is told"})
+
+    def mend(self) -> None:
+        super().mend()
+        self.post("/admin/circuit-breaker/reset", self.labels)
 
     def close(self) -> None:
         self.server.shutdown()
