@@ -1,5 +1,6 @@
 import Contracts
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -38,29 +39,46 @@ import Testing
     }
 
     @Test func `what a slow reader cannot take yet waits for it, and nothing else does`() async throws {
-        var ends: [Int32] = [0, 0]
-        let isOpen = pipe(&ends) == 0 && fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0
-        try #require(isOpen)
-        let (reader, writer) = (ends[0], FileHandles(descriptor: ends[1]))
+        let (reader, writer) = try quickPipe()
         let bytes = [UInt8](repeating: 7, count: 1 << 20)
-        async let number = blocking { writer.writeAll(bytes) }
-        let received = try await blocking {
-            var received = 0
+        // The reader has a thread of its own: it must not wait for one of those that the writer takes.
+        let received = Mutex(0)
+        Thread.detachNewThread {
             var chunk = [UInt8](repeating: 0, count: 65_536)
-            while received < bytes.count {
-                var waiting = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
-                guard poll(&waiting, 1, 10_000) == 1 else { break }
-                received += max(0, read(reader, &chunk, chunk.count))
+            while received.withLock({ $0 }) < bytes.count {
+                let count = read(reader, &chunk, chunk.count)
+                guard count > 0 else { break }
+                received.withLock { $0 += count }
             }
-            return received
+            close(reader)
         }
-        let failure = try await number
-        #expect(received == bytes.count && failure == nil)
-        // A message is written as far as there is room.
-        writer.write(bytes)
-        close(reader)
-        #expect(writer.writeAll(bytes) == EPIPE)
+        let failure = try await blocking { writer.writeAll(bytes) }
+        #expect(failure == nil)
+        // The reader has taken all and goes.
+        let afterwards = try await blocking { writer.writeAll(bytes) }
+        #expect(afterwards == EPIPE && received.withLock { $0 } == bytes.count)
         close(writer.descriptor)
+    }
+
+    @Test func `a message is written as far as there is room, and nobody waits for its reader`() throws {
+        let (reader, writer) = try quickPipe()
+        writer.write([UInt8](repeating: 7, count: 1 << 20))
+        var taken: Int32 = 0
+        #expect(ioctl(reader, UInt(FIONREAD), &taken) == 0 && taken > 0 && taken < 1 << 20)
+        close(reader)
+        close(writer.descriptor)
+    }
+
+    /// A pipe that never makes its writer wait. No process that another test starts has its ends: one that had would
+    /// stand in for a reader that is gone.
+    private func quickPipe() throws -> (reader: Int32, writer: FileHandles) {
+        let ends = try Spawner.shared.perform {
+            var ends: [Int32] = [-1, -1]
+            let isOpen = pipe(&ends) == 0 && ends.allSatisfy { fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }
+            try #require(isOpen && fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0)
+            return ends
+        }
+        return (ends[0], FileHandles(descriptor: ends[1]))
     }
 
     @Test func `with --json a wrong command line is told as JSON, too`() async throws {

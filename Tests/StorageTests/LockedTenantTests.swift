@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func `a tenant's own task waits for its lock for some seconds`() async throws {
+    @Test func `a tenant's own task waits for its lock`() async throws {
         let database = try await MigrationDatabase.migrated()
         try await database.withPool { pool in
             let tasks = TaskStore(pool: pool)
@@ -79,7 +79,7 @@ import Testing
             #expect(first == .admitted)
             try await locking("audit_head WHERE tenant_id = 'acme'", in: database) { release in
                 async let second = tasks.admit(AdmissionTest.admission(Self.acme, key: "second"))
-                try await Task.sleep(for: .seconds(3))
+                try await Task.sleep(for: .seconds(1))
                 try await release()
                 let outcome = try await second
                 #expect(outcome == .admitted)
