@@ -9,9 +9,9 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
     let bus: MessageBus
     let pull: PullConsumer
     let batchMax: Int
+    let progress: HandlingProgress
     let handle: @Sendable ([Received<Message>]) async throws -> [Settlement]
     let inHand = InHand()
-    let progress = HandlingProgress()
 
     /// A throwing handler sees the whole batch this often before its messages are tried one by one.
     private static var wholeBatchTries: Int { 3 }
@@ -75,12 +75,15 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
         let error: String
     }
 
-    /// All at once, so that a flood of them does not wait for one confirmation after the other.
+    /// All at once, so that a flood of them does not wait for one confirmation after the other. Their failures count on
+    /// until that is done: while a letter cannot be stored, its message is tried once before each next try to store it.
     private func giveUp(_ messages: [Hopeless]) async {
         await withTaskGroup(of: Void.self) { group in
             for message in messages {
                 group.addTask {
-                    await bus.giveUp(message.delivery, on: pull, reason: message.reason, error: message.error)
+                    let isDone = await bus.giveUp(
+                        message.delivery, on: pull, reason: message.reason, error: message.error)
+                    if isDone { progress.forget(message.delivery.progressKey) }
                 }
             }
         }
@@ -126,21 +129,16 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
     }
 
     /// Hands back a message that made the handler throw. It is given up only when others were handled since it first
-    /// failed: while nothing passes, the cause is elsewhere.
+    /// did: while nothing passes, the cause is elsewhere.
     private func postpone(_ received: Received<Message>, _ error: String) async {
-        if hasFailedEnough(received), progress.wasMade(sinceFailureOf: received.sequence) {
-            progress.forget(received.sequence)
-            return await bus.giveUp(
-                received.delivery, on: pull, reason: GiveUpReason.deliveriesExhausted, error: error
-            )
+        let key = received.delivery.progressKey
+        let failureCount = progress.failed(key, isThrown: true)
+        if failureCount >= BusTopology.deliveriesMax, progress.wasMade(sinceThrowOf: key) {
+            return await giveUp([
+                Hopeless(delivery: received.delivery, reason: GiveUpReason.deliveriesExhausted, error: error)
+            ])
         }
-        progress.failed(received.sequence)
         handBack(received)
-    }
-
-    /// Deliveries that only had to wait are no failures.
-    private func hasFailedEnough(_ received: Received<Message>) -> Bool {
-        received.deliveryCount - progress.waits(of: received.sequence) >= BusTopology.deliveriesMax
     }
 
     private func handBack(_ received: Received<Message>) {
@@ -162,21 +160,21 @@ struct BatchConsumer<Message: BusPayload>: Sendable {
         var done: [Delivery] = []
         var hopeless: [Hopeless] = []
         for (received, settlement) in zip(batch, settlements) {
+            let key = received.delivery.progressKey
             switch settlement {
             case .acknowledge:
-                progress.forget(received.sequence)
+                progress.forget(key)
                 done.append(received.delivery)
-            case .retry(_, let error) where hasFailedEnough(received):
-                progress.forget(received.sequence)
+            case .retry(let wait, let error):
+                guard progress.failed(key, isThrown: false) >= BusTopology.deliveriesMax else {
+                    again(received, after: wait)
+                    continue
+                }
                 hopeless.append(
                     Hopeless(
                         delivery: received.delivery, reason: GiveUpReason.deliveriesExhausted, error: error))
-            case .retry(let wait, _): again(received, after: wait)
-            case .wait(let wait):
-                progress.waited(received.sequence)
-                again(received, after: wait)
+            case .wait(let wait): again(received, after: wait)
             case .giveUp(let reason, let error):
-                progress.forget(received.sequence)
                 hopeless.append(Hopeless(delivery: received.delivery, reason: reason, error: error))
             }
         }

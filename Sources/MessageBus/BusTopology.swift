@@ -11,7 +11,8 @@ package enum BusTopology {
     package static let messageBytesMax = 2 << 20
     package static let duplicateWindow: Duration = .seconds(120)
     package static let ackWait: Duration = .seconds(30)
-    /// A consumer of ours gives a message up after this many deliveries. Work is not counted here but in Postgres.
+    /// A process gives a message up after this many deliveries that it failed to handle. Work is not counted here but
+    /// in Postgres.
     package static let deliveriesMax = 5
     /// Nobody may do work whose deadline has passed, and the longest attempt's is a day away. The rest is for what was
     /// late to be stored.

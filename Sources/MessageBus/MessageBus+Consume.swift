@@ -11,7 +11,8 @@ extension MessageBus {
     /// again later, with its neighbours passing by. It is given up only when others were handled meanwhile: while
     /// nothing passes, the cause is taken to be outside the messages, however long it takes.
     ///
-    /// What cannot be read, and what was delivered five times, becomes a dead letter.
+    /// What cannot be read, and what this call has failed to handle five times, becomes a dead letter. Deliveries that
+    /// ended elsewhere are not known here: where several processes consume, each counts its own failures.
     /// - Parameter batchMax: also bounds what is prefetched, at twice as much.
     package func consume<Message>(
         _ channel: Channel<Message>, as consumer: BusTopology.Consumer, batchMax: Int = 256, valve: IntakeValve? = nil,
@@ -21,7 +22,8 @@ extension MessageBus {
         let pull = try openPull(consumer, capacity: batchMax * 2, holdCredits: false)
         defer { pull.close() }
         valve?.onClose { pull.close() }
-        let batches = BatchConsumer(bus: self, pull: pull, batchMax: batchMax, handle: handle)
+        let progress = HandlingProgress(failingMax: consumer.ackPendingMax)
+        let batches = BatchConsumer(bus: self, pull: pull, batchMax: batchMax, progress: progress, handle: handle)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.extendRegularly(pull, inHand: batches.inHand) }
             group.addTask { await self.repairWhenTroubled(pull) }

@@ -19,7 +19,10 @@ extension MessageBus {
 
     /// Stores the message as a dead letter, and only then takes it off its stream. A message that could not be
     /// stored stays where it is and is delivered again.
-    func giveUp(_ delivery: Delivery, on pull: PullConsumer, reason: String, error: String) async {
+    ///
+    /// - Returns: Whether that was done.
+    @discardableResult
+    func giveUp(_ delivery: Delivery, on pull: PullConsumer, reason: String, error: String) async -> Bool {
         // A stream that was wiped counts from 1 again, so the number alone would name another letter.
         let id = "dlq:\(delivery.stream):\(delivery.streamSequence):\(delivery.timestampNanoseconds)"
         let metadata: Logger.Metadata = [
@@ -31,12 +34,14 @@ extension MessageBus {
             try pull.terminate(delivery)
             counters.change { $0.deadLettered += 1 }
             logger.warning("gave up on a message", metadata: metadata)
+            return true
         } catch {
             logger.error(
                 "could not store a dead letter; the message is kept and delivered again",
                 metadata: metadata.merging(["error": "\(error)"]) { $1 }
             )
             settle("keeping a message") { () throws(NATSError) in try pull.reject(delivery, delay: Self.keepDelay) }
+            return false
         }
     }
 

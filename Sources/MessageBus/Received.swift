@@ -41,7 +41,8 @@ package struct Received<Message: BusPayload>: Sendable {
 /// What a handler decided about one message.
 package enum Settlement: Sendable, Equatable {
     case acknowledge
-    /// Deliver it again, not before `after`. The fifth delivery that ends so is a dead letter with that `error`.
+    /// Deliver it again, not before `after`. The fifth time that a process says so of it, it is a dead letter with that
+    /// `error`.
     case retry(after: Duration, error: String = "the handler could not process it")
     /// Deliver it again, not before that, however often it was: what stands in its way is not the message.
     case wait(Duration)

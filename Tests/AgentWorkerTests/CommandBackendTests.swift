@@ -124,7 +124,7 @@ struct CommandBackendTests {
                 try bench.bus.send(CancelNotice(task: item.task, attempt: 1, reason: "test"), on: .cancel(item.task))
                 try await bench.untilWorkIsDone()
                 #expect(start.duration(to: .now) < .seconds(15))
-                while pids.contains(where: isAlive) { await Task.yield() }
+                while pids.contains(where: isAlive) { try await Task.sleep(for: .milliseconds(5)) }
             }
         }
     }
@@ -140,7 +140,7 @@ struct CommandBackendTests {
         let report = try await reports(script).last
         #expect(report?.body == .completed(output: try JSON(parsing: Array("1".utf8)), usage: nil))
         let left = try pid(folder, "left")
-        while isAlive(left) { await Task.yield() }
+        while isAlive(left) { try await Task.sleep(for: .milliseconds(5)) }
     }
 
     @Test func `a program that does not exist is refused at the start`() async throws {
@@ -178,7 +178,7 @@ struct CommandBackendTests {
             let pids = try [pid(folder, "parent"), pid(folder, "child")]
             #expect(pids.allSatisfy(isAlive))
             try await blocking { agent.kill() }
-            while pids.contains(where: isAlive) { await Task.yield() }
+            while pids.contains(where: isAlive) { try await Task.sleep(for: .milliseconds(5)) }
         }
     }
 }

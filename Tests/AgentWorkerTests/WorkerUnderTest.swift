@@ -83,7 +83,9 @@ struct Bench: Sendable {
 
     /// Waits until no work is left: all of it was acknowledged.
     func untilWorkIsDone() async throws {
-        while try await bus.incarnation(of: .work).messageCount > 0 { await Task.yield() }
+        while try await bus.incarnation(of: .work).messageCount > 0 {
+            try await Task.sleep(for: .milliseconds(5))
+        }
     }
 
     /// Waits until an agent says that it works on that many items. (The server counts them as delivered earlier.)

@@ -5,7 +5,7 @@ internal import ServiceLifecycle
 internal import Synchronization
 import Testing
 
-@Suite(.serialized) struct RunServicesTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct RunServicesTests {
     private static let silence = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
 
     /// Notes when it starts and stops.

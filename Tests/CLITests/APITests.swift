@@ -6,7 +6,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `Speaking with the API` {
+@Suite(.timeLimit(.minutes(5))) struct `Speaking with the API` {
     @Test func `a problem document is told as what happened, what was kept and what next`() {
         let body = """
             {"type":"urn:golden:problem:validation","title":"Invalid","status":422,"code":"validation",

@@ -3,7 +3,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `A clustered stack` {
+@Suite(.timeLimit(.minutes(5))) struct `A clustered stack` {
     private let secrets = StackSecrets(postgres: "p", postgresAdmin: "a", nats: "n", redis: "r", jwt: "j")
     private let ports = StackRecord.Ports(api: 1, nats: 100, redis: 106, postgres: 111, cluster: 100)
 

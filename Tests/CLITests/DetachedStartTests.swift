@@ -111,10 +111,8 @@ import Testing
     @Test func `down waits for the lock of a supervisor that it had to kill`() async throws {
         let golden = try Golden("killed")
         try golden.folder.create()
-        let deaf = Process()
-        deaf.executableURL = URL(filePath: "/bin/sleep")
-        deaf.arguments = ["1000"]
-        try Spawner.shared.start(deaf)
+        let deaf = try Scratch.sleeper()
+        defer { Scratch.end(deaf) }
         let supervisor = try #require(ProcessIdentity(runningAs: deaf.processIdentifier))
         supervisor.send(SIGSTOP)
         try StackRecord.sample(supervisor: supervisor).save(to: golden.folder)
@@ -122,16 +120,12 @@ import Testing
         let isHeld = lock != nil
         #expect(isHeld)
         let down = try golden.start(["down", "--timeout", "1"])
-        try await blocking { deaf.waitUntilExit() }
+        let isKilled = try await eventually(seconds: 60) { !deaf.isRunning }
+        try #require(isKilled)
         let gaveUp = try await eventually(seconds: 1) { !down.process.isRunning }
         #expect(!gaveUp)
         _ = consume lock
-        let errors = try await blocking {
-            let told = down.errors.fileHandleForReading.readDataToEndOfFile()
-            _ = down.output.fileHandleForReading.readDataToEndOfFile()
-            down.process.waitUntilExit()
-            return String(decoding: told, as: UTF8.self)
-        }
-        #expect(down.process.terminationStatus == 0, "\(errors)")
+        let outcome = try await blocking { try Golden.outcome(of: down) }
+        #expect(outcome.status == 0, "\(outcome.errors)")
     }
 }

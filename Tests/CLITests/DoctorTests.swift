@@ -4,7 +4,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `What the doctor and the programs say` {
+@Suite(.timeLimit(.minutes(5))) struct `What the doctor and the programs say` {
     @Test(
         arguments: [
             (nil, true, "ok"), (nil, false, "ok"), ("mend it", true, "missing"), ("mend it", false, "optional"),
@@ -38,16 +38,13 @@ import Testing
         try database("own", of: "/moved/stack.json")
         // Another stack begins where this one's was.
         try database("used", of: other.record)
-        let server = Process()
-        server.executableURL = URL(filePath: "/bin/sleep")
-        server.arguments = ["1000"]
-        server.currentDirectoryURL = URL(filePath: "\(root)/used/data")
+        let server = try Scratch.sleeper(in: "\(root)/used/data")
         do {
-            try Spawner.shared.start(server)
-            defer { kill(server.processIdentifier, SIGKILL) }
+            defer { Scratch.end(server) }
             #expect(doctor.strays().fix == nil)
         }
-        try await blocking { server.waitUntilExit() }
+        let isGone = try await eventually { !server.isRunning }
+        try #require(isGone)
 
         let found = doctor.strays()
         let words = "where its stack is no more; remove it only if that stack is gone"

@@ -21,14 +21,17 @@ struct Golden: Sendable {
         folder = StackFolder(try temporaryFolder("cli-\(name)").path)
     }
 
+    static let psqlEnvironment = ["PATH": "/usr/bin:/bin", "PGCONNECT_TIMEOUT": "30"]
     static let standIns = "\(Sibling.parent(of: #filePath))/StandIn"
 
     static var program: String {
         get throws { "\(Sibling.parent(of: try Sibling.ownPath()))/golden" }
     }
 
+    typealias Started = (process: Process, output: Pipe, errors: Pipe)
+
     /// Starts the program without waiting for it.
-    func start(_ arguments: [String], input: String? = nil) throws -> (process: Process, output: Pipe, errors: Pipe) {
+    func start(_ arguments: [String], input: String? = nil) throws -> Started {
         let process = Process()
         process.executableURL = URL(filePath: try Self.program)
         process.arguments = arguments
@@ -58,15 +61,18 @@ struct Golden: Sendable {
 
     @discardableResult
     func run(_ arguments: [String], input: String? = nil) async throws -> Outcome {
-        try await blocking { try runBlocking(arguments, input: input) }
+        try await blocking { try Self.outcome(of: try start(arguments, input: input)) }
     }
 
-    /// Errors are short enough for their pipe.
-    private func runBlocking(_ arguments: [String], input: String?) throws -> Outcome {
-        let started = try start(arguments, input: input)
-        let output = started.output.fileHandleForReading.readDataToEndOfFile()
-        let errors = started.errors.fileHandleForReading.readDataToEndOfFile()
-        started.process.waitUntilExit()
+    /// Waits on this thread for the end of what was started. Errors are short enough for their pipe.
+    static func outcome(of started: Started) throws -> Outcome {
+        let end = ContinuousClock.now + Spawner.limit
+        let output = Spawner.bytes(from: started.output, until: end)
+        let errors = Spawner.bytes(from: started.errors, until: end)
+        guard Spawner.shared.wait(for: started.process, within: end - ContinuousClock.now) else {
+            let told = String(decoding: output + errors, as: UTF8.self)
+            throw Failed(description: "golden did not end within \(Spawner.limit): \(told)")
+        }
         return Outcome(
             status: started.process.terminationStatus, output: String(decoding: output, as: UTF8.self),
             errors: String(decoding: errors, as: UTF8.self)
@@ -125,7 +131,7 @@ struct Golden: Sendable {
             throw Failed(description: "no stack in \(place.path)")
         }
         let url = StoreAddresses(ports: record.ports, secrets: secrets).postgres
-        let outcome = await Tool.run(["psql", "-XAtq", url, "-c", sql], environment: ["PATH": "/usr/bin:/bin"])
+        let outcome = await Tool.run(["psql", "-XAtq", url, "-c", sql], environment: Self.psqlEnvironment)
         guard outcome.isSuccess else { throw Failed(description: outcome.output) }
         return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }

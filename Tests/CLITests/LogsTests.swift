@@ -6,7 +6,7 @@ import Testing
 @testable import golden
 
 /// `golden logs`: real files, real `golden`, no stack.
-@Suite(.timeLimit(.minutes(1))) struct `The stack's logs` {
+@Suite(.timeLimit(.minutes(5))) struct `The stack's logs` {
     private func write(_ text: String, to path: String) throws {
         try Data(text.utf8).write(to: URL(filePath: path))
     }
@@ -166,17 +166,19 @@ import Testing
         let started = try golden.start(["logs", "nats", "-f", "--lines", "1"])
         let path = golden.folder.log(of: "nats")
         let shown = try await blocking {
-            var shown = String(decoding: started.output.fileHandleForReading.availableData, as: UTF8.self)
+            func text(until word: String) -> String {
+                let bytes = Spawner.bytes(from: started.output, until: ContinuousClock.now + .seconds(30)) {
+                    String(decoding: $0, as: UTF8.self).contains(word)
+                }
+                return String(decoding: bytes, as: UTF8.self)
+            }
+            let first = text(until: "fourth\n")
             LogFiles(paths: [path], bytesMax: 1).rotate()
             try append("fifth\n", to: path)
-            while !shown.contains("fifth") {
-                let more = started.output.fileHandleForReading.availableData
-                if more.isEmpty { break }
-                shown += String(decoding: more, as: UTF8.self)
-            }
+            let second = text(until: "fifth\n")
             kill(started.process.processIdentifier, SIGINT)
-            started.process.waitUntilExit()
-            return shown
+            Spawner.shared.wait(for: started.process)
+            return first + second
         }
         #expect(shown == "[1] 2026/01/31 12:00:03.000000 [INF] fourth\nfifth\n")
         #expect(started.process.terminationStatus == 0)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `The watchers of a stack` {
+@Suite(.timeLimit(.minutes(5))) struct `The watchers of a stack` {
     @Test func `a factor shortens every wait and leaves the rest of the rules alone`() {
         let rules = """
             groups:

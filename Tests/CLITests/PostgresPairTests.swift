@@ -165,7 +165,8 @@ private struct PairUnderTest: Sendable {
 
     /// One server, whatever it is at the moment.
     func ask(_ server: Int, _ sql: String) async throws -> String {
-        let outcome = await psql("postgresql://postgres:a@127.0.0.1:\(servers[server].port)/postgres", sql)
+        let url = "postgresql://postgres:a@127.0.0.1:\(servers[server].port)/postgres?connect_timeout=30"
+        let outcome = await psql(url, sql)
         guard outcome.isSuccess else { throw Refused(output: outcome.output) }
         return outcome.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }

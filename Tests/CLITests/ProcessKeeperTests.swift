@@ -5,7 +5,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `Keeping a process` {
+@Suite(.timeLimit(.minutes(5))) struct `Keeping a process` {
     /// Runs a keeper for as long as `body` takes, then stops it.
     private func keeping(
         _ script: String, probe: Probe = .alive(.zero), stopWithin: Duration = .seconds(5),
@@ -37,11 +37,11 @@ import Testing
     @Test func `a process that dies is started again under a new pid`() async throws {
         try await keeping("exec sleep 1000") { keeper, changes in
             try await keeper.waitUntilReady()
-            let ready = await changes.next { $0.state == .ready }
+            let ready = try await changes.next { $0.state == .ready }
             let first = try #require(ready.identity)
             #expect(first.isRunning)
             first.send(SIGKILL)
-            let again = await changes.next { $0.state == .ready && $0.restarts == 1 }
+            let again = try await changes.next { $0.state == .ready && $0.restarts == 1 }
             #expect(again.identity?.isRunning == true && !first.isRunning)
             #expect(again.restarts == 1 && again.lastExit == "signaled(9)")
         }
@@ -51,9 +51,10 @@ import Testing
         let seen = Mutex<ProcessIdentity?>(nil)
         try await keeping("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done") { keeper, changes in
             try await keeper.waitUntilReady()
-            let ready = await changes.next { $0.state == .ready }
+            let ready = try await changes.next { $0.state == .ready }
             seen.withLock { $0 = ready.identity }
-            while !LogFiles.tail(ready.log).contains("up") { await Task.yield() }
+            let isUp = try await eventually { LogFiles.tail(ready.log).contains("up") }
+            try #require(isUp)
             await keeper.stop()
             #expect(LogFiles.tail(ready.log).contains("bye"))
             #expect(await changes.last?.state == .stopped)
@@ -65,13 +66,15 @@ import Testing
         let script = "trap '' TERM; sh -c 'trap \"\" TERM; echo child $$; while :; do sleep 1; done' & wait"
         try await keeping(script, stopWithin: .milliseconds(200)) { keeper, changes in
             try await keeper.waitUntilReady()
-            let ready = await changes.next { $0.state == .ready }
-            while !LogFiles.tail(ready.log).contains("child") { await Task.yield() }
+            let ready = try await changes.next { $0.state == .ready }
+            let isUp = try await eventually { LogFiles.tail(ready.log).contains("child") }
+            try #require(isUp)
             let words = LogFiles.tail(ready.log).split(separator: " ")
             let child = try #require(words.last.flatMap { Int32($0) }.flatMap(ProcessIdentity.init(runningAs:)))
             await keeper.stop()
             #expect(ready.identity?.isRunning == false)
-            while child.isRunning { await Task.yield() }
+            let isGone = try await eventually { !child.isRunning }
+            #expect(isGone)
         }
     }
 
@@ -91,7 +94,7 @@ import Testing
 
     @Test func `ends in quick succession show as a crash loop`() async throws {
         try await keeping("exit 3") { _, changes in
-            let looping = await changes.next { $0.state == .crashLooping }
+            let looping = try await changes.next { $0.state == .crashLooping }
             #expect(looping.restarts == ProcessKeeper.crashesMax)
         }
     }
@@ -141,19 +144,25 @@ import Testing
 actor Changes {
     private(set) var all: [StackRecord.Process] = []
     private var waiting:
-        [(match: @Sendable (StackRecord.Process) -> Bool, CheckedContinuation<StackRecord.Process, Never>)] = []
+        [(match: @Sendable (StackRecord.Process) -> Bool, source: AsyncStream<StackRecord.Process>.Continuation)] = []
 
     var last: StackRecord.Process? { all.last }
 
     func add(_ change: StackRecord.Process) {
         all.append(change)
-        for (match, continuation) in waiting where match(change) { continuation.resume(returning: change) }
+        for (match, source) in waiting where match(change) {
+            source.yield(change)
+            source.finish()
+        }
         waiting.removeAll { $0.match(change) }
     }
 
-    /// The first change, past or to come, that matches.
-    func next(_ match: @escaping @Sendable (StackRecord.Process) -> Bool) async -> StackRecord.Process {
+    /// The first change, past or to come, that matches; throws when the task is cancelled.
+    func next(_ match: @escaping @Sendable (StackRecord.Process) -> Bool) async throws -> StackRecord.Process {
         if let found = all.first(where: match) { return found }
-        return await withCheckedContinuation { waiting.append((match, $0)) }
+        let (changes, source) = AsyncStream<StackRecord.Process>.makeStream()
+        waiting.append((match, source))
+        for await change in changes { return change }
+        throw CancellationError()
     }
 }

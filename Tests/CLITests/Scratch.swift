@@ -11,6 +11,25 @@ enum Scratch {
         try folder.create()
         return folder
     }
+
+    /// A process that does nothing for a long time. It has none of the tests' own streams, since whoever reads those
+    /// waits for the end of all that have them.
+    static func sleeper(in folder: String = "/") throws -> Process {
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sleep")
+        process.arguments = ["1000"]
+        process.currentDirectoryURL = URL(filePath: folder)
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try Spawner.shared.start(process)
+        return process
+    }
+
+    /// Kills what still runs.
+    static func end(_ process: Process) {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
 }
 
 extension StackRecord {

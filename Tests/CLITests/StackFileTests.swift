@@ -5,7 +5,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `The data folder` {
+@Suite(.timeLimit(.minutes(5))) struct `The data folder` {
     @Test func `the record comes back as it was written`() throws {
         let folder = try Scratch.folder("record")
         let record = StackRecord.sample(supervisor: ProcessIdentity(pid: 5, startTicks: 7))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `What a stack consists of` {
+@Suite(.timeLimit(.minutes(5))) struct `What a stack consists of` {
     private func plan(_ change: (inout StackOptions) -> Void) -> StackPlan {
         var options = StackOptions(folder: StackFolder("/d"))
         change(&options)

@@ -6,7 +6,7 @@ import Testing
 @testable import golden
 
 /// The embedded stack with its real stores; the services are stand-ins.
-@Suite(.serialized) struct `The embedded stack` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `The embedded stack` {
     @Test func `it comes up from nothing, shows itself, refuses a twin and leaves nothing`() async throws {
         let golden = try Golden("life")
         let started = ContinuousClock.now
@@ -51,10 +51,10 @@ import Testing
             let ports = try golden.record().ports
             let open = StoreAddresses(ports: ports, secrets: secrets)
             let psql = ["psql", "-w", "-tAc", "SELECT current_user, current_setting('max_connections')"]
-            let good = await Tool.run(psql + [open.postgres], environment: ["PATH": "/usr/bin:/bin"])
+            let good = await Tool.run(psql + [open.postgres], environment: Golden.psqlEnvironment)
             #expect(good.output == "golden|100\n")
             let closed = StoreAddresses(ports: ports, secrets: nil)
-            let bad = await Tool.run(psql + [closed.postgres], environment: ["PATH": "/usr/bin:/bin"])
+            let bad = await Tool.run(psql + [closed.postgres], environment: Golden.psqlEnvironment)
             #expect(!bad.isSuccess && bad.output.contains("password"))
 
             func redis(_ lines: String) -> String? { Ports.exchange(ports.redis, request: lines, milliseconds: 2000) }
@@ -84,7 +84,7 @@ import Testing
         try await Golden.withStack("heal") { golden in
             let secrets = try #require(try StackSecrets.load(from: golden.folder))
             let url = StoreAddresses(ports: try golden.record().ports, secrets: secrets).postgres
-            let environment = ["PATH": "/usr/bin:/bin"]
+            let environment = Golden.psqlEnvironment
             let write = await Tool.run(["psql", url, "-c", "CREATE TABLE kept (a int)"], environment: environment)
             #expect(write.isSuccess, "\(write.output)")
             for name in ["postgres", "nats", "redis"] {
@@ -120,10 +120,8 @@ import Testing
             let record = try golden.record()
             // A stopped process hears no request to end: only the record's pid and start time can find it.
             let agent = try #require(try golden.process("agent-developer-1").identity)
-            let stubborn = Process()
-            stubborn.executableURL = URL(filePath: "/bin/sleep")
-            stubborn.arguments = ["1000"]
-            try Spawner.shared.start(stubborn)
+            let stubborn = try Scratch.sleeper()
+            defer { Scratch.end(stubborn) }
             let identity = try #require(ProcessIdentity(runningAs: stubborn.processIdentifier))
             try #require(record.supervisor).send(SIGKILL)
             #expect(try await eventually { !agent.isRunning })
@@ -133,7 +131,8 @@ import Testing
             try changed.save(to: golden.folder)
             #expect(try await golden.run("status").output.contains("orphaned"))
             #expect(try await golden.run("down").status == 0)
-            try await blocking { stubborn.waitUntilExit() }
+            let isGone = try await eventually { !stubborn.isRunning }
+            try #require(isGone)
             #expect(stubborn.terminationReason == .uncaughtSignal)
         }
     }
@@ -217,7 +216,8 @@ import Testing
             #expect(isReady)
             let identities = try golden.record().processes.compactMap(\.identity)
             kill(process.processIdentifier, signal)
-            try await blocking { process.waitUntilExit() }
+            let hasEnded = try await blocking { Spawner.shared.wait(for: process) }
+            try #require(hasEnded)
             #expect(process.terminationStatus == 0)
             #expect(identities.count == 9 && identities.allSatisfy { !$0.isRunning })
             #expect(try golden.record().state == .stopped)

@@ -6,7 +6,7 @@ import Testing
 @testable import golden
 
 /// `golden submit` and `golden tasks` against a stand-in for the API.
-@Suite struct `Submitting and watching` {
+@Suite(.timeLimit(.minutes(5))) struct `Submitting and watching` {
     @Test func `every end of a task has its exit code and is shown`() async throws {
         try await Golden.withAPI("ends") { golden, _ in
             for (end, status) in [("completed", 0), ("failed", 3), ("canceled", 4), ("rejected", 5)]
@@ -62,6 +62,14 @@ import Testing
         }
     }
 
+    @Test func `a stream that is over before the task's last event came is an error`() async throws {
+        try await Golden.withAPI("over") { golden, _ in
+            let body = #"{"input":{"drop":true,"over":true}}"#
+            let outcome = try await golden.run("submit", "-", "--follow", input: body)
+            #expect(outcome.status == 1 && outcome.errors.contains("the last one never came"), "\(outcome.errors)")
+        }
+    }
+
     @Test func `an API that stays away for too long is given up`() async throws {
         let endpoint = Endpoint(url: "http://127.0.0.1:\(freePort())", credential: .token("a.b.c"))
         let error = await #expect(throws: CLIError.self) {
@@ -110,12 +118,9 @@ import Testing
             // The handler is in place once the stream is asked for, which the stand-in writes down.
             #expect(try await eventually { LogFiles.tail(log).contains("stream opened") })
             kill(started.process.processIdentifier, SIGINT)
-            let errors = try await blocking {
-                defer { started.process.waitUntilExit() }
-                return started.errors.fileHandleForReading.readDataToEndOfFile()
-            }
-            #expect(started.process.terminationStatus == 130)
-            #expect(String(decoding: errors, as: UTF8.self).contains("golden tasks follow"))
+            let outcome = try await blocking { try Golden.outcome(of: started) }
+            #expect(outcome.status == 130)
+            #expect(outcome.errors.contains("golden tasks follow"), "\(outcome.errors)")
         }
     }
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `What people see` {
+@Suite(.timeLimit(.minutes(5))) struct `What people see` {
     @Test func `columns are as wide as their widest cell and nothing trails`() {
         var table = Table("NAME", "STATE")
         table.add("a", "ready")

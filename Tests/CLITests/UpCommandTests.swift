@@ -5,7 +5,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `The command line` {
+@Suite(.timeLimit(.minutes(5))) struct `The command line` {
     @Test func `agents and variables are taken apart at the first equals sign`() throws {
         let command = try UpCommand.parse([
             "--agent", "log-analyst=python3 a.py --x=1", "--env", "A=b=c", "--env", "EMPTY=", "--slots", "8", "--data",

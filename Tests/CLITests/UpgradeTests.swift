@@ -2,7 +2,7 @@ import Testing
 
 @testable import golden
 
-@Suite struct `Asking for an upgrade` {
+@Suite(.timeLimit(.minutes(5))) struct `Asking for an upgrade` {
     private let request = UpgradeRequest(id: "one", programs: "/next/bin", migrations: "/next/migrations")
 
     @Test func `a request is taken once`() throws {

@@ -109,7 +109,7 @@ struct BreakerProcesses: Sendable {
         _ body: (BreakerProcesses) async throws -> Void
     ) async throws {
         let redis = try await TestRedis.started()
-        let nats = hasNotices ? try await blocking { try TestNATS() } : nil
+        let nats = hasNotices ? try await TestNATS.started() : nil
         let options = [
             "--open-wait", "\(openWait.microsecondsUp / 1000)", "--interval", "\(interval.microsecondsUp / 1000)",
         ]

@@ -5,7 +5,7 @@ import Testing
 @testable import Coordination
 
 /// Three replicas in three processes, over a real Redis and, for their notices, a real NATS. How soon they hear of each
-/// other is measured by scripts/bench; here a busy machine has ten seconds for it.
+/// other is measured by scripts/bench; here that they do is all that counts.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct BreakerProcessTests {
     @Test func `one bad node leaves the fleet closed`() async throws {
         try await BreakerProcesses.with { fleet in
@@ -27,11 +27,9 @@ import Testing
     @Test(arguments: [true, false])
     func `a real outage opens it everywhere`(hasNotices: Bool) async throws {
         try await BreakerProcesses.with(hasNotices: hasNotices) { fleet in
-            let start = ContinuousClock.now
             // Two see it; the third has no traffic at all, and hears of it.
             for replica in fleet.replicas[..<2] { try replica.say("fail 20") }
             _ = try await fleet.all { try await $0.hear("state open") }
-            #expect(ContinuousClock.now - start < .seconds(10))
             #expect(try await fleet.replicas[2].ask("state").prefix(2) == ["open", "fleet"])
             #expect(try await fleet.replicas[2].ask("succeed 10") == ["0", "10"])
         }
@@ -42,10 +40,8 @@ import Testing
             for replica in fleet.replicas { #expect(try await replica.ask("begin 100") == ["100"]) }
             for replica in fleet.replicas[..<2] { try replica.say("fail 20") }
             _ = try await fleet.all { try await $0.hear("state open") }
-            let start = ContinuousClock.now
             try fleet.replicas[2].say("reset")
             _ = try await fleet.all { try await $0.hear("state closed") }
-            #expect(ContinuousClock.now - start < .seconds(10))
             let reset = try await fleet.overview { $0.state == .closed }
             // What was under way fails now, three hundred times.
             for replica in fleet.replicas { #expect(try await replica.ask("end failure") == ["100"]) }
@@ -77,7 +73,7 @@ import Testing
             for replica in fleet.replicas[1...] { #expect(try await replica.ask("succeed 1000") == ["1000", "0"]) }
             #expect(try await fleet.states() == ["open", "closed", "closed"])
             // Redis' time limit is no part of a call: those of 2020 calls are eight minutes.
-            #expect(ContinuousClock.now - start < .seconds(10))
+            #expect(ContinuousClock.now - start < .seconds(60))
             fleet.redis.resume()
             _ = try await fleet.overview { $0.votes.contains { $0.isVote } }
             // The second vote opens the fleet as if nothing had been.

@@ -8,12 +8,18 @@ import Testing
     static let replicas = 3
     static let timeout = Duration.milliseconds(200)
 
+    /// A machine that stands still that long may let a command's time pass, which nobody's limiter is to blame for.
+    static let stillMax = Duration.milliseconds(100)
+
     enum Outage: String, CaseIterable, Sendable { case killed, paused, blackHoled }
 
     @Test func `in any window at most the burst and the rate times the window are admitted`() async throws {
-        let fleet = try await Fleet(replicas: Self.replicas, timeout: Self.timeout)
-        // 100 a second, and 50 at once.
-        let storm = try await fleet.storm(seconds: 4, callers: 8, limit: 6000, period: 60, burst: 50)
+        let storms = try await Self.undisturbed { fleet in
+            // 100 a second, and 50 at once.
+            let storm = try await fleet.storm(seconds: 4, callers: 8, limit: 6000, period: 60, burst: 50)
+            return [storm]
+        }
+        let storm = storms[0]
         let bound = Bound(burst: 50, interval: 10_000_000, slack: 0)
         #expect(bound.worst(storm.admitted) == nil)
         // The limit is used, too, by everybody, and far more was asked for.
@@ -34,26 +40,26 @@ import Testing
 
     @Test(arguments: Outage.allCases)
     func `without Redis the fleet grants no more than the limit and one for each replica`(outage: Outage) async throws {
-        let fleet = try await Fleet(replicas: Self.replicas, timeout: Self.timeout)
-        // 50 a second, and 12 at once.
-        func storm(_ seconds: Int) async throws -> Storm {
-            try await fleet.storm(seconds: seconds, callers: 4, limit: 3000, period: 60, burst: 12)
+        let storms = try await Self.undisturbed { fleet in
+            let before = try await fleet.smallStorm(2)
+            try await fleet.begin(outage)
+            let during = try await fleet.smallStorm(4)
+            try await fleet.end(outage)
+            var after = Storm()
+            for _ in 0..<10 where after.log.count < Self.replicas { after += try await fleet.smallStorm(2) }
+            let counted = try await fleet.smallStorm(2)
+            return [before, during, after, counted]
         }
-        let before = try await storm(2)
+        let (before, during, after, counted) = (storms[0], storms[1], storms[2], storms[3])
         #expect(before.admitted.count >= 90 && before.log.isEmpty, "\(before.log)")
-        try await fleet.begin(outage)
-        let during = try await storm(4)
         // Each process says once that it counts alone.
         #expect(during.log.count == Self.replicas && during.log.allSatisfy { $0.contains("degraded") }, "\(during.log)")
         // The limit is used all the same.
         #expect(during.admitted.count > 100, "\(during.admitted.count)")
         // No decision waits longer than for two answers that do not come; and hardly any waits at all.
-        #expect(during.longest < Self.timeout * 2 + .milliseconds(600), "\(during.longest)")
+        let longest = during.longest - during.stoodStill
+        #expect(longest < Self.timeout * 2 + .milliseconds(600), "\(longest)")
         #expect(during.asked > 2000, "\(during.asked)")
-        try await fleet.end(outage)
-        var after = Storm()
-        for _ in 0..<10 where after.log.count < Self.replicas { after += try await storm(2) }
-        let counted = try await storm(2)
         #expect(counted.admitted.count > 80 && counted.log.isEmpty, "\(counted.admitted.count) \(counted.log)")
         // Each says once that the fleet counts again, and the outage has given nobody a second burst.
         #expect(after.log.count == Self.replicas && after.log.allSatisfy { $0.contains("again") }, "\(after.log)")
@@ -63,21 +69,33 @@ import Testing
     }
 
     @Test func `a replica that alone has lost Redis takes nothing from the limit of the others`() async throws {
-        let fleet = try await Fleet(replicas: Self.replicas, timeout: Self.timeout, apart: 1)
-        func storm(_ seconds: Int) async throws -> Storm {
-            try await fleet.storm(seconds: seconds, callers: 4, limit: 3000, period: 60, burst: 12)
+        let storms = try await Self.undisturbed(apart: 1) { fleet in
+            let before = try await fleet.smallStorm(2)
+            fleet.separate?.swallow()
+            let apart = try await fleet.smallStorm(4)
+            fleet.separate?.restore()
+            var after = Storm()
+            for _ in 0..<10 where after.log.isEmpty { after += try await fleet.smallStorm(2) }
+            return [before, apart, after]
         }
-        var all = try await storm(2).admitted
-        fleet.separate?.swallow()
-        let apart = try await storm(4)
+        let (apart, after) = (storms[1], storms[2])
         #expect(apart.log.count == 1 && apart.log[0].contains("degraded"), "\(apart.log)")
         #expect(apart.admitted.count > 100, "\(apart.admitted.count)")
-        fleet.separate?.restore()
-        var after = Storm()
-        for _ in 0..<10 where after.log.isEmpty { after += try await storm(2) }
         #expect(after.log.count == 1 && after.log[0].contains("again"), "\(after.log)")
-        all += apart.admitted + after.admitted
+        let all = storms.flatMap(\.admitted)
         #expect(Bound(burst: 12, interval: 20_000_000, slack: Self.replicas).worst(all) == nil)
+    }
+
+    /// What comes of storms over a new fleet; once more, twice at most, when the machine stood still meanwhile.
+    private static func undisturbed(
+        apart: Int = 0, _ storms: (Fleet) async throws -> [Storm]
+    ) async throws -> [Storm] {
+        var tries = 0
+        while true {
+            tries += 1
+            let found = try await storms(Fleet(replicas: replicas, timeout: timeout, apart: apart))
+            if tries == 3 || found.allSatisfy({ $0.stoodStill < stillMax }) { return found }
+        }
     }
 }
 
@@ -117,6 +135,8 @@ struct Storm: Sendable {
     var admitted: [Admission] = []
     var asked = 0
     var longest = Duration.zero
+    /// The longest that a replica, and so probably the machine, did not run.
+    var stoodStill = Duration.zero
     /// The limiters' log lines.
     var log: [String] = []
 
@@ -126,6 +146,7 @@ struct Storm: Sendable {
         left.admitted += right.admitted
         left.asked += right.asked
         left.longest = max(left.longest, right.longest)
+        left.stoodStill = max(left.stoodStill, right.stoodStill)
         left.log += right.log
     }
 
@@ -140,6 +161,7 @@ struct Storm: Sendable {
             case "asked":
                 asked = Int(numbers[0])
                 longest = .nanoseconds(Int64(numbers[1]))
+            case "stood-still": stoodStill = .nanoseconds(Int64(numbers[0]))
             case "log": log.append(String(words[1]))
             default: throw Unreadable(description: "What does it mean by \(line)?")
             }
@@ -184,6 +206,11 @@ struct Fleet: Sendable {
             for member in members { group.addTask { try Storm(try await member.ask(command)) } }
             return try await group.reduce(into: Storm()) { $0 += $1 }
         }
+    }
+
+    /// 50 a second, and 12 at once.
+    func smallStorm(_ seconds: Int) async throws -> Storm {
+        try await storm(seconds: seconds, callers: 4, limit: 3000, period: 60, burst: 12)
     }
 
     func begin(_ outage: `Rate limits of a fleet`.Outage) async throws {

@@ -6,7 +6,7 @@ import Postgres
 import Storage
 import Testing
 
-@Suite(.serialized) struct `Dead letters` {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct `Dead letters` {
     static let hostile: [[UInt8]] = [
         [], [0], [0xFF, 0xFE, 0x00, 0x41], Array("{\"v\":1}".utf8), Array("'; DROP TABLE tasks; --".utf8),
         Array(repeating: 0x41, count: 1 << 19), Array("\u{202E}\u{0}\n".utf8),
@@ -100,7 +100,7 @@ import Testing
         try await WorkerUnderTest.run { test in
             var worker = try await test.worker()
             _ = try await test.store.file((0..<400).map { Self.letter($0) })
-            let replay = try await test.begin(DeadLetterFilter(reason: "r"), rate: 50)
+            let replay = try await test.begin(DeadLetterFilter(reason: "r"), rate: 10)
             // One batch is a second's worth.
             var now = replay
             while now.replayed == 0 {

@@ -47,19 +47,17 @@ struct WorkerUnderTest: Sendable {
 
     static func run(_ body: @escaping @Sendable (WorkerUnderTest) async throws -> Void) async throws {
         let postgres = try await TestPostgres.shared()
-        let database = try await postgres.freshDatabase()
-        let nats = try TestNATS()
+        let database = try await TestPostgres.migratedDatabase()
+        let nats = try await TestNATS.started()
         let pool = PostgresPool(
             PostgresConfiguration(
                 connectionString: postgres.connectionString(database: database), applicationName: "test"),
             logger: quiet
         )
-        let migrations = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../migrations").path
         let connection = try await NATSConnection.connect(
             NATSConfiguration(servers: [nats.url], name: "test"), logger: quiet)
         let bus = MessageBus(connection: connection, logger: quiet)
         async let running: Void = pool.run()
-        _ = try await Migrator(pool: pool, folder: migrations).up()
         _ = try await bus.setUp()
         let test = WorkerUnderTest(
             postgres: postgres, database: database, nats: nats, pool: pool, bus: bus, wire: connection)

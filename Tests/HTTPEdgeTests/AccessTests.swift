@@ -2,7 +2,7 @@ internal import Contracts
 import Testing
 
 /// The table of who may do what, and trace contexts.
-@Suite struct AccessTests {
+@Suite(.timeLimit(.minutes(5))) struct AccessTests {
     @Test func `each role may do what the table says and nothing else`() {
         let expected: [Role: Set<Permission>] = [
             .admin: Set(Permission.allCases),

@@ -6,7 +6,7 @@ import Hummingbird
 import Synchronization
 import Testing
 
-@Suite struct `Audit hook` {
+@Suite(.timeLimit(.minutes(5))) struct `Audit hook` {
     /// What the edge handed over, in words.
     final class Events: Sendable {
         private let all = Mutex<[AuditEvent]>([])

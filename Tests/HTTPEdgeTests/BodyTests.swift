@@ -5,7 +5,7 @@ internal import TestSupport
 import Testing
 
 /// Bodies, good and bad, sent to a real server.
-@Suite struct BodyTests {
+@Suite(.timeLimit(.minutes(5))) struct BodyTests {
     private static let json = ["Content-Type": "application/json"]
 
     static let badBodies: [(String, String, Int, String)] = [

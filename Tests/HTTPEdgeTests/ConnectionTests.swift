@@ -8,7 +8,7 @@ internal import TestSupport
 import Testing
 
 /// Clients that are slow, silent, or too many; and the server's end.
-@Suite struct ConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct ConnectionTests {
     private func configuration(_ change: (inout EdgeServerConfiguration) -> Void) -> EdgeServerConfiguration {
         var configuration = EdgeServerConfiguration(port: 0)
         change(&configuration)
@@ -132,6 +132,7 @@ import Testing
                 try second.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n")
                 #expect(throws: RawConnection.TimedOut.self) { try second.readAnswer() }
                 first = nil
+                second.wait(atMost: 10)
                 #expect(try second.readAnswer().status == 200)
             }
         }

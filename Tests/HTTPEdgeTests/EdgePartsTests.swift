@@ -6,7 +6,7 @@ internal import HummingbirdCore
 import Testing
 
 /// The parts that need no server.
-@Suite struct EdgePartsTests {
+@Suite(.timeLimit(.minutes(5))) struct EdgePartsTests {
     @Test func `base64url comes back as it went, whatever the length`() {
         for count in 0..<70 {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ count) }

@@ -5,7 +5,7 @@ internal import HTTPTypes
 import Testing
 
 /// One request through a real server.
-@Suite struct EdgeResponderTests {
+@Suite(.timeLimit(.minutes(5))) struct EdgeResponderTests {
     private func json(_ answer: RawAnswer) throws -> [String: JSON] {
         Dictionary(try #require(try JSON(parsing: answer.body).fields).map { ($0.name, $0.value) }) { first, _ in first
         }

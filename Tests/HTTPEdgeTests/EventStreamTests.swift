@@ -9,7 +9,7 @@ internal import TestSupport
 import Testing
 
 /// Server-sent events over a real connection.
-@Suite struct EventStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct EventStreamTests {
     /// Gives out numbered events as a test releases them.
     final class Source: Sendable {
         private let state = Mutex((count: 0, last: Int.max))

@@ -3,7 +3,7 @@ import Testing
 @testable import HTTPEdge
 
 /// How what is scarce is shared, and the memory for large bodies by that rule.
-@Suite struct `Fair share` {
+@Suite(.timeLimit(.minutes(5))) struct `Fair share` {
     /// One after the other: who takes how many, or gives them back when negative, and whether it gets them.
     static let rows: [(what: String, whole: Int, steps: [(owner: String, count: Int, isGranted: Bool)])] = [
         ("nothing", 0, [("a", 1, false)]),

@@ -4,7 +4,7 @@ internal import HTTPEdge
 internal import Synchronization
 import Testing
 
-@Suite struct HealthRoutesTests {
+@Suite(.timeLimit(.minutes(5))) struct HealthRoutesTests {
     struct Away: Error {}
 
     @Test func `a service without checks is alive and ready`() async throws {

@@ -8,7 +8,7 @@ internal import TestSupport
 import Testing
 
 /// Tokens signed with the keys of a JWKS file.
-@Suite struct KeySetTests {
+@Suite(.timeLimit(.minutes(5))) struct KeySetTests {
     private static let logger = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
 
     /// A key pair of each kind, its public half written as a JWK.
@@ -69,7 +69,7 @@ import Testing
         process.standardError = FileHandle.nullDevice
         try Spawner.shared.start(process)
         let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
+        Spawner.shared.wait(for: process)
         return String(decoding: data, as: UTF8.self)
     }
 

@@ -5,7 +5,7 @@ internal import HTTPTypes
 internal import Hummingbird
 import Testing
 
-@Suite struct OpenAPIDocumentTests {
+@Suite(.timeLimit(.minutes(5))) struct OpenAPIDocumentTests {
     /// The document as the server gives it.
     private func document() async throws -> [String: Any] {
         nonisolated(unsafe) var found: [String: Any] = [:]

@@ -4,7 +4,7 @@ import Testing
 
 @testable import HTTPEdge
 
-@Suite struct `Pages of lists` {
+@Suite(.timeLimit(.minutes(5))) struct `Pages of lists` {
     @Test(arguments: [(0, 0, false), (2, 2, false), (3, 2, true), (9, 2, true)])
     func `a page holds so many rows, and a cursor where there are more`(found: Int, shown: Int, goesOn: Bool) throws {
         let page = Page(list: "things", rows: 2, after: nil)

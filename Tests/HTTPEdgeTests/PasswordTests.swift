@@ -3,7 +3,7 @@ import Foundation
 import HTTPEdge
 import Testing
 
-@Suite struct Passwords {
+@Suite(.timeLimit(.minutes(5))) struct Passwords {
     /// Quick, because these tests are not about the cost.
     private let hasher = PasswordHasher(parameters: .init(logRounds: 4, blockSize: 8, parallelism: 1), lanes: 2)
 

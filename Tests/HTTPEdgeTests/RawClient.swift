@@ -22,11 +22,16 @@ final class RawConnection: @unchecked Sendable {
             }
         }
         guard result == 0 else { throw Closed() }
-        var limit = timeval(tv_sec: Int(patience), tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        wait(atMost: patience)
     }
 
     deinit { close(descriptor) }
+
+    /// From now on reading waits at most so many seconds.
+    func wait(atMost patience: TimeInterval) {
+        var limit = timeval(tv_sec: Int(patience), tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
 
     func send(_ bytes: some Sequence<UInt8>) throws {
         let bytes = Array(bytes)

@@ -14,12 +14,16 @@ final class SharedKeys: Sendable {
     var all: [SigningKeyRecord] { records.withLock { $0 } }
     var readCount: Int { reads.withLock { $0 } }
 
-    func replica(secret: [UInt8] = TestEdge.secret, older: [[UInt8]] = []) -> SigningKeyring {
+    /// - Parameter told: what a read comes to before the replica has it.
+    func replica(
+        secret: [UInt8] = TestEdge.secret, older: [[UInt8]] = [],
+        told: @escaping @Sendable ([SigningKeyRecord]) async throws -> [SigningKeyRecord] = { $0 }
+    ) -> SigningKeyring {
         SigningKeyring(
             secrets: [secret] + older,
             load: { now in
                 self.reads.withLock { $0 += 1 }
-                return self.all.filter { now < $0.validUntil }
+                return try await told(self.all.filter { now < $0.validUntil })
             },
             change: { now, decide in
                 try self.records.withLock { records in
@@ -31,7 +35,30 @@ final class SharedKeys: Sendable {
     }
 }
 
-@Suite struct `Signing keys` {
+/// Holds up the first who passes once it is set.
+private final class Barrier: Sendable {
+    private let isSet = Mutex(false)
+    private let (reached, reach) = AsyncStream<Never>.makeStream()
+    private let (opened, opening) = AsyncStream<Never>.makeStream()
+
+    func set() { isSet.withLock { $0 = true } }
+
+    func pass() async {
+        let isHeld = isSet.withLock { isSet in
+            defer { isSet = false }
+            return isSet
+        }
+        guard isHeld else { return }
+        reach.finish()
+        for await _ in opened {}
+    }
+
+    func isReached() async { for await _ in reached {} }
+
+    func open() { opening.finish() }
+}
+
+@Suite(.timeLimit(.minutes(5))) struct `Signing keys` {
     private let start = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded())
     private let ada = Principal(subject: "ada", role: .operator, tenant: TenantID(literal: "acme"))
     private let day: TimeInterval = 86_400
@@ -164,6 +191,65 @@ final class SharedKeys: Sendable {
             }
             #expect(try await verifier.verify(token: fresh).principal == ada)
         }
+    }
+
+    @Test func `a list that was read before an immediate rotation brings no key back`() async throws {
+        let shared = SharedKeys()
+        let barrier = Barrier()
+        let keyring = shared.replica(told: { records in
+            await barrier.pass()
+            return records
+        })
+        let now = start + 1
+        let token = try await issuer(keyring).issue(to: ada, now: start).token
+        let verifier = try await verifier(keyring, at: now)
+        #expect(try await verifier.verify(token: token).principal == ada)
+        barrier.set()
+        async let late: Void = keyring.keepUp(now: now)
+        await barrier.isReached()
+        try await keyring.rotate(immediately: true, now: now)
+        barrier.open()
+        try await late
+        #expect(try ids(keyring, at: now) == shared.all.map(\.id) && shared.all.count == 1)
+        await #expect { _ = try await verifier.verify(token: token) } throws: {
+            ($0 as? Problem)?.code == .tokenUnknownKey
+        }
+        let fresh = try await issuer(keyring).issue(to: ada, now: now).token
+        #expect(try kid(fresh) == shared.all[0].id)
+    }
+
+    @Test func `an immediate rotation counts at once, though the keys cannot be read back`() async throws {
+        let shared = SharedKeys()
+        let isAway = Mutex(false)
+        let keyring = shared.replica(told: { records in
+            if isAway.withLock({ $0 }) { throw Problem(.unavailable, "The store does not answer.") }
+            return records
+        })
+        let now = start + 1
+        let token = try await issuer(keyring).issue(to: ada, now: start).token
+        let verifier = try await verifier(keyring, at: now)
+        #expect(try await verifier.verify(token: token).principal == ada)
+        isAway.withLock { $0 = true }
+        try await keyring.rotate(immediately: true, now: now)
+        #expect(try ids(keyring, at: now) == shared.all.map(\.id) && shared.all.count == 1)
+        await #expect(throws: Problem.self) { _ = try await verifier.verify(token: token) }
+        let fresh = try await issuer(keyring).issue(to: ada, now: now).token
+        #expect(try await verifier.verify(token: fresh).principal == ada)
+    }
+
+    @Test func `the first key signs at once, though the store rounds its times`() async throws {
+        let keyring = SharedKeys().replica(told: { records in
+            records.map { record in
+                SigningKeyRecord(
+                    id: record.id, publicKey: record.publicKey, privateKeySealed: record.privateKeySealed,
+                    createdAt: record.createdAt,
+                    signsFrom: Date(timeIntervalSince1970: record.signsFrom.timeIntervalSince1970.rounded(.up)),
+                    signsUntil: record.signsUntil, validUntil: record.validUntil)
+            }
+        })
+        let now = start + 0.25
+        let issued = try await issuer(keyring).issue(to: ada, now: now)
+        #expect(try await verifier(keyring, at: now).verify(token: issued.token).principal == ada)
     }
 
     @Test func `another secret opens no key; the older one still does`() async throws {

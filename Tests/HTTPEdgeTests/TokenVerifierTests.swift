@@ -10,7 +10,7 @@ internal import Synchronization
 internal import TestSupport
 import Testing
 
-@Suite struct TokenVerifierTests {
+@Suite(.timeLimit(.minutes(5))) struct TokenVerifierTests {
     private static let logger = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
 
     private func verifier(

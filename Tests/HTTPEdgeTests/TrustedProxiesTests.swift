@@ -7,7 +7,7 @@ import Testing
 @testable import HTTPEdge
 
 /// Where a request comes from when proxies stand in front.
-@Suite struct TrustedProxiesTests {
+@Suite(.timeLimit(.minutes(5))) struct TrustedProxiesTests {
     static func proxies(_ networks: String...) -> TrustedProxies {
         TrustedProxies(networks.compactMap { IPNetwork($0) })
     }

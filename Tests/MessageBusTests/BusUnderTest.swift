@@ -15,7 +15,7 @@ final class BusUnderTest: Sendable {
 
     init(_ binary: String, ownsStreams: Bool = true, server: TestNATS? = nil) async throws {
         let server =
-            if let server { server } else { try await blocking { try TestNATS(binary, maxPayload: 4 << 20) } }
+            if let server { server } else { try await TestNATS.started(binary, maxPayload: 4 << 20) }
         var configuration = NATSConfiguration(servers: [server.url], name: "bus-test")
         configuration.reconnectCap = .milliseconds(500)
         configuration.pingInterval = .seconds(1)
@@ -82,33 +82,27 @@ func report(_ number: Int, _ task: TaskID = newTask()) -> AgentReport {
 
 /// What happened, in order, and a wait for enough of it.
 final class Journal<Entry: Sendable>: Sendable {
-    private struct State {
-        var entries: [Entry] = []
-        var waiter: (count: Int, continuation: CheckedContinuation<Void, Never>)?
-    }
-    private let state = Mutex(State())
+    private let kept = Mutex<[Entry]>([])
+    /// That there are more; one word is enough for whoever has not looked yet.
+    private let additions: AsyncStream<Void>
+    private let added: AsyncStream<Void>.Continuation
 
-    var entries: [Entry] { state.withLock { $0.entries } }
+    init() { (additions, added) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1)) }
+
+    var entries: [Entry] { kept.withLock { $0 } }
 
     func add(_ entry: Entry) {
-        let ready = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            state.entries.append(entry)
-            guard let waiter = state.waiter, state.entries.count >= waiter.count else { return nil }
-            state.waiter = nil
-            return waiter.continuation
-        }
-        ready?.resume()
+        kept.withLock { $0.append(entry) }
+        added.yield()
     }
 
-    /// Waits until there are `count` entries. The suite's time limit bounds it.
-    func wait(for count: Int) async -> [Entry] {
-        await withCheckedContinuation { continuation in
-            let isReady = state.withLock { state in
-                if state.entries.count >= count { return true }
-                state.waiter = (count, continuation)
-                return false
-            }
-            if isReady { continuation.resume() }
+    /// Waits until there are `count` entries. One waits at a time.
+    ///
+    /// - Throws: `CancellationError`, which is how the suite's time limit ends it.
+    func wait(for count: Int) async throws -> [Entry] {
+        var signals = additions.makeAsyncIterator()
+        while kept.withLock({ $0.count }) < count {
+            guard await signals.next() != nil else { throw CancellationError() }
         }
         return entries
     }

@@ -25,7 +25,7 @@ struct ConsumeTests {
             }) {
                 let task = newTask()
                 _ = try await bus.publish(report(1, task), on: .results(developer, task), id: nil)
-                _ = await seen.wait(for: 1)
+                _ = try await seen.wait(for: 1)
                 // What was asked for more than that message waits at the server.
                 #expect(try await bus.untaken() == all.filter { $0 != BusTopology.orchestratorResults.name })
             }
@@ -50,7 +50,7 @@ struct ConsumeTests {
                     return batch.map { _ in .acknowledge }
                 }
             }) {
-                let received = await seen.wait(for: 1)[0]
+                let received = try await seen.wait(for: 1)[0]
                 #expect(received.message == report(1, task))
                 #expect(received.traceparent == "00-trace-01")
                 #expect(received.tenant == tenant)
@@ -87,7 +87,7 @@ struct ConsumeTests {
                     }
                     try await group.waitForAll()
                 }
-                let sequences = await seen.wait(for: count)
+                let sequences = try await seen.wait(for: count)
                 #expect(Set(sequences).count == count && sequences.count == count)
             }
         }
@@ -159,7 +159,8 @@ struct ConsumeTests {
                 }
             }) {
                 let count = BusTopology.deliveriesMax + 1
-                #expect(await counts.wait(for: count) == Array(1...count))
+                let counted = try await counts.wait(for: count)
+                #expect(counted == Array(1...count))
             }
             #expect(bus.counts.deadLettered == 0)
         }
@@ -221,7 +222,8 @@ struct ConsumeTests {
                     #expect(letter.headers[MessageHeader.error]?.isEmpty == false)
                     break
                 }
-                #expect(await seen.wait(for: 1) == [report(1, task)])
+                let passed = try await seen.wait(for: 1)
+                #expect(passed == [report(1, task)])
             }
         }
     }
@@ -254,7 +256,8 @@ struct ConsumeTests {
                     if let status = letter.headers["Status"] { buried.insert(status) }
                     if buried == statuses { break }
                 }
-                #expect(await seen.wait(for: 1) == [report(1, task)])
+                let passed = try await seen.wait(for: 1)
+                #expect(passed == [report(1, task)])
             }
         }
     }
@@ -280,7 +283,8 @@ struct ConsumeTests {
                     return batch.map { _ in .acknowledge }
                 }
             }) {
-                #expect(Set(await done.wait(for: 10)) == Set(1...10))
+                let handled = try await done.wait(for: 10)
+                #expect(Set(handled) == Set(1...10))
             }
             #expect(bus.counts.deadLettered == 0)
         }
@@ -302,7 +306,8 @@ struct ConsumeTests {
                     return batch.map { _ in .acknowledge }
                 }
             }) {
-                #expect(Set(await done.wait(for: 19)) == Set(2...20))
+                let neighbours = try await done.wait(for: 19)
+                #expect(Set(neighbours) == Set(2...20))
                 #expect(bus.counts.deadLettered == 0)
                 // Others pass while it keeps failing, so it is the message.
                 var number = 100
@@ -310,7 +315,7 @@ struct ConsumeTests {
                     let task = newTask()
                     _ = try await bus.publish(report(number, task), on: .results(developer, task), id: nil)
                     number += 1
-                    _ = await done.wait(for: 20 + number - 101)
+                    _ = try await done.wait(for: 20 + number - 101)
                 }
             }
         }
@@ -341,7 +346,8 @@ struct ConsumeTests {
                     return batch.map { _ in .acknowledge }
                 }
             }) {
-                #expect(Set(await rest.wait(for: 10 - handled)).count == 10 - handled)
+                let taken = try await rest.wait(for: 10 - handled)
+                #expect(Set(taken).count == 10 - handled)
             }
         }
     }

@@ -52,12 +52,12 @@ struct UntakenWorkTests {
             let taken = Journal<WorkLeases.Lease>()
             try await beside({ try await leases.run { $0.forEach(taken.add) } }) {
                 _ = try await bus.publish(workItem(dueIn: -120), on: .work(developer), id: nil)
-                let lease = await taken.wait(for: 1)[0]
+                let lease = try await taken.wait(for: 1)[0]
                 #expect(try await bus.dropOverdueWork(now: Date(), limit: 100) == 1)
                 #expect(try await bus.consumerState(developer)?.ackPending == 0)
                 leases.acknowledge([lease])
                 _ = try await bus.publish(workItem(), on: .work(developer), id: nil)
-                let next = await taken.wait(for: 2)[1]
+                let next = try await taken.wait(for: 2)[1]
                 leases.acknowledge([next])
             }
             await leases.close()

@@ -17,8 +17,9 @@ extension NATSTests {
             #expect(result.took < .seconds(5))
         }
 
-        @Test(arguments: TestNATS.binaries)
-        func `hanging handshakes do not pile up, and their end lets it reconnect`(_ binary: String) async throws {
+        // With one server: the one that hangs is the test's own, whatever it was before.
+        @Test func `hanging handshakes do not pile up, and their end lets it reconnect`() async throws {
+            let binary = TestNATS.binaries[0]
             try await withServer(binary, adjust: { $0.connectTimeout = .milliseconds(200) }) { connection, server in
                 server.kill()
                 try await connection.waitUntilDisconnected()

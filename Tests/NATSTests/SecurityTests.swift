@@ -147,7 +147,7 @@ final class TestAuthority {
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try Spawner.shared.start(process)
-        process.waitUntilExit()
+        Spawner.shared.wait(for: process)
         guard process.terminationStatus == 0 else { throw Failure("openssl \(arguments[0]) failed.") }
     }
 }

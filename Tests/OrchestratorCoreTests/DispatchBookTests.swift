@@ -138,6 +138,57 @@ import Testing
         #expect(answers == [true, true, true, true, false])
     }
 
+    @Test func `what was out when a role's agents went away keeps nobody else's places`() {
+        var book = book(slots: 400)
+        let started = (0..<300).filter { _ in book.admit(mine) }.count
+        #expect(started == 300)
+        book.announce(slots: [:])
+        let elsewhere = madeUp(1, tenant: other)[0]
+        #expect(book.room(elsewhere) == 56)
+        #expect(book.room(theirs) == 8, "nor in that role")
+        #expect(book.room(madeUp(1)[0]) == 0, "its own are taken up")
+        book.freed(mine, 250)
+        #expect(book.room(theirs) == 14)
+        #expect(book.room(madeUp(1)[0]) == 6)
+        #expect(book.room(elsewhere) == 56)
+        book.freed(mine, 50)
+        let all = madeUp(10, tenant: other).reduce(0) { count, key in
+            count + (0..<10).filter { _ in book.admit(key) }.count
+        }
+        #expect(all == 56, "nothing is left of what it had")
+    }
+
+    @Test func `one task of a tenant is out, however many tenants' agents went away`() {
+        var book = book(slots: 4000)
+        for number in 0..<10 {
+            guard let tenant = TenantID("tenant-\(number)") else { continue }
+            for _ in 0..<100 { _ = book.admit(DispatchBook.Key(role: developer, tenant: tenant)) }
+        }
+        book.announce(slots: [:])
+        let key = madeUp(1)[0]
+        #expect(book.room(key) == 1)
+        #expect(book.room(theirs) == 1, "in that role, too")
+        let started = (0..<3).map { _ in book.admit(key) }
+        #expect(started == [true, false, false])
+        book.freed(key, 1)
+        let granted = book.plan()
+        #expect(granted.map(\.key) == [key] && granted.map(\.count) == [1])
+    }
+
+    @Test func `one task of a tenant is out, though others fill the role`() {
+        var book = DispatchBook(limits: .init())
+        for key in [mine, theirs] {
+            for _ in 0..<60 { _ = book.admit(key) }
+        }
+        #expect(book.inFlight(mine) == 56 && book.inFlight(theirs) == 8)
+        let newcomer = DispatchBook.Key(role: developer, tenant: TenantID(literal: "newcomer"))
+        let started = (0..<3).map { _ in book.admit(newcomer) }
+        #expect(started == [true, false, false])
+        book.freed(newcomer, 1)
+        let granted = book.plan()
+        #expect(granted.map(\.key) == [newcomer] && granted.map(\.count) == [1])
+    }
+
     @Test func `roles nobody announced take turns within their tenant, and go on where they stopped after a count`() {
         var limits = DispatchBook.Limits()
         limits.windowDefault = 1

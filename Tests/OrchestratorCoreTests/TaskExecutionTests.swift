@@ -117,8 +117,12 @@ import Testing
         let decision = Self.late(standing, at: now)
         #expect(decision.effects == ["task.progress"], "\(standing)")
         let task = try #require(decision.task)
-        #expect(task.lease?.token == Tested.execution().description && task.lease?.dispatchedAt == epoch)
+        #expect(task.lease?.token == Tested.execution().description)
         #expect(task.lease?.deadline == epoch.addingTimeInterval(deadline), "\(standing)")
+        #expect(task.lease?.dispatchedAt == epoch.addingTimeInterval(deadline - 300), "as long as before")
+        let facts = Explanation.Facts(now: epoch, slots: [:], ahead: 0, aheadMax: 10, holder: nil, queue: nil)
+        let told = Explanation.of(task, facts).details
+        #expect(told[0].contains("since \(Timestamp.text(epoch))"), "\(told)")
         #expect(task.state == .testing && task.stageAttempt == 1 && task.attempt == Tested.waiting.attempt)
         let passed = TaskMachine.decide(
             task, .executed(Tested.report(Tested.ok)), context: Tested.context(deadline))
@@ -131,12 +135,45 @@ import Testing
         #expect(decision.task?.stageAttempt == 2)
     }
 
+    /// Until when the task waits, how far the sandbox is then, and until when it waits after that.
+    static let raised: [(Double, TaskMachine.RunStanding, Double)] = [
+        (4600, .waiting, 5200), (5200, .waiting, 5800), (5800, .running(since: epoch.addingTimeInterval(5780)), 6380),
+    ]
+
+    @Test func `a raised deadline holds for each try, however long the run stands in line`() throws {
+        func at(_ seconds: Double) -> TaskMachine.Context {
+            `Task stages`.context(seconds, Tested.stages, escalates: true)
+        }
+        let escalated = try #require(Self.late(.waiting, at: 3900, at(3900)).task)
+        let id = EscalationID(TaskID(at: epoch.addingTimeInterval(3900), random: (3, 4)).uuid)
+        let raise = `Task stages`.resolution(.raiseDeadline(seconds: 600, plan: nil), id)
+        let asked = `Task stages`.after(escalated, raise, at(4000))
+        #expect(asked.state == .testing && asked.lease?.deadline == epoch.addingTimeInterval(4600))
+        let execution = Tested.execution(at: 4000)
+        var task = asked
+        for (now, standing, deadline) in Self.raised {
+            task = `Task stages`.after(task, .unfinished(execution, standing), at(now))
+            #expect(task.lease?.token == execution.description && task.stageAttempt == 1)
+            #expect(task.lease?.deadline == epoch.addingTimeInterval(deadline), "\(standing)")
+        }
+        let begun = TaskMachine.RunStanding.running(since: epoch.addingTimeInterval(5780))
+        let again = `Task stages`.after(task, .unfinished(execution, begun), at(6380))
+        #expect(again.lease?.token == Tested.execution(at: 6380).description && again.stageAttempt == 2)
+        #expect(again.lease?.deadline == epoch.addingTimeInterval(6981), "a second of backoff, and 600")
+        // An hour in line and its own time are all it has.
+        let waiting = `Task stages`.after(task, .unfinished(execution, .waiting), at(8199))
+        #expect(waiting.lease?.deadline == epoch.addingTimeInterval(8200))
+        let over = TaskMachine.decide(waiting, .unfinished(execution, .waiting), context: at(8200))
+        #expect(over.effects == ["stop execution", "task.escalated", "escalate"])
+    }
+
     @Test func `who stands in line for too long is put before somebody, or fails with the reason`() {
         for standing in [TaskMachine.RunStanding.waiting, .ended, .running(since: epoch.addingTimeInterval(3800))] {
             let failed = Self.late(standing, at: 3900)
             #expect(failed.effects == ["stop execution", "task.failed"])
             guard case .ended(.failed(let code, let message), _) = failed.task?.phase else { continue }
             #expect(code == "deadline_exceeded" && message.contains("3900 s ago"), "\(message)")
+            #expect(message.contains("executors") == (standing != .ended), "\(message)")
             let context = `Task stages`.context(3900, Tested.stages, escalates: true)
             let escalated = Self.late(standing, at: 3900, context)
             #expect(escalated.effects == ["stop execution", "task.escalated", "escalate"])
@@ -147,8 +184,15 @@ import Testing
         let brief = Stage(
             name: "test", kind: .execute(Tested.terms), role: developer, timeout: .seconds(3), attemptMax: 2,
             guards: [])
-        let context = Tested.context(300, [Reviewed.work, brief, Reviewed.review])
-        #expect(Self.late(.waiting, at: 300, context).task?.lease?.deadline == epoch.addingTimeInterval(360))
+        var task = Tested.waiting
+        task.phase = .waiting(
+            .execution,
+            TaskRecord.Lease(
+                token: Tested.execution().description, dispatchedAt: epoch, deadline: epoch.addingTimeInterval(3)))
+        let decision = TaskMachine.decide(
+            task, .unfinished(Tested.execution(), .waiting),
+            context: Tested.context(3, [Reviewed.work, brief, Reviewed.review]))
+        #expect(decision.task?.lease?.deadline == epoch.addingTimeInterval(63))
     }
 
     @Test func `how far another run is, or one in its time, changes nothing`() {

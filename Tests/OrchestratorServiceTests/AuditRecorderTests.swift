@@ -17,7 +17,7 @@ import Testing
         let entry = AuditEntry(
             chain: .installation, at: Date(timeIntervalSince1970: 0), actor: "olga", actorRole: "observer",
             action: "submitTask", resource: "POST /tasks", outcome: .denied)
-        recorder.enqueue(Array(repeating: entry, count: AuditRecorder.queuedMax))
+        recorder.enqueue(Array(repeating: entry, count: AuditQueue.countMax))
         #expect(registry.text().contains("\naudit_entries_lost_total 0\n"))
         recorder.enqueue([entry, entry, entry])
         #expect(registry.text().contains("\naudit_entries_lost_total 3\n"))

@@ -28,7 +28,7 @@ import Testing
 
     @Test func `while the bus is away no task's time runs, and then all goes on`() async throws {
         try await OrchestratorUnderTest.run { stack in
-            stack.nats.kill()
+            try await stack.nats.crash()
             // Every replica can do without the bus, so it stays ready.
             try await eventually { try await !stack.get("/ready", token: nil).body.contains(#""nats":"ok""#) }
             let task = try await stack.submit(#"{"timeout_seconds":2,"max_attempts":1}"#)
@@ -39,7 +39,7 @@ import Testing
             #expect(try await stack.sql("SELECT attempt FROM tasks") == "0")
             // The agent may be slow to come.
             _ = try await stack.sql("UPDATE tasks SET timeout_seconds = 600")
-            try stack.nats.start()
+            try await stack.nats.restart()
             try await stack.withAgent(work: { _ in .completed(output: .emptyObject, usage: nil) }) {
                 try await eventually { try await stack.state(of: task) == "completed" }
             }

@@ -60,7 +60,7 @@ import Testing
                 try question.fileHandleForWriting.write(contentsOf: Data(input.utf8))
                 try question.fileHandleForWriting.close()
                 let text = String(decoding: answer.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-                process.waitUntilExit()
+                Spawner.shared.wait(for: process)
                 #expect(process.terminationStatus == 0, "\(arguments): \(text)")
                 return text
             }

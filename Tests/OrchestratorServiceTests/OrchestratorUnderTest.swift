@@ -10,9 +10,7 @@ import NATS
 import NIOCore
 import NIOHTTP1
 import OrchestratorService
-import Postgres
 import ServiceLifecycle
-import Storage
 import Synchronization
 import TestSupport
 
@@ -70,21 +68,9 @@ final class OrchestratorUnderTest: Sendable {
         // Before the client's first request makes the event loops, which cannot be changed afterwards.
         EdgeServer.shareCores
         postgres = try await TestPostgres.shared()
-        database = try await postgres.freshDatabase()
-        nats = try TestNATS(security: security)
+        database = try await TestPostgres.migratedDatabase()
+        nats = try await TestNATS.started(security: security)
         redis = try await TestRedis.started()
-        let pool = PostgresPool(
-            PostgresConfiguration(
-                connectionString: postgres.connectionString(database: database), applicationName: "test"),
-            logger: Self.quiet
-        )
-        let migrations = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../migrations").path
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await pool.run() }
-            _ = try await Migrator(pool: pool, folder: migrations).up()
-            await pool.shutdown(within: .seconds(2))
-            group.cancelAll()
-        }
     }
 
     static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -39,14 +39,14 @@ import Testing
     @Test func `nothing is read from the outbox while the bus is away`() async throws {
         try await OrchestratorUnderTest.run { stack in
             try await eventually { try await stack.sweeps > 0 }
-            stack.nats.kill()
+            try await stack.nats.crash()
             try await eventually {
                 let before = try await stack.sweeps
                 try await Task.sleep(for: .seconds(4))
                 return try await stack.sweeps == before
             }
             let before = try await stack.sweeps
-            try stack.nats.start()
+            try await stack.nats.restart()
             try await eventually { try await stack.sweeps > before }
         }
     }

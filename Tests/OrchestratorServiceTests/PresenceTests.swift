@@ -15,7 +15,7 @@ import Testing
 
     /// A bus of its own; its server goes away when `body` says so.
     private static func withBus(_ body: (MessageBus, TestNATS) async throws -> Void) async throws {
-        let nats = try TestNATS()
+        let nats = try await TestNATS.started()
         let quiet = OrchestratorUnderTest.quiet
         let connection = try await NATSConnection.connect(
             NATSConfiguration(servers: [nats.url], name: "test"), logger: quiet)
@@ -67,10 +67,10 @@ import Testing
                     let heard = asked.count.withLock { $0 }
                     return heard > 0 && !agents.online().isEmpty
                 }
-                nats.kill()
+                try await nats.crash()
                 try await eventually { !bus.isConnected }
                 let before = asked.count.withLock { $0 }
-                try nats.start()
+                try await nats.restart()
                 try await eventually { asked.count.withLock { $0 } > before }
                 group.cancelAll()
             }
@@ -93,7 +93,7 @@ import Testing
             #expect(census.count(at: start + .seconds(5)) == 2 && census.isAnyoneElseAlone)
             #expect(census.count(at: start + .seconds(6)) == 1 && !census.isAnyoneElseAlone)
             census.hear(UUID().uuidString, at: start + .seconds(6))
-            nats.kill()
+            try await nats.crash()
             try await eventually { !bus.isConnected }
             #expect(census.count(at: start + .seconds(60)) == 2)
         }

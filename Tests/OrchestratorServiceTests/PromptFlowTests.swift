@@ -113,9 +113,7 @@ import Testing
             try await Self.propose(stack, "Be better.", base: 1)
             let admin = try await stack.token(role: "admin", subject: "grace")
             #expect(try await stack.post("/governance/prompts/2/approve", nil, token: admin).status == 200)
-            stack.nats.kill()
-            try stack.nats.wipeStore()
-            try stack.nats.start()
+            try await stack.nats.crashAndLoseStore()
             let handed = Handed()
             try await stack.withAgent(work: { item in
                 handed.add(item)

@@ -27,12 +27,6 @@ import Testing
         }
     }
 
-    private static func wipe(_ stack: OrchestratorUnderTest) throws {
-        stack.nats.kill()
-        try stack.nats.wipeStore()
-        try stack.nats.start()
-    }
-
     @Test func `a decision that nobody heard is found where it was stored`() async throws {
         try await OrchestratorUnderTest.run(replicas: 0) { stack in
             let first = try await stack.startReplica()
@@ -52,7 +46,7 @@ import Testing
                     try await stack.sql("SELECT status FROM peer_review_sessions") == "approved"
                 }
                 #expect(try await stack.sql("SELECT state FROM tasks") == "reviewing")
-                try Self.wipe(stack)
+                try await stack.nats.crashAndLoseStore()
                 let second = try await stack.startReplica()
                 try await stack.until("completed", id, replica: 1)
                 #expect(try await stack.kinds(of: id, replica: 1).filter { $0 == "task.review_decided" }.count == 1)
@@ -105,7 +99,7 @@ import Testing
                 try await eventually { gate.held == 2 }
                 try await eventually { try await stack.sql("SELECT count(*) FROM peer_votes") == "1" }
                 gate.open()
-                try Self.wipe(stack)
+                try await stack.nats.crashAndLoseStore()
                 try await stack.until("completed", id)
                 #expect(try await stack.sql("SELECT count(*) FROM peer_review_sessions") == "1")
                 #expect(try await stack.sql("SELECT count(*) FROM peer_votes") == "3")
@@ -121,7 +115,7 @@ import Testing
                 try await stack.until("reviewing", id)
                 let explained = try await stack.get("/tasks/\(id)/explain", token: stack.token())
                 #expect(explained.body.contains("has not opened it yet"), "\(explained.body)")
-                try Self.wipe(stack)
+                try await stack.nats.crashAndLoseStore()
                 let hub = try await stack.startHub()
                 try await stack.until("completed", id)
                 await hub.stop()
@@ -157,7 +151,7 @@ import Testing
                 try await eventually { try await stack.sql(Self.undecided) == "1" }
                 await hub.kill()
                 #expect(try await stack.post("/tasks/\(id)/cancel", nil, token: stack.token()).status == 200)
-                try Self.wipe(stack)
+                try await stack.nats.crashAndLoseStore()
                 let other = try await stack.startHub()
                 try await eventually {
                     try await stack.sql("SELECT status FROM peer_review_sessions") == "canceled"

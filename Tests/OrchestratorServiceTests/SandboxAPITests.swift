@@ -255,6 +255,64 @@ import Testing
             }
         }
     }
+
+    /// How a run ends when its executor does not say so.
+    private enum UntoldEnd: CaseIterable { case givenBack, lost, stoppedInLine }
+
+    @Test func `an end that no executor tells comes after all that was told of the run`() async throws {
+        try await OrchestratorUnderTest.run { stack in
+            try await stack.withStore { pool, _ in
+                for end in UntoldEnd.allCases { try await Self.follow(to: end, stack, SandboxStore(pool: pool)) }
+            }
+        }
+    }
+
+    private static func follow(to end: UntoldEnd, _ stack: OrchestratorUnderTest, _ store: SandboxStore) async throws {
+        let token = try await stack.token()
+        let accepted = try await stack.post(path, #"{"code":"x"}"#, token: token, headers: asynchronous)
+        let id = try #require(accepted["id"].flatMap { ExecutionID($0) })
+        let place = try #require(accepted.headers["location"])
+        // The executors before are lost as well.
+        for _ in 1..<(end == .lost ? SandboxStore.lostMax : 1) {
+            _ = try #require(try await store.claim(id, by: "test"))
+            try await lose(id, stack, store)
+        }
+        let begun = try #require(try await store.claim(id, by: "test")).execution
+        if end == .stoppedInLine { try await store.release(begun, by: "test") }
+        if end == .givenBack {
+            let stopping = try await stack.post("\(place)/cancel", nil, token: token)
+            #expect(stopping.status == 202, "\(stopping)")
+        }
+        // The start of the try, and four pieces of what it wrote.
+        let told = (begun.tries - 1) * SandboxEvent.numbersPerTry + 5
+        let looks = try await stack.timesRun("FindExecution")
+        async let followed = stack.follow("\(place)/events", after: told, token: token)
+        // For the answer, and for the stream.
+        try await eventually { try await stack.timesRun("FindExecution") >= looks + 2 }
+        switch end {
+        case .givenBack: try await store.release(begun, by: "test")
+        case .lost: try await lose(id, stack, store)
+        case .stoppedInLine: _ = try await stack.post("\(place)/cancel", nil, token: token)
+        }
+        let live = try await followed
+        let again = try await stack.follow("\(place)/events", after: told, token: token)
+        for answer in [live, again] {
+            #expect(answer.status == 200 && answer.body.contains("\nevent: exit\n"), "\(end): \(answer)")
+        }
+        let shown = try await stack.get(place, token: token)
+        #expect(shown["status"] == (end == .lost ? "sandbox_error" : "canceled"), "\(shown)")
+        let tries = try shown.json.fields?.first { $0.name == "tries" }?.value.int
+        #expect(tries == begun.tries, "how often it was begun")
+    }
+
+    /// The executor that has the run is gone.
+    private static func lose(_ id: ExecutionID, _ stack: OrchestratorUnderTest, _ store: SandboxStore) async throws {
+        try await stack.postgres.sql(
+            "UPDATE sandbox_executions SET lease_until = now() - interval '1 s' WHERE id = '\(id)'",
+            database: stack.database)
+        let count = try await store.takeBack()
+        #expect(count == 1)
+    }
 }
 
 extension OrchestratorUnderTest {

@@ -18,7 +18,7 @@ import Testing
         let log = folder.appending(path: "orchestrator.log")
         let program = ServerProcess(
             try LineProcess.built("orchestrator"), ["serve"], environment: settings, logFile: log)
-        try program.start { Self.port(in: log) != nil }
+        try await blocking { try program.start { Self.port(in: log) != nil } }
         stack.listens(on: try #require(Self.port(in: log)))
         try await eventually { try await stack.get("/ready", token: nil).status == 200 }
 
@@ -29,7 +29,7 @@ import Testing
         ]
         // Failures are told in many more words than successes.
         try await fail(stack, &secrets)
-        program.terminate()
+        try await blocking { program.terminate() }
         // And a start that fails, once for each store.
         for (key, wrong) in Self.wrongSettings(stack) {
             let broken = ServerProcess(
@@ -37,12 +37,12 @@ import Testing
                 logFile: log)
             let before = try Self.text(log).count
             do {
-                try broken.start { Self.complains(log, after: before) }
+                try await blocking { try broken.start { Self.complains(log, after: before) } }
             } catch is ServerProcess.Failure {
                 // It gave up at once, which is as good: what it said stands in the log.
                 #expect(Self.complains(log, after: before))
             }
-            broken.terminate()
+            try await blocking { broken.terminate() }
             secrets.append(wrong)
         }
         let text = try Self.text(log)
@@ -106,9 +106,9 @@ import Testing
         try await stack.redis.kill()
         secrets += try await attempt(stack, "while-Redis-1s-away")
         try await stack.redis.start()
-        stack.nats.kill()
+        try await stack.nats.crash()
         secrets += try await attempt(stack, "while-NATS-1s-away")
-        try stack.nats.start()
+        try await stack.nats.restart()
         // Ends every session; the next ones are let in again.
         _ = try await stack.postgres.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(stack.database)'")

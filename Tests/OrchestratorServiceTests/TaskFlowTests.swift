@@ -121,9 +121,7 @@ import Testing
         try await OrchestratorUnderTest.run { stack in
             var tasks: [String] = []
             for _ in 0..<20 { tasks.append(try await stack.submit()) }
-            stack.nats.kill()
-            try stack.nats.wipeStore()
-            try stack.nats.start()
+            try await stack.nats.crashAndLoseStore()
             try await stack.withAgent(work: { _ in Self.done }) {
                 for task in tasks { try await eventually { try await stack.state(of: task) == "completed" } }
             }

@@ -17,7 +17,7 @@ import Testing
         try await HubUnderTest.run { test in
             try await test.introduce(Self.reviewers.map { "\($0)-1" } + ["eve"])
             try await test.introduce(["author-1", "author-2"], owner: "authors")
-            let hubs = [try test.process(), try test.process()]
+            let hubs = [try await test.process(), try await test.process()]
             let requests = try (0..<Self.sessionCount).map {
                 try HubUnderTest.request(seconds: $0 % Self.shortEvery == 0 ? 8 : 240)
             }
@@ -29,19 +29,19 @@ import Testing
             try await Task.sleep(for: .milliseconds(.random(in: 50...1500)))
             hubs[0].kill()
             try await Task.sleep(for: .milliseconds(.random(in: 0...500)))
-            let third = try test.process()
+            let third = try await test.process()
             try await voting
             let decisions = await decided
             let counts = try await Self.check(requests, decisions, test)
             #expect(counts[.approved, default: 0] > 0 && counts[.rejected, default: 0] > 0)
             #expect(counts[.escalated, default: 0] > 0)
-            for hub in [hubs[1], third] { hub.terminate() }
+            for hub in [hubs[1], third] { try await blocking { hub.terminate() } }
         }
     }
 
     @Test func `a hub killed between a vote and the announcement of its decision changes nothing`() async throws {
         try await HubUnderTest.run { test in
-            let first = try test.process()
+            let first = try await test.process()
             try await test.introduce(["security-1"])
             let request = try HubUnderTest.request(["security"])
             try await test.ask(request)
@@ -55,11 +55,11 @@ import Testing
             first.kill()
             #expect(try await test.bus.oldest(on: .reviewDecision(request.session), in: .reviews) == nil)
             try await test.limitReviews(toBytes: BusTopology.messageBytesMax)
-            let second = try test.process()
+            let second = try await test.process()
             let decision = try await test.untilStored(request.session)
             #expect(decision.outcome.status == .approved && decision.votes.map(\.cast.reviewer) == ["security-1"])
             #expect(try await test.store.votes(in: [request.session])[request.session]?.count == 1)
-            second.terminate()
+            try await blocking { second.terminate() }
         }
     }
 

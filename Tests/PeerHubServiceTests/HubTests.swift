@@ -7,7 +7,7 @@ import NIOHTTP1
 import Storage
 import Testing
 
-@Suite struct `Peer hub` {
+@Suite(.timeLimit(.minutes(5))) struct `Peer hub` {
     static let reviewers = ["security", "architect", "reviewer", "tester", "developer"]
 
     @Test func `a request becomes work for each role, votes become one decision with its reasons`() async throws {

@@ -46,19 +46,17 @@ struct HubUnderTest: Sendable {
 
     static func run(_ body: @escaping @Sendable (HubUnderTest) async throws -> Void) async throws {
         let postgres = try await TestPostgres.shared()
-        let database = try await postgres.freshDatabase()
-        let nats = try TestNATS()
+        let database = try await TestPostgres.migratedDatabase()
+        let nats = try await TestNATS.started()
         let pool = PostgresPool(
             PostgresConfiguration(
                 connectionString: postgres.connectionString(database: database), applicationName: "test"),
             logger: quiet
         )
-        let migrations = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../migrations").path
         let connection = try await NATSConnection.connect(
             NATSConfiguration(servers: [nats.url], name: "test"), logger: quiet)
         let bus = MessageBus(connection: connection, logger: quiet)
         async let running: Void = pool.run()
-        _ = try await Migrator(pool: pool, folder: migrations).up()
         _ = try await bus.setUp()
         let test = HubUnderTest(postgres: postgres, database: database, nats: nats, pool: pool, bus: bus)
         do {
@@ -84,7 +82,7 @@ struct HubUnderTest: Sendable {
     }
 
     /// A hub in a process of its own, which can be killed like any process.
-    func process(port: Int = freePort()) throws -> ServerProcess {
+    func process(port: Int = freePort()) async throws -> ServerProcess {
         let hub = ServerProcess(
             try LineProcess.built("peer-hub"), ["serve"],
             environment: [
@@ -93,7 +91,7 @@ struct HubUnderTest: Sendable {
             ],
             logFile: nats.folder.appending(path: "peer-hub.log")
         )
-        try hub.start { accepts(port: port) }
+        try await blocking { try hub.start { accepts(port: port) } }
         return hub
     }
 
@@ -174,10 +172,12 @@ struct HubUnderTest: Sendable {
     }
 
     /// Takes the work of the roles until there is one item for each.
+    ///
+    /// - Throws: `CancellationError`, which is how the suite's time limit ends it.
     func work(of roles: [String], count: Int) async throws -> [WorkItem] {
         let leases = try await bus.leaseWork(of: roles.compactMap { AgentRole($0) }, slots: count)
         let (items, arrive) = AsyncStream<WorkItem>.makeStream()
-        return await withThrowingTaskGroup(of: Void.self) { group in
+        return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await leases.run { batch in
                     for lease in batch { arrive.yield(lease.message) }
@@ -191,6 +191,7 @@ struct HubUnderTest: Sendable {
             }
             await leases.close()
             group.cancelAll()
+            guard found.count == count else { throw CancellationError() }
             return found
         }
     }

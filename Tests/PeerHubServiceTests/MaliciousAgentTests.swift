@@ -19,7 +19,7 @@ import Testing
     @Test func `a flood of reports of one agent costs a place in batches, and nothing else`() async throws {
         try await HubUnderTest.run { test in
             let port = freePort()
-            let hub = try test.process(port: port)
+            let hub = try await test.process(port: port)
             try await test.introduce(Self.reviewers.map { "\($0)-1" } + ["eve"])
             let attacked = try HubUnderTest.request()
             let other = try HubUnderTest.request()
@@ -60,7 +60,7 @@ import Testing
             let log = try Data(contentsOf: test.nats.folder.appending(path: "peer-hub.log"))
             #expect(log.count < 1 << 20)
             #expect(String(decoding: log, as: UTF8.self).contains(#""agent":"eve""#), "who it was is known")
-            hub.terminate()
+            try await blocking { hub.terminate() }
         }
     }
 
@@ -93,7 +93,7 @@ import Testing
     @Test func `votes in others' names count nowhere but in her own seat, and take nobody's vote`() async throws {
         try await HubUnderTest.run { test in
             let port = freePort()
-            let hub = try test.process(port: port)
+            let hub = try await test.process(port: port)
             for role in Self.reviewers { try await test.introduce(["\(role)-1"], roles: [role]) }
             try await test.introduce(["eve"], roles: ["developer"])
             let request = try HubUnderTest.request()
@@ -124,7 +124,7 @@ import Testing
             #expect(otherRole >= 1 && otherRole <= 4, "the rest was too late")
             let log = try String(contentsOf: test.nats.folder.appending(path: "peer-hub.log"), encoding: .utf8)
             #expect(log.contains(#""reason":"foreign""#) && log.contains(#""reason":"other_role""#))
-            hub.terminate()
+            try await blocking { hub.terminate() }
         }
     }
 

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// A seat stays empty only as long as nobody else could fill it.
-@Suite struct `Seat vacancies` {
+@Suite(.timeLimit(.minutes(5))) struct `Seat vacancies` {
     private func withWork(
         of roles: [String] = ["security"],
         _ body: @escaping @Sendable (HubUnderTest, ReviewRequest, [WorkItem]) async throws -> Void
@@ -125,7 +125,7 @@ import Testing
     @Test func `a seat whose request is gone is not counted as offered again`() async throws {
         try await HubUnderTest.run { test in
             let port = freePort()
-            let hub = try test.process(port: port)
+            let hub = try await test.process(port: port)
             try await test.introduce(["security-1"])
             let request = try HubUnderTest.request(["security"])
             try await test.ask(request)
@@ -154,7 +154,7 @@ import Testing
 
     @Test func `a hub that dies before it offers the seat again changes nothing`() async throws {
         try await HubUnderTest.run { test in
-            let first = try test.process()
+            let first = try await test.process()
             try await test.introduce(["security-1"])
             let request = try HubUnderTest.request(["security"])
             try await test.ask(request)
@@ -162,7 +162,7 @@ import Testing
             first.kill()
             let failure = AgentReport.Failure(code: "down", message: "no model", isRetryable: true)
             try await test.report(.failed(failure), on: item, by: "security-1")
-            let second = try test.process()
+            let second = try await test.process()
             let again = try await test.work(of: ["security"], count: 1)[0]
             #expect(again.attempt == 2)
             second.kill()

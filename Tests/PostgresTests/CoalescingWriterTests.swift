@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite struct CoalescingWriterTests {
+@Suite(.timeLimit(.minutes(10))) struct CoalescingWriterTests {
     struct Item: Sendable {
         let key: Int
         var worth = 0
@@ -41,7 +41,7 @@ import Testing
         try await pool.transaction { transaction in
             try transaction.execute(BackendID())
             held.add()
-            while !isOver() { usleep(1000) }
+            try holdThread(until: isOver)
         }
     }
 
@@ -94,23 +94,28 @@ import Testing
                 items, transaction in
                 try transaction.finish(InsertItems(items: items))
             }
-            let (held, released) = (Counter(), Counter())
+            let (held, released, occupied, begun) = (Counter(), Counter(), Counter(), Counter())
             // Whoever inserts the key as well waits for the end of this.
             async let holder = failure {
                 try await pool.transaction { transaction in
                     try transaction.execute(InsertItems(items: [Item(key: 1)]))
                     held.add()
-                    while released.value == 0 { usleep(1000) }
+                    try holdThread { released.value > 0 }
                     throw PostgresError(.cancelled, "It is rolled back.")
                 }
             }
             defer { released.add() }
             #expect(try await eventually { held.value == 1 })
-            async let busy: Void = pool.sleep(1)
-            try await pool.untilSleeping()
+            // All of them wait for the other connection before any is written.
+            async let busy: Void = occupy(pool, occupied) { begun.value >= 4 }
+            defer { begun.add(4) }
+            #expect(try await eventually { occupied.value == 1 })
             let locked = await withTaskGroup(of: (Int, Bool?).self) { group in
                 for key in 1...4 {
-                    group.addTask { (key, await failure { try await writer.submit(Item(key: key)) }?.isLockTimeout) }
+                    group.addTask {
+                        begun.add()
+                        return (key, await failure { try await writer.submit(Item(key: key)) }?.isLockTimeout)
+                    }
                 }
                 return await group.reduce(into: [Int: Bool]()) { $0[$1.0] = $1.1 }
             }
@@ -135,7 +140,7 @@ import Testing
                 attempts.add()
                 try transaction.execute(LockItems())
                 if held.add() == 1 {
-                    while released.value == 0 { usleep(1000) }
+                    try holdThread { released.value > 0 }
                 }
                 return try transaction.finish(InsertItems(items: items))
             }
@@ -209,7 +214,7 @@ import Testing
                 items, transaction in
                 sizes.withLock { $0.append(items.count) }
                 started.add()
-                while released.value == 0 { usleep(1000) }
+                try holdThread { released.value > 0 }
                 return try transaction.finish(InsertItems(items: items))
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -299,7 +304,7 @@ import Testing
             let released = Counter()
             let writer = CoalescingWriter<Item, Int>(name: "items", pool: pool) { items, transaction in
                 started.add()
-                while released.value == 0 { usleep(1000) }
+                try holdThread { released.value > 0 }
                 return try transaction.finish(InsertItems(items: items))
             }
             async let accepted = writer.submit(Item(key: 1))

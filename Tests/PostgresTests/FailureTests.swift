@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Servers that die, hang or come back, each the test's own.
-@Suite struct FailureTests {
+@Suite(.timeLimit(.minutes(10))) struct FailureTests {
     @Test func `statements are prepared again after a reconnect`() async throws {
         let server = try await TestPostgres.started()
         try await withPool(server.connectionString(), { $0.maxConnections = 1 }) { pool in

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Postgres
 
-@Suite struct JobQueueTests {
+@Suite(.timeLimit(.minutes(10))) struct JobQueueTests {
     /// Waits for a connection and counts how it was answered.
     private final class Waiting: Job {
         let acquireDeadline: ContinuousClock.Instant

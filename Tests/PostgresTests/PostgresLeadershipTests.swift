@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite struct PostgresLeadershipTests {
+@Suite(.timeLimit(.minutes(10))) struct PostgresLeadershipTests {
     /// Who leads, as the bodies themselves see it.
     final class Stage: Sendable {
         private struct State {

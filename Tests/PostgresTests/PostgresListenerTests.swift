@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite struct PostgresListenerTests {
+@Suite(.timeLimit(.minutes(10))) struct PostgresListenerTests {
     struct Notify: PostgresStatement {
         typealias Row = Void
         static let sql = "SELECT pg_notify($1::text, $2::text)"
@@ -44,12 +44,12 @@ import Testing
                 for _ in 0..<3 { try await pool.execute(Notify(channel: "tasks", payload: "same")) }
                 try await pool.execute(Notify(channel: "tasks", payload: "last"))
                 // The other reader has seen the last message, so all of them have arrived.
-                while await other.next() != .message(channel: "tasks", payload: "last") {}
+                while let next = await other.next(), next != .message(channel: "tasks", payload: "last") {}
                 #expect(await reader.next() == .message(channel: "tasks", payload: "same"))
                 #expect(await reader.next() == .message(channel: "tasks", payload: "last"))
                 try await pool.script("SELECT pg_notify('tasks', n::text) FROM generate_series(1, 2000) AS n")
                 try await pool.execute(Notify(channel: "tasks", payload: "end"))
-                while await other.next() != .message(channel: "tasks", payload: "end") {}
+                while let next = await other.next(), next != .message(channel: "tasks", payload: "end") {}
                 #expect(await reader.next() == .reconnected)
             }
         }

@@ -39,7 +39,7 @@ private struct PlansOf: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> [Int] { [try row.int(0), try row.int(1)] }
 }
 
-@Suite struct PostgresPlanningTests {
+@Suite(.timeLimit(.minutes(10))) struct PostgresPlanningTests {
     private static let once = ["force_generic_plan", "off"]
     private static let byCall = ["auto", "on"]
 

@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite struct PostgresPoolTests {
+@Suite(.timeLimit(.minutes(10))) struct PostgresPoolTests {
     @Test func `a statement answers its rows`() async throws {
         try await withFreshPool { pool in
             let rows = try await pool.execute(Add(left: 40, right: 2))

@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite struct PostgresTransactionTests {
+@Suite(.timeLimit(.minutes(10))) struct PostgresTransactionTests {
     struct Refusal: Error {}
 
     @Test func `what a transaction writes is kept when it returns`() async throws {
@@ -124,7 +124,7 @@ import Testing
                                 let total = try transaction.execute(Total()).first ?? 0
                                 arrived.add()
                                 // Both have read before either writes.
-                                while arrived.value < 2 { usleep(1000) }
+                                try holdThread { arrived.value >= 2 }
                                 try transaction.execute(Insert(key: key, worth: total + 1))
                             }
                         }?.code
@@ -182,7 +182,7 @@ import Testing
                             try await pool.transaction { transaction in
                                 try transaction.execute(Touch(key: keys.0))
                                 arrived.add()
-                                while arrived.value < 2 { usleep(1000) }
+                                try holdThread { arrived.value >= 2 }
                                 try transaction.execute(Touch(key: keys.1))
                             }
                         }?.code

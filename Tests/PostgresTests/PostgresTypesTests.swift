@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite struct PostgresTypesTests {
+@Suite(.timeLimit(.minutes(10))) struct PostgresTypesTests {
     /// Every type there and back in one row.
     struct Everything: PostgresStatement, Equatable {
         static let sql = """
@@ -272,7 +272,7 @@ import Testing
     }
 }
 
-@Suite struct `Postgres configuration` {
+@Suite(.timeLimit(.minutes(10))) struct `Postgres configuration` {
     @Test func `whatever prints it shows no connection string`() {
         struct Holder {
             let configuration: PostgresConfiguration

@@ -61,6 +61,16 @@ func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
     return false
 }
 
+/// Holds the thread until the condition is true, as the body of a transaction does; throws after thirty seconds.
+func holdThread(until condition: () -> Bool) throws {
+    struct InVain: Error {}
+    let end = ContinuousClock.now + .seconds(30)
+    while !condition() {
+        guard ContinuousClock.now < end else { throw InVain() }
+        usleep(1000)
+    }
+}
+
 /// A counter that several threads share.
 final class Counter: Sendable {
     private let count = Mutex(0)

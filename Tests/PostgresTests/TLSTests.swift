@@ -3,7 +3,7 @@ import Postgres
 import TestSupport
 import Testing
 
-@Suite struct TLSTests {
+@Suite(.timeLimit(.minutes(10))) struct TLSTests {
     @Test func `a verified certificate is accepted, any other refused`() async throws {
         let authority = try await TestAuthority.made()
         let stranger = try await TestAuthority.made()

@@ -2,6 +2,7 @@ import Coordination
 import Foundation
 import Logging
 import Redis
+import Synchronization
 
 /// One replica of a fleet that shares rate limits, for tests and measurements: it counts like an orchestrator, in a
 /// process of its own.
@@ -11,7 +12,8 @@ import Redis
 /// each with `done` on a line of its own:
 /// - `storm <seconds> <callers> <limit> <period seconds> <burst>`: that many callers ask as fast as they are answered,
 ///   for one key. Prints `admitted <before> <after>` for each that passed, and `asked <count> <longest>`; times are
-///   nanoseconds of the system's clock, which all processes and Redis share.
+///   nanoseconds of the system's clock, which all processes and Redis share. Prints `stood-still <nanoseconds>`, too:
+///   the longest that a thread did not run which wants to every ten milliseconds.
 /// - `measure <seconds> <callers> <keys>`: the same for that many keys in turn, none ever refused. Prints
 ///   `rate <decisions per second>`.
 /// Every line of the limiter's log is printed as `log <text>`.
@@ -77,6 +79,7 @@ struct RateReplica {
     private func storm(seconds: Int, callers: Int, _ policy: RatePolicy) async throws {
         let charges = [RateCharge(policy: policy, key: "everybody")]
         let end = Self.now() + UInt64(seconds) * 1_000_000_000
+        let metronome = Metronome()
         let callers = try await withThrowingTaskGroup(of: Caller.self) { group in
             for _ in 0..<callers {
                 group.addTask {
@@ -98,6 +101,8 @@ struct RateReplica {
         }
         for (before, after) in callers.flatMap(\.admitted) { print(line: "admitted \(before) \(after)") }
         print(line: "asked \(callers.reduce(0) { $0 + $1.asked }) \(callers.map(\.longest).max() ?? 0)")
+        let nanoseconds = metronome.stop() / .nanoseconds(1)
+        print(line: "stood-still \(Int(nanoseconds))")
     }
 
     private func measure(seconds: Int, callers: Int, keys: Int) async throws {
@@ -135,6 +140,35 @@ struct RateReplica {
     }
 
     private struct Unusable: Error, CustomStringConvertible { let description: String }
+}
+
+/// A thread that wants to run every ten milliseconds, and notes how long it did not.
+private final class Metronome: Sendable {
+    private let state = Mutex((isOver: false, longest: Duration.zero))
+
+    init() { Thread.detachNewThread { self.beat() } }
+
+    /// Ends it; answers its longest pause.
+    func stop() -> Duration {
+        state.withLock { state in
+            state.isOver = true
+            return state.longest
+        }
+    }
+
+    private func beat() {
+        var last = ContinuousClock.now
+        var isOver = false
+        while !isOver {
+            usleep(10_000)
+            let now = ContinuousClock.now
+            isOver = state.withLock { state in
+                state.longest = max(state.longest, now - last)
+                return state.isOver
+            }
+            last = now
+        }
+    }
 }
 
 /// A file that the replicas of a fleet write and read: what orchestrators tell each other over NATS.

@@ -113,6 +113,23 @@ import Testing
         #expect(found == Version(replaced))
     }
 
+    /// What happened, what is said to run, and where the way back leads.
+    private static let ways: [(Happened, String, String)] = [
+        ([], "1.1.1", "1.1.1"), ([(.seal, "1.1.0")], "", "1.1.0"), ([(.seal, "1.1.0")], "1.1.1", "1.1.1"),
+        ([(.seal, "1.1.0"), (.rollback, "1.1.1")], "1.1.1", "1.1.0"),
+        ([(.promote, "1.1.0"), (.seal, "1.1.0")], "1.1.1", "1.1.0"),
+        ([(.seal, "1.1.0"), (.promote, "1.1.1")], "1.1.1", "1.1.1"),
+    ]
+
+    @Test(arguments: ways)
+    func `goes back by what is said where nobody records promotions`(
+        items: Happened, said: String, back: String
+    ) throws {
+        let version = try #require(Version("1.2.0"))
+        let found = Lineage.wayBack(from: version, said: Version(said), in: .prod, by: try Self.happened(items))
+        #expect(found == Version(back))
+    }
+
     @Test func `knows when what it was committed to by was taken off or exchanged`() throws {
         let entries = try Self.chain([.cut, .promote, .decision, .seal])
         let root = try Lineage.tree(Array(entries.prefix(3))).root

@@ -239,6 +239,18 @@ import Testing
                         nodes: cluster.nodes, quotas: [.init(name: "golden", left: ["pods": 1000])],
                         running: cluster.running))
             }, .clusterQuota, .failed, "A29"),
+        Case(
+            "another namespace's quotas alone",
+            with {
+                $0.cluster = .answered(
+                    .init(nodes: cluster.nodes, running: cluster.running, namespace: .unseen("golden-architecture")))
+            }, .clusterQuota, .unknown, "A29"),
+        Case(
+            "a namespace that is to be made",
+            with {
+                $0.cluster = .answered(
+                    .init(nodes: cluster.nodes, running: cluster.running, namespace: .absent("golden-architecture")))
+            }, .clusterQuota, .warning, "A29"),
         Case("no matrix", with { $0.compatibility = .notAsked("") }, .versionCompatibility, .unknown, "C21"),
         Case(
             "a version without a row",
@@ -283,6 +295,16 @@ import Testing
         let report = PreflightRules.report(facts)
         #expect(report.isClear)
         #expect(report.count(.warning) == 6)
+    }
+
+    @Test func `development may go on without its namespace`() throws {
+        for namespace in [PreflightFacts.Cluster.Namespace.absent("mine"), .unseen("mine")] {
+            var facts = Self.good(.dev)
+            facts.cluster = .answered(
+                .init(nodes: Self.cluster.nodes, running: Self.cluster.running, namespace: namespace))
+            let report = PreflightRules.report(facts)
+            #expect(report.isClear && report.count(.warning) == 1, "\(report.findings)")
+        }
     }
 
     @Test func `a promotion gets what was found, as it was found`() throws {

@@ -3,7 +3,7 @@ import ReleaseGateService
 import Testing
 
 /// Whether an action was carried out, by what the tools of the presets say.
-@Suite struct `What a preset's tool says` {
+@Suite(.timeLimit(.minutes(10))) struct `What a preset's tool says` {
     typealias Answer = AdapterStatus.Answer
 
     struct Case: Sendable, CustomTestStringConvertible {
@@ -35,6 +35,10 @@ import Testing
         """
     }
 
+    private static func deployment(_ image: String) -> String {
+        "{\"kind\":\"Deployment\",\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"image\":\"\(image)\"}]}}}}"
+    }
+
     private static func helm(_ status: String, chart: String = "golden-1.2.0", _ description: String) -> String {
         """
         [{"revision":6,"status":"superseded","chart":"golden-1.1.0","description":"Upgrade complete"},
@@ -63,9 +67,10 @@ import Testing
         Case(.rollout, .promote, rollout("\"currentStepIndex\":6"), true),
         Case(.rollout, .abort, rollout("\"currentStepIndex\":1"), false),
         Case(.rollout, .abort, rollout("\"currentStepIndex\":0,\"abort\":true"), true),
-        Case(.rollout, .rollback, rollout("\"currentStepIndex\":6"), false),
-        Case(.rollout, .rollback, rollout("\"currentStepIndex\":6", image: "r/x@sha256:00"), true),
-        Case(.rollout, .rollback, rollout("\"currentStepIndex\":6", image: "r/x:1.2.0"), nil),
+        Case(.rollout, .rollback, rollout("\"currentStepIndex\":6", image: "r/x@sha256:00"), false),
+        Case(.deployment, .rollback, deployment("r/x@" + digest), false),
+        Case(.deployment, .rollback, deployment("r/x@sha256:00"), true),
+        Case(.deployment, .rollback, deployment("r/x:1.2.0"), nil),
         Case(.rollout, .advance, "{\"kind\":\"List\",\"items\":[]}", nil), Case(.rollout, .advance, "[]", nil),
     ]
 

@@ -3,7 +3,7 @@ import ReleaseGateService
 import TestSupport
 import Testing
 
-@Suite struct `Adapters` {
+@Suite(.timeLimit(.minutes(10))) struct `Adapters` {
     private func runner(_ configured: [String: [String]], isArmed: Bool = true) throws -> AdapterRunner {
         AdapterRunner(adapter: try Adapter(configured), webhook: nil, console: .silent, isArmed: isArmed)
     }

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Signatures and provenance as files, with keys of ours and of others.
-@Suite struct `Attestations` {
+@Suite(.timeLimit(.minutes(10))) struct `Attestations` {
     private static let version = "1.2.0-rc.1"
 
     private static func folder() throws -> ReleaseFolder {

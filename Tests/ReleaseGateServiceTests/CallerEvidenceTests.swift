@@ -5,7 +5,7 @@ import ReleaseGateService
 import Testing
 
 /// One caller retries on the canary: by the counters of its bucket that is one failure, and no reason to go back.
-@Suite struct `Callers in live evidence` {
+@Suite(.timeLimit(.minutes(10))) struct `Callers in live evidence` {
     private static let start = ReleaseFolder.start
     private static let minutes = 90
 

@@ -3,7 +3,7 @@ import ReleaseGateService
 import Testing
 
 /// What `gate.yaml` may say.
-@Suite struct `The gate's configuration` {
+@Suite(.timeLimit(.minutes(10))) struct `The gate's configuration` {
     private static func configuration(_ line: String, instead: String) throws -> GateConfiguration {
         let folder = try ReleaseFolder()
         try folder.write("gate.yaml", try folder.read("gate.yaml").replacing(instead, with: line))

@@ -3,7 +3,7 @@ import ReleaseGateCore
 import ReleaseGateService
 import Testing
 
-@Suite struct `Counter expressions` {
+@Suite(.timeLimit(.minutes(10))) struct `Counter expressions` {
     @Test(arguments: [
         (#"a_total"#, #"a_total"#), (#" a_total{x="1"} - b_total "#, #"a_total{x="1"} - b_total"#),
         (#"a{x=~"5..",y!="-+"}+b"#, #"a{x=~"5..",y!="-+"} + b"#), (#"a{x="q\"}\\"}"#, #"a{x="q\"}\\"}"#),

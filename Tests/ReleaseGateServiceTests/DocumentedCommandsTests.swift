@@ -8,7 +8,7 @@ import Testing
 
 /// Every command of docs/releasing.md, one after the other as it stands there, in one folder. Programs that are not
 /// ours (kubectl, helm) and the embedded stack are stand-ins; the canaries were walked before, in virtual time.
-@Suite struct `The commands of docs/releasing.md` {
+@Suite(.timeLimit(.minutes(10))) struct `The commands of docs/releasing.md` {
     private static let version = "1.2.0-rc.1"
 
     /// What a block's lines hold, continued lines joined.

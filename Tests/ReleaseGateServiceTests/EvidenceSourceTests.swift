@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Every source says the same of the same past.
-@Suite struct `Evidence sources` {
+@Suite(.timeLimit(.minutes(10))) struct `Evidence sources` {
     enum Kind: String, CaseIterable, Sendable { case prometheus, scrape, recorded }
 
     private static let shared = Task {

@@ -6,16 +6,21 @@ import Testing
 @testable import ReleaseGateService
 
 /// What controllers are answered by, asked by many at once.
-@Suite struct `The gate's judge` {
+@Suite(.timeLimit(.minutes(10))) struct `The gate's judge` {
     /// Knows nothing, and counts how often it is asked; until it is told to answer, whoever asks waits to be cancelled.
     private final class Asked: EvidenceSource {
         let name = "test"
         private let reads = Mutex(0)
         private let isAnswering = Mutex(true)
+        /// Told of each read.
+        private let onRead: @Sendable () -> Void
 
         var count: Int { reads.withLock { $0 } }
 
-        init(isAnswering: Bool = true) { self.isAnswering.withLock { $0 = isAnswering } }
+        init(isAnswering: Bool = true, onRead: @escaping @Sendable () -> Void = {}) {
+            self.onRead = onRead
+            self.isAnswering.withLock { $0 = isAnswering }
+        }
 
         func answer() { isAnswering.withLock { $0 = true } }
 
@@ -23,6 +28,7 @@ import Testing
             _ selectors: [SeriesSelector], from start: Date, to end: Date
         ) async throws(GateError) -> [SelectorReading] {
             reads.withLock { $0 += 1 }
+            onRead()
             let waits = isAnswering.withLock { !$0 }
             while waits {
                 if Task.isCancelled { throw GateError(.unreachable, "whoever asked has left") }
@@ -64,6 +70,20 @@ import Testing
         #expect(counts[0] > 0 && counts[1] == counts[0], "\(counts)")
     }
 
+    @Test func `tells what it has seen for a while, however long the look took`() async throws {
+        let folder = try Self.folder()
+        let source = Asked { folder.time.advance(by: 60) }
+        let judge = try Self.judge(folder, source)
+        let first = try await judge.decision()
+        let count = source.count
+        let again = try await judge.decision()
+        #expect(count > 2 && source.count == count, "a look of more than 120 s counts from its end")
+        #expect(again.input.atSeconds == first.input.atSeconds)
+        folder.time.advance(by: 120)
+        _ = try await judge.decision()
+        #expect(source.count > count)
+    }
+
     @Test func `takes no step's decision for another's`() async throws {
         let source = Asked()
         let judge = try Self.judge(try Self.folder(), source)
@@ -96,6 +116,22 @@ import Testing
         #expect(obstacle == nil)
     }
 
+    @Test func `lets nothing begin that it rejected, whoever took it back`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeEvidence(badCanary: "billing", from: ReleaseFolder.start.addingTimeInterval(3600))
+        try folder.writeRelease("1.2.0-rc.1")
+        let release = try folder.release
+        let code = try await folder.gate { try await $0.canary(release, environment: "dev", isArmed: true) }
+        #expect(code == 20)
+        try await folder.gate {
+            try await $0.rollback(release, environment: "dev", reason: "it is bad", isArmed: true)
+        }
+        let obstacle = try await folder.gate {
+            try await GateJudge(session: $0, release: release, environment: .dev).mayBegin()
+        }
+        #expect(obstacle == "1.2.0-rc.1 was rolled back in dev")
+    }
+
     @Test func `holds nobody to promotions that its lineage has none of`() async throws {
         let folder = try Self.folder()
         let release = try folder.release
@@ -116,7 +152,7 @@ import Testing
         let source = Asked(isAnswering: false)
         let judge = try Self.judge(try Self.folder(), source)
         let first = Task { try await judge.decision() }
-        while source.count == 0 { await Task.yield() }
+        while source.count == 0 { try await Task.sleep(for: .milliseconds(5)) }
         source.answer()
         let second = Task { try await judge.decision() }
         for _ in 0..<100 { await Task.yield() }

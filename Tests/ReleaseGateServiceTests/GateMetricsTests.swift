@@ -5,7 +5,7 @@ import Testing
 @testable import ReleaseGateService
 
 /// What dashboards show of releases.
-@Suite struct `The gate's metrics` {
+@Suite(.timeLimit(.minutes(10))) struct `The gate's metrics` {
     private static func shown(_ items: [(LineageEntry.Kind, String, DeployEnvironment)]) throws -> String {
         var entries: [LineageEntry] = []
         let registry = MetricsRegistry()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What a promotion looks like in Git, held to Git itself.
-@Suite struct `Files for Git` {
+@Suite(.timeLimit(.minutes(10))) struct `Files for Git` {
     private static func digest(_ text: String) -> String { Digest(of: Array(text.utf8)).hexadecimal }
 
     private static func train(
@@ -147,7 +147,7 @@ import Testing
 }
 
 /// A release's tag, as Git has it.
-@Suite struct `The tag` {
+@Suite(.timeLimit(.minutes(10))) struct `The tag` {
     private func git(_ folder: String, _ words: String...) throws -> String {
         let who = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-C", folder]
         let outcome = try Command.run("git", who + words)

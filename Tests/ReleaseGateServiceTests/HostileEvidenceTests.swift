@@ -4,7 +4,7 @@ import ReleaseGateService
 import Testing
 
 /// Whoever is scraped may say any number: the gate goes on, and takes none for good news that is not.
-@Suite struct `Numbers beyond all counts` {
+@Suite(.timeLimit(.minutes(10))) struct `Numbers beyond all counts` {
     /// What one series of the canary says until the last look, and then.
     struct Said: Sendable {
         let metric: String

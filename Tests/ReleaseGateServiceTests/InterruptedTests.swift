@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The gate is killed by the very command that it runs: between running and recording.
-@Suite struct `A command that outlives its gate` {
+@Suite(.timeLimit(.minutes(10))) struct `A command that outlives its gate` {
     enum Death: String, CaseIterable, Sendable { case afterTheWork, beforeTheWork }
 
     private static let order = Array(ReleaseFolder.services.reversed())

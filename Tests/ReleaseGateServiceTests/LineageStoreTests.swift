@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Every place where a lineage is kept keeps it alike.
-@Suite struct `Lineage stores` {
+@Suite(.timeLimit(.minutes(10))) struct `Lineage stores` {
     enum Kind: String, CaseIterable, Sendable { case folder, postgres }
 
     static func event(_ number: Int) throws -> LineageEntry.Event {
@@ -113,7 +113,9 @@ import Testing
         // By a superuser, whom no grant binds.
         let mighty = await #expect(throws: (any Error).self) { try await postgres.sql(statement, database: database) }
         #expect("\(try #require(mighty))".contains("append-only"))
-        let own = try await blocking { try Command.run("psql", ["-X", "-c", statement, url]) }
+        let own = try await blocking {
+            try Command.run("psql", ["-X", "-c", statement, url], environment: ["PGCONNECT_TIMEOUT": "30"])
+        }
         #expect(own.status != 0 && own.output.contains("permission denied"), "\(own.output)")
     }
 
@@ -149,18 +151,18 @@ import Testing
         holder.executableURL = URL(filePath: "/usr/bin/env")
         holder.arguments = [
             "psql", "-X", "-q", "-c", "BEGIN", "-c", "LOCK TABLE release_lineage IN SHARE MODE", "-c",
-            "SELECT pg_sleep(600)", postgres.connectionString(database: database),
+            "SELECT pg_sleep(600)", postgres.connectionString(database: database, "connect_timeout=30"),
         ]
         holder.standardOutput = FileHandle.nullDevice
         holder.standardError = FileHandle.nullDevice
         try Spawner.shared.start(holder)
-        defer { holder.terminate() }
+        defer { if holder.isRunning { holder.terminate() } }
         let isHeld = "SELECT count(*) FROM pg_locks WHERE relation = 'release_lineage'::regclass AND mode = 'ShareLock'"
         try await Self.until { try await count(isHeld).contains("1") }
         let killed = try gate()
         try await Self.until { try await count(waits).contains("1") }
         kill(killed.processIdentifier, SIGKILL)
-        killed.waitUntilExit()
+        _ = try await blocking { Spawner.shared.wait(for: killed) }
         _ = try await count(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' "
                 + "AND datname = '\(database)' AND pid <> pg_backend_pid()")
@@ -169,7 +171,8 @@ import Testing
         let named = try #require(Int(try await count("SELECT count(*) FROM release_evidence").prefix { $0.isNumber }))
         #expect((kept, named) == (0, 0) || (kept, named) == (1, 2), "\(kept) entries, \(named) documents")
         let second = try gate()
-        try await blocking { second.waitUntilExit() }
+        let hasEnded = try await blocking { Spawner.shared.wait(for: second) }
+        try #require(hasEnded)
         #expect([0, 10].contains(second.terminationStatus))
         let checked = try await Self.with(.postgres, url) { try await LineageBook(store: $0).verify() }
         // The policy is the same both times.

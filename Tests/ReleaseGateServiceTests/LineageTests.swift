@@ -5,7 +5,7 @@ import ReleaseGateService
 import TestSupport
 import Testing
 
-@Suite struct `The lineage` {
+@Suite(.timeLimit(.minutes(10))) struct `The lineage` {
     private static func event(_ number: Int) throws -> LineageEntry.Event {
         guard let version = Version("1.0.\(number)") else { throw TestFailure(description: "no version") }
         return LineageEntry.Event(

@@ -7,7 +7,7 @@ import Testing
 @testable import ReleaseGateService
 
 /// What is Prometheus' own among the sources of evidence.
-@Suite struct `Evidence from Prometheus` {
+@Suite(.timeLimit(.minutes(10))) struct `Evidence from Prometheus` {
     private static let start = 1_793_491_200
     /// Hours of samples, every 30 s.
     private static let seconds = 5 * 3600
@@ -117,8 +117,69 @@ import Testing
         let start = Self.to.addingTimeInterval(-6 * 86_400)
         let reading = try await PrometheusSource(url: server.url).read(
             [try SeriesSelector(parsing: "requests_total")], from: start, to: Self.to)[0]
-        #expect(reading.series.count == 400)
         #expect(CounterReading(reading, from: start, to: Self.to, staleAfter: 1) == .counted(400 * 1994))
+    }
+
+    /// Of processes that are replaced every three days, with sixty series each.
+    @Test func `a look at a month of hundreds of series asks for little, and keeps less`() async throws {
+        let server = try await ManySeries.started(60, lifeSeconds: 3 * 86_400)
+        let source = PrometheusSource(url: server.url)
+        let days = Self.to.addingTimeInterval(-30 * 86_400)
+        let requests = try SeriesSelector(parsing: #"requests_total{service="ledger",track="stable"}"#)
+        let reading = try await source.read([requests], from: days, to: Self.to)[0]
+        let kept = reading.series.reduce(0) { $0 + $1.samples.count }
+        #expect(kept <= 10_000, "\(kept) samples")
+        let counted = CounterReading(reading, from: days, to: Self.to, spansRestarts: true)
+        guard case .counted(let count) = counted else {
+            Issue.record("\(counted)")
+            return
+        }
+        // One in each of 9970 steps, but for that in which a process ends.
+        #expect(count > 60 * 9950 && count <= 60 * 9970, "\(count)")
+
+        let objective = ServiceLevelObjective(
+            name: "ledger-errors", service: "ledger",
+            indicator: ServiceLevelObjective.Indicator(
+                bad: #"failures_total{service="ledger"}"#, total: #"requests_total{service="ledger"}"#),
+            budget: try #require(ErrorBudget(target: 0.99)))
+        let collector = EvidenceCollector(
+            source: source, policy: GatePolicy(objectives: [objective]), sides: GateConfiguration.Sides())
+        let began = Self.to.addingTimeInterval(-1800)
+        let before = try await server.asked() ?? 0
+        _ = try await collector.collect(
+            services: ["ledger"], at: .init(walkBegan: began, stepBegan: began, now: Self.to))
+        let after = try await server.asked() ?? .max
+        // Each side: 2 counters in 2 pieces of hours and 11 of days; up and the processes' beginnings, once for each.
+        #expect(after - before <= 2 * (2 * (2 + 11) + 2 * 2), "\(after - before) requests")
+    }
+
+    /// Raw and sparse, of counters and of targets; the answers' bound is lowered in place of thousands of series.
+    @Test(arguments: [6 * 3600, 30 * 86_400])
+    func `what does not fit into an answer is asked for in halves`(seconds: Int) async throws {
+        let server = try await ManySeries.started(50)
+        let whole = PrometheusSource(url: server.url)
+        var narrow = whole
+        narrow.fetch.answerBytesMax = 200_000
+        let start = Self.to.addingTimeInterval(-TimeInterval(seconds))
+        let requests = [try SeriesSelector(parsing: #"requests_total{service="ledger"}"#)]
+        let all = try await whole.read(requests, from: start, to: Self.to)[0]
+        let before = try await server.asked() ?? .max
+        let halves = try await narrow.read(requests, from: start, to: Self.to)[0]
+        let after = try await server.asked() ?? 0
+        #expect(halves.series == all.series && !all.series.isEmpty)
+        #expect(after - before > before, "\(after - before) requests after \(before)")
+    }
+
+    @Test func `what fits into no answer however short is an error`() async throws {
+        let server = try await ManySeries.started(50)
+        var source = PrometheusSource(url: server.url)
+        source.fetch.answerBytesMax = 2000
+        let narrow = source
+        let selector = try SeriesSelector(parsing: "requests_total")
+        let error = await #expect(throws: GateError.self) {
+            _ = try await narrow.read([selector], from: Self.from, to: Self.to)
+        }
+        #expect(error?.code == .badAnswer && error?.message.contains("the answer is too large") == true)
     }
 
     @Test func `an answer that is too large is called so`() async throws {
@@ -130,7 +191,7 @@ import Testing
 }
 
 /// Environments that one Prometheus sees.
-@Suite struct `Evidence of an environment` {
+@Suite(.timeLimit(.minutes(10))) struct `Evidence of an environment` {
     private static let end = 1_793_500_000
 
     /// An hour of the ledger in two namespaces, in one of which the canary fails.

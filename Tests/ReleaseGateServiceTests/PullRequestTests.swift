@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A promotion to staging whose pull request is opened: with a real Git, and a `gh` that records what it is asked.
-@Suite struct `A pull request` {
+@Suite(.timeLimit(.minutes(10))) struct `A pull request` {
     private static let version = "1.2.0-rc.1"
     private static let file = "environments/staging/apps.yaml"
 

@@ -4,7 +4,7 @@ import ReleaseGateService
 import Testing
 
 /// A service that is rarely used: its counters begin with the first request after a restart.
-@Suite struct `A service that nobody uses` {
+@Suite(.timeLimit(.minutes(10))) struct `A service that nobody uses` {
     private static let now = ReleaseFolder.start.addingTimeInterval(6 * 3600)
 
     /// Requests until three hours ago, of a process that began anew then and was asked for nothing since.

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Decisions that were made one by one through the service, made again from what it kept.
-@Suite struct `Two hundred recorded decisions` {
+@Suite(.timeLimit(.minutes(10))) struct `Two hundred recorded decisions` {
     /// Each kind of evidence has a lineage of its own, so that none grows long.
     private static let count = 50
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Going back by hand, and what others learn of it.
-@Suite struct `A rollback by hand` {
+@Suite(.timeLimit(.minutes(10))) struct `A rollback by hand` {
     private func refusal(_ folder: ReleaseFolder, reason: String) async throws -> GateError? {
         let release = try folder.release
         return await #expect(throws: GateError.self) {
@@ -83,6 +83,26 @@ import Testing
         let reason =
             isInOrder ? "after the rollback: what runs is ready and works" : "after the rollback, not in order: "
         #expect(last.reason.hasPrefix(reason), "\(last.reason)")
+    }
+
+    /// What a person completed in dev nobody promoted there, and nobody sealed it.
+    @Test func `leads to what release.yaml names where nobody records promotions`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.3", previous: "1.2.0-rc.2")
+        try folder.write(
+            "gate.yaml",
+            try folder.read("gate.yaml").replacing(
+                #"rollback, "{service}", "{reason}"]"#, with: #"back, "{previousVersion}"]"#))
+        let release = try folder.release
+        let sealed = LineageEntry.Event(
+            atSeconds: 0, environment: .dev, version: try #require(Version("1.2.0-rc.1")), digests: [], kind: .seal,
+            actor: "ann", reason: "proven good")
+        try await folder.gate { _ = try await $0.book.record(sealed) }
+        try await folder.gate {
+            try await $0.rollback(release, environment: "dev", reason: "it is bad", isArmed: true)
+        }
+        let commands = try folder.commands()
+        #expect(commands == ["back 1.2.0-rc.2"])
     }
 
     @Test func `by decision is looked at, too`() async throws {
@@ -165,7 +185,7 @@ import Testing
 }
 
 /// What runs, against what was promoted.
-@Suite struct `Drift` {
+@Suite(.timeLimit(.minutes(10))) struct `Drift` {
     private static func pods(_ images: [(service: String, digest: String)]) -> String {
         let items = images.map { image in
             """

@@ -4,7 +4,7 @@ import ReleaseGateService
 import Testing
 
 /// Every row of the decision table, reached through a real Prometheus.
-@Suite struct `Decision scenarios` {
+@Suite(.timeLimit(.minutes(10))) struct `Decision scenarios` {
     private typealias Traffic = Scenario.Traffic
 
     /// One process of the canary, which can be scraped.

@@ -5,7 +5,7 @@ import ReleaseGateService
 import Testing
 
 /// What a seal vouches for: these very digests, and what was seen of them.
-@Suite struct `A seal` {
+@Suite(.timeLimit(.minutes(10))) struct `A seal` {
     private static let version = "1.2.0-rc.1"
     /// Three steps after the walk began.
     private static let sealed = ReleaseFolder.start.addingTimeInterval(2 * 3600)

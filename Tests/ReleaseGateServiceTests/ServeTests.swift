@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The executable answers controllers over HTTP.
-@Suite struct `The gate's server` {
+@Suite(.timeLimit(.minutes(10))) struct `The gate's server` {
     private static let token = "a-token-of-some-length"
 
     private struct Answer: Sendable {
@@ -18,7 +18,7 @@ import Testing
         _ port: Int, _ path: String, post: Bool = false, token: String? = token
     ) async throws -> Answer {
         try await blocking {
-            var arguments = ["-s", "-w", "\n%{http_code}", "http://127.0.0.1:\(port)\(path)"]
+            var arguments = ["-s", "-m", "60", "-w", "\n%{http_code}", "http://127.0.0.1:\(port)\(path)"]
             if let token { arguments += ["-H", "Authorization: Bearer \(token)"] }
             if post {
                 arguments += [
@@ -135,6 +135,32 @@ import Testing
                 try await $0.rollback(release, environment: "prod", reason: "it is bad", isArmed: true)
             }
         }
+    }
+
+    /// Flagger's way back from a version that a person completed: another canary, with its analysis skipped.
+    @Test func `what a person took back, sealed by nobody, may begin and gets no traffic`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.writeLiveEvidence(endingAt: Date(), badCanary: nil)
+        let release = try folder.release
+        let promotion = LineageEntry.Event(
+            atSeconds: 0, environment: .prod, version: release.train.version, digests: release.train.digests,
+            kind: .promote, actor: "ann", reason: "from staging")
+        try await folder.gate {
+            _ = try await $0.book.record(promotion)
+            try await $0.rollback(release, environment: "prod", reason: "it is bad", isArmed: true)
+        }
+        let port = freePort()
+        let server = try await start(folder, port, environment: "prod")
+        let begin = try await ask(port, "/flagger/confirm-rollout", post: true)
+        #expect(begin.status == 200, "\(begin.body)")
+        #expect(try await ask(port, "/flagger/rollback", post: true).status == 200)
+        #expect(try await ask(port, "/flagger/confirm-traffic-increase", post: true).status == 409)
+        #expect(try await ask(port, "/flagger/confirm-promotion", post: true).status == 409)
+        let decision = try await ask(port, "/argo/decision")
+        let said = try said(decision)
+        #expect(said["outcome"]?.string == "roll_back" && said["row"]?.string == "barred", "\(decision.body)")
+        server.terminate()
     }
 
     @Test func `a step without evidence may go on, and nothing is proven by it`() async throws {

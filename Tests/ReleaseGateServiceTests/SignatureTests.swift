@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Others can check what the gate signed without the gate.
-@Suite struct `Signatures` {
+@Suite(.timeLimit(.minutes(10))) struct `Signatures` {
     private func envelope(_ text: String = #"{"a":1}"#, keys: [ReleaseKey]) throws -> DSSEEnvelope {
         var envelope = DSSEEnvelope(payloadType: DSSEEnvelope.inToto, payload: Array(text.utf8))
         for key in keys { try envelope.sign(with: key) }

@@ -5,7 +5,7 @@ import ReleaseGateService
 import Testing
 
 /// Five services go through dev, staging and production under one version, in virtual time.
-@Suite struct `A release train` {
+@Suite(.timeLimit(.minutes(10))) struct `A release train` {
     private static let version = "1.2.0-rc.1"
 
     /// Walks the canary of an environment and certifies it.

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Where a walk stands, by what was recorded of it.
-@Suite struct `The state of a walk` {
+@Suite(.timeLimit(.minutes(10))) struct `The state of a walk` {
     private static let first = GateInput.Step(index: 0, beganSeconds: 0)
     private static let second = GateInput.Step(index: 1, beganSeconds: 200)
 
@@ -93,7 +93,7 @@ import Testing
 }
 
 /// A walk with whatever happens beside it.
-@Suite struct `A walk` {
+@Suite(.timeLimit(.minutes(10))) struct `A walk` {
     /// The first step's time is over then.
     private static let decides = ReleaseFolder.start.addingTimeInterval(3600 + 1200)
 

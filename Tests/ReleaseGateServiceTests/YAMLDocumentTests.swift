@@ -2,7 +2,7 @@ import Contracts
 import ReleaseGateService
 import Testing
 
-@Suite("YAML files") struct YAMLDocumentTests {
+@Suite("YAML files", .timeLimit(.minutes(10))) struct YAMLDocumentTests {
     @Test(arguments: ["x: [", "a: &a [*a]", "---\nkind: SLO\n---\nx: [", "a: *nothing", "\tkey: 1"])
     func `what cannot be read is refused, also behind what can`(text: String) {
         let error = #expect(throws: GateError.self) { try YAMLDocument.parse(text, from: "gate.yaml") }

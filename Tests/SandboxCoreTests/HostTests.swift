@@ -164,6 +164,18 @@ import Testing
         #expect(!spec.arguments.contains("--no-cgroup") && spec.arguments.contains("--feed-fd"))
     }
 
+    @Test(arguments: ["", "/tmp/r"])
+    func `places are filled in where the language names them, never in a request's arguments`(root: String) {
+        var spec = LaunchSpec(slotUID: 61_000, seccomp: "s", run: ["/bin/sh", "{code}/main.sh"])
+        if !root.isEmpty { spec.restricted = root }
+        spec.compile = ["/usr/bin/cc", "{tmp}/x"]
+        spec.runArguments = ["{code}", "{box}", "a{tmp}"]
+        #expect(
+            spec.arguments.suffix(8) == [
+                "--", "/usr/bin/cc", "\(root)/tmp/x", "/bin/sh", "\(root)/code/main.sh", "{code}", "{box}", "a{tmp}",
+            ])
+    }
+
     @Test func `a folder that was left is emptied as its uid, and nothing is run`() {
         let line = LaunchSpec.emptying("/tmp/r", slotUID: 61_000).joined(separator: " ")
         #expect(line == "--status-fd 3 --slot-uid 61000 --empty /tmp/r --")

@@ -254,4 +254,15 @@ import Testing
                 + #""run":["/usr/bin/python3","-B","/code/main.py","a"]}"#)
         #expect(Array(bytes.dropFirst(4 + length)) == Array("é12".utf8))
     }
+
+    @Test(arguments: ["{code}", "{box}", "a{tmp}b"])
+    func `a request's argument is the same for a warm interpreter and for the cold one it may become`(
+        argument: String
+    ) throws {
+        let plan = try Self.rules().plan(
+            Self.program(#"{"code":"x","argv":["\#(argument)"]}"#), tenant: Self.tenant)
+        let fed = String(decoding: WarmFeed.bytes(of: plan).dropFirst(4), as: UTF8.self)
+        #expect(fed.contains(#""argv":["\#(argument)"]"#), "\(fed)")
+        #expect(fed.contains(#""run":["/usr/bin/python3","-B","/code/main.py","\#(argument)"]"#), "\(fed)")
+    }
 }

@@ -63,8 +63,8 @@ struct ExecutorUnderTest: Sendable {
     ) async throws {
         try #require(geteuid() == 0, "These tests need root: they build real sandboxes with control groups.")
         let postgres = try await TestPostgres.shared()
-        let database = try await postgres.freshDatabase()
-        let nats = try TestNATS(maxPayload: 4 << 20)
+        let database = try await TestPostgres.migratedDatabase()
+        let nats = try await TestNATS.started(maxPayload: 4 << 20)
         let pool = PostgresPool(
             PostgresConfiguration(
                 connectionString: postgres.connectionString(database: database), applicationName: "test"),
@@ -74,7 +74,6 @@ struct ExecutorUnderTest: Sendable {
             NATSConfiguration(servers: [nats.url], name: "test"), logger: quiet)
         let bus = MessageBus(connection: connection, logger: quiet)
         async let running: Void = pool.run()
-        _ = try await Migrator(pool: pool, folder: root.appending(path: "migrations").path).up()
         _ = try await bus.setUp()
         let test = ExecutorUnderTest(postgres: postgres, database: database, nats: nats, pool: pool, bus: bus)
         do {

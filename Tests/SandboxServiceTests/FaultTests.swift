@@ -190,7 +190,7 @@ extension `Sandboxes` {
             }
             let (execution, outcome) = try await test.untilEnded(id)
             #expect(outcome.status == .ok && outcome.stdout.text == "done\n" && execution.tries == 1)
-            executor.terminate()
+            try await blocking { executor.terminate() }
         }
     }
 
@@ -294,7 +294,7 @@ private func expectNothing(
     try await test.eventually(seconds: 90) { try dead.allSatisfy { try Host.groups(of: $0).isEmpty } }
     try await test.eventually { try Host.processes(with: mark) == 0 }
     let living = replicas.compactMap(\.pid)
-    for replica in replicas { replica.terminate() }
+    for replica in replicas { try await blocking { replica.terminate() } }
     try await test.eventually(seconds: 60) { try living.allSatisfy { try Host.groups(of: $0).isEmpty } }
     for folder in ["/tmp", "/dev/shm"] {
         let left = try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
@@ -331,7 +331,7 @@ extension Host {
         process.standardOutput = pipe
         try Spawner.shared.start(process)
         let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
+        Spawner.shared.wait(for: process)
         return (process.terminationStatus, Array(output))
     }
 }

@@ -42,7 +42,7 @@ extension `Sandboxes` {
                 for await event in events { if case .output(.stdout, _, _) = event.kind { break } }
                 _ = try await test.store.cancel(running, tenant: ExecutorUnderTest.tenant)
                 try test.bus.send(SandboxControl(.cancel, running), on: .sandboxControl)
-                let (_, outcome) = try await test.untilEnded(running, seconds: 10)
+                let (_, outcome) = try await test.untilEnded(running)
                 #expect(outcome.status == .canceled && outcome.stdout.text == "said\n")
                 #expect(try await test.untilEnded(waiting).outcome.stdout.bytesTotal == 0)
             }

@@ -4,7 +4,7 @@ import Postgres
 import Storage
 import Testing
 
-@Suite struct `Account stores` {
+@Suite(.timeLimit(.minutes(10))) struct `Account stores` {
     private let tenant = TenantID(literal: "acme")
     private let now = Date(timeIntervalSince1970: 1_790_000_000)
 

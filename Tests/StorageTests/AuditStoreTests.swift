@@ -4,7 +4,7 @@ import Postgres
 import Storage
 import Testing
 
-@Suite struct `Audit store` {
+@Suite(.timeLimit(.minutes(10))) struct `Audit store` {
     @Test func `64 writers over three replicas leave unbroken chains`() async throws {
         try await AuditTest.run { pool in
             let replicas = (0..<3).map { _ in AuditStore(pool: pool) }

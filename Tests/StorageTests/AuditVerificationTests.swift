@@ -4,7 +4,7 @@ import Postgres
 import Storage
 import Testing
 
-@Suite struct `Audit verification` {
+@Suite(.timeLimit(.minutes(10))) struct `Audit verification` {
     /// The columns of `audit_log` whose bytes are flipped, as bytes and back again.
     static let columns: [(name: String, read: String, write: String)] =
         ["tenant_id", "actor", "actor_role", "action", "resource", "reason", "trace_id"].map {

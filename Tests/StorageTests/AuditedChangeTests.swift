@@ -5,7 +5,7 @@ import Storage
 import Testing
 
 /// Audit entries that commit with what they tell of.
-@Suite struct `Audited changes` {
+@Suite(.timeLimit(.minutes(10))) struct `Audited changes` {
     @Test func `64 callers of three tenants at three replicas leave unbroken chains, one entry a task`() async throws {
         try await MigrationDatabase.migrated().withPool { pool in
             let replicas = (0..<3).map { _ in TaskStore(pool: pool) }

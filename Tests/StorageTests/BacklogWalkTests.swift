@@ -5,7 +5,7 @@ import Testing
 @testable import Storage
 
 /// How the targets with something open are looked at, page by page.
-@Suite struct `Backlog walk` {
+@Suite(.timeLimit(.minutes(10))) struct `Backlog walk` {
     /// One delivery for each host of each tenant, all due for a minute or parked since.
     private static func add(_ database: MigrationDatabase, tenants: String, hosts: Int) async throws {
         _ = try await database.sql(

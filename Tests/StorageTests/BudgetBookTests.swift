@@ -5,7 +5,7 @@ import Testing
 @testable import Storage
 
 /// The decisions about money, without a database.
-@Suite struct `Budget book` {
+@Suite(.timeLimit(.minutes(10))) struct `Budget book` {
     static let tenant = TenantID(literal: "acme")
     static let project = ProjectID(literal: "alpha")
     static let start = Date(timeIntervalSince1970: 1_800_000_000)

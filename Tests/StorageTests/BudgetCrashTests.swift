@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Money while connections are cut and the server is killed.
-@Suite(.serialized) struct `Budget crashes` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Budget crashes` {
     static let workers = 32
     static let operationsEach = 150
     static let projects = ["alpha", "beta", "all-projects"]

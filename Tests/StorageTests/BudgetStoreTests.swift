@@ -4,7 +4,7 @@ import Storage
 import Testing
 
 /// Reservations, settlements and limits against a real Postgres.
-@Suite struct `Budget store` {
+@Suite(.timeLimit(.minutes(10))) struct `Budget store` {
     @Test func `the same request is answered alike and another under its id is refused`() async throws {
         try await BudgetHarness.with { budget, database in
             try await budget.setLimit(100)

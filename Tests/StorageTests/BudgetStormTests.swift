@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Many callers at two replicas, each with connections of its own, on one Postgres.
-@Suite(.serialized) struct `Budget storms` {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct `Budget storms` {
     static let callers = 64
 
     @Test func `twenty thousand requests over two hundred ids with room for a hundred`() async throws {

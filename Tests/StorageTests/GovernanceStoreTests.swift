@@ -5,7 +5,7 @@ import Storage
 import Testing
 
 /// The store over the rules that `Prompt governance` tests in SQL.
-@Suite struct `Governance store` {
+@Suite(.timeLimit(.minutes(10))) struct `Governance store` {
     private static let developer = AgentRole(literal: "developer")
     private static let security = AgentRole(literal: "security")
 

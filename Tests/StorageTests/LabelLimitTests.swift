@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 /// Tasks that wait because of their labels, as the dispatcher's transactions see them.
-@Suite struct `Label limits` {
+@Suite(.timeLimit(.minutes(10))) struct `Label limits` {
     static let acme = TenantID(literal: "acme")
     static let calm = TenantID(literal: "calm")
     static let developer = DispatchHint.Count(role: AgentRole(literal: "developer"), tenant: acme)

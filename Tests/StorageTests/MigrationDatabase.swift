@@ -64,8 +64,12 @@ struct MigrationDatabase: Sendable {
     }
 
     /// Runs a pool while `body` runs.
-    func withPool<R: Sendable>(_ body: (PostgresPool) async throws -> R) async throws -> R {
-        let pool = PostgresPool(configuration, logger: quietMigrationLogger)
+    ///
+    /// - Parameter changed: the pool's configuration, where the test needs another than `configuration`.
+    func withPool<R: Sendable>(
+        with changed: PostgresConfiguration? = nil, _ body: (PostgresPool) async throws -> R
+    ) async throws -> R {
+        let pool = PostgresPool(changed ?? configuration, logger: quietMigrationLogger)
         async let running: Void = pool.run()
         do {
             let value = try await body(pool)
@@ -133,10 +137,20 @@ struct MigrationDatabase: Sendable {
             ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", name] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging([
             "PGHOST": "127.0.0.1", "PGPORT": "\(server.port)", "PGUSER": server.user, "PGPASSWORD": server.password,
-            "PGOPTIONS": options,
+            "PGOPTIONS": options, "PGCONNECT_TIMEOUT": "30",
         ]) { $1 }
         return process
     }
+}
+
+/// Waits for what another session does, for at most thirty seconds.
+func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+    let end = ContinuousClock.now + .seconds(30)
+    while ContinuousClock.now < end {
+        if try await condition() { return true }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    return false
 }
 
 struct PsqlRun: Sendable {

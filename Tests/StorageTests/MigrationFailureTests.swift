@@ -4,7 +4,7 @@ import Storage
 import TestSupport
 import Testing
 
-@Suite struct `Migrations that go wrong` {
+@Suite(.timeLimit(.minutes(10))) struct `Migrations that go wrong` {
     @Test func `a refused file leaves nothing behind and those before it stay`() async throws {
         let database = try await MigrationDatabase.empty()
         let copy = try MigrationCopy()
@@ -54,7 +54,8 @@ import Testing
         try copy.add(4, "slow", up: "CREATE TABLE slow (id int);\nSELECT pg_sleep(600);")
         try await database.withMigrator(copy.path) { migrator in
             async let failed = failure { try await migrator.up() }
-            while try await database.sql(cut(database)) != "t" { await Task.yield() }
+            let isCut = try await eventually { try await database.sql(cut(database)) == "t" }
+            try #require(isCut)
             let error = await failed
             #expect(error?.code == .failed || error?.code == .outcomeUnknown, "\(String(describing: error))")
             #expect(try await migrator.status().map(\.isApplied) == [true, true, true, false])
@@ -70,7 +71,8 @@ import Testing
         try copy.add(4, "slow", up: "CREATE TABLE slow (id int);\nSELECT pg_sleep(600);")
         try await database.withMigrator(copy.path) { migrator in
             async let failed = failure { try await migrator.up() }
-            while try await database.sql(sleeping(database)) != "1" { await Task.yield() }
+            let isSleeping = try await eventually { try await database.sql(sleeping(database)) == "1" }
+            try #require(isSleeping)
             try await database.sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
                     + "WHERE locktype = 'advisory' AND datname = '\(database.name)'"
@@ -87,7 +89,9 @@ import Testing
         try copy.add(4, "slow", up: "CREATE TABLE slow (id int);\nSELECT pg_sleep(600);")
         try await database.withMigrator(copy.path) { migrator in
             let running = Task { try await migrator.up() }
-            while try await database.sql(sleeping(database)) != "1" { await Task.yield() }
+            defer { running.cancel() }
+            let isSleeping = try await eventually { try await database.sql(sleeping(database)) == "1" }
+            try #require(isSleeping)
             running.cancel()
             await #expect(throws: CancellationError.self) { try await running.value }
             #expect(try await database.sql(sleeping(database)) == "0")

@@ -2,7 +2,7 @@ import Foundation
 import Storage
 import Testing
 
-@Suite struct `Migration files` {
+@Suite(.timeLimit(.minutes(10))) struct `Migration files` {
     struct Fault: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let code: MigrationError.Code

@@ -1,7 +1,7 @@
 import Testing
 
 /// The rules of governance are SQL functions; so are these tests.
-@Suite struct `Prompt governance` {
+@Suite(.timeLimit(.minutes(10))) struct `Prompt governance` {
     @Test func `the default rules are the agreed ones`() async throws {
         let database = try await MigrationDatabase.migrated()
         let rules = try await database.sql(

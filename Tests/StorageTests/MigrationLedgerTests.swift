@@ -1,6 +1,6 @@
 import Testing
 
-@Suite struct `Append-only tables` {
+@Suite(.timeLimit(.minutes(10))) struct `Append-only tables` {
     static let rows = [
         "task_events": """
         INSERT INTO task_events VALUES (gen_random_uuid(), 1, 't', 'task.created', 0, now(), '{}')
@@ -62,7 +62,7 @@ import Testing
     }
 }
 
-@Suite struct `Budget tables` {
+@Suite(.timeLimit(.minutes(10))) struct `Budget tables` {
     @Test func `the ledger's sums are the account whatever changes the limit`() async throws {
         let database = try await MigrationDatabase.migrated()
         try await database.sql(

@@ -1,6 +1,6 @@
 import Testing
 
-@Suite struct `Prompt versions` {
+@Suite(.timeLimit(.minutes(10))) struct `Prompt versions` {
     @Test func `a proposal against an outdated base is refused`() async throws {
         let database = try await MigrationDatabase.migrated()
         _ = try await propose(database, "developer")

@@ -1,7 +1,7 @@
 import Testing
 
 /// What 011 keeps of work that waits for its peers.
-@Suite struct `Review stage tables` {
+@Suite(.timeLimit(.minutes(10))) struct `Review stage tables` {
     private static let draft = ", review_round, draft, draft_agent, draft_role, draft_attempt"
 
     private static func task(_ state: String, columns: String = "", values: String = "") -> String {

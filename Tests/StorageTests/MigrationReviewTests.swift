@@ -1,6 +1,6 @@
 import Testing
 
-@Suite struct `Review tables` {
+@Suite(.timeLimit(.minutes(10))) struct `Review tables` {
     static let session = "00000000-0000-7000-8000-000000000001"
 
     private func withSession() async throws -> MigrationDatabase {

@@ -1,7 +1,7 @@
 import Testing
 
 /// The statements of the customer's runbooks and checklist, as they stand there.
-@Suite struct `Runbooks` {
+@Suite(.timeLimit(.minutes(10))) struct `Runbooks` {
     @Test func `dead letters are looked at`() async throws {
         let database = try await MigrationDatabase.migrated()
         try await database.sql(

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite struct `Schema snapshot` {
+@Suite(.timeLimit(.minutes(10))) struct `Schema snapshot` {
     @Test func `the migrations build the schema that was reviewed`() async throws {
         let now = try await SchemaSnapshot.text(of: try await MigrationDatabase.migrated())
         if ProcessInfo.processInfo.environment[SchemaSnapshot.updateVariable] == "1" {

@@ -1,7 +1,7 @@
 import Testing
 
 /// What 012 keeps of escalations while the supervisor works on them.
-@Suite struct `Supervisor tables` {
+@Suite(.timeLimit(.minutes(10))) struct `Supervisor tables` {
     private static let file = """
         INSERT INTO escalations (id, message_id, tenant_id, task_id, attempt, source, agent_role, reason)
         SELECT id, id, 'acme', gen_random_uuid(), 1, 'failure', 'developer', 'x' FROM (SELECT gen_random_uuid() AS id) i

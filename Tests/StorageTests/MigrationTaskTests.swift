@@ -1,7 +1,7 @@
 import Testing
 
 /// What a row of `tasks` may not be, whoever writes it.
-@Suite struct `Task constraints` {
+@Suite(.timeLimit(.minutes(10))) struct `Task constraints` {
     struct Row: Sendable, CustomTestStringConvertible {
         let testDescription: String
         /// Columns that differ from a sound queued task's.

@@ -1,7 +1,7 @@
 import Testing
 
 /// What 009 keeps of workflows and of work that is judged.
-@Suite struct `Workflow tables` {
+@Suite(.timeLimit(.minutes(10))) struct `Workflow tables` {
     private static let workflow = """
         INSERT INTO workflows (tenant_id, name, version, definition, created_by)
         VALUES ('t', 'mine', 1, '{"stages":[{"name":"w","kind":"work","role":"r"}]}', 'me')

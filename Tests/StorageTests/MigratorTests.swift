@@ -4,7 +4,7 @@ import Storage
 import TestSupport
 import Testing
 
-@Suite struct `Schema migrator` {
+@Suite(.timeLimit(.minutes(10))) struct `Schema migrator` {
     @Test func `up, up again, down and up again leave the same schema`() async throws {
         let database = try await MigrationDatabase.empty()
         try await database.withMigrator { migrator in

@@ -4,7 +4,7 @@ import Storage
 import Testing
 
 /// What the relay reads, page by page.
-@Suite struct `Outbox store` {
+@Suite(.timeLimit(.minutes(10))) struct `Outbox store` {
     private static func message(_ number: Int) -> OutboxMessage {
         OutboxMessage(
             messageID: "m\(number)", subject: Subject.work(AgentRole(literal: "developer")).text,
@@ -56,7 +56,7 @@ import Testing
 }
 
 /// What is derived again when messages are lost, page by page.
-@Suite struct `Running attempts` {
+@Suite(.timeLimit(.minutes(10))) struct `Running attempts` {
     @Test func `they are counted by role, and read in pages of so many bytes`() async throws {
         let database = try await MigrationDatabase.migrated()
         _ = try await database.sql(

@@ -4,7 +4,7 @@ import Storage
 import Testing
 
 /// What is known of tasks whose time is over.
-@Suite struct `Overdue tasks` {
+@Suite(.timeLimit(.minutes(10))) struct `Overdue tasks` {
     private static let tenant = TenantID(literal: "acme")
 
     /// A task of that state whose lease has passed its deadline; answers its id.
@@ -108,10 +108,10 @@ import Testing
             }
             #expect(try await store.write([step(from: 0)]) == false, "by a row that was not read")
             await #expect(throws: (any Error).self, "not what it was taken for") {
-                try await store.change([id]) { _ in ([step(from: 5)], ()) }
+                _ = try await store.change(TaskPart([id])) { _ in ([step(from: 5)], ()) }
             }
             #expect(try await waiting() == ["\(id).1", "\(id).2"])
-            try await store.change([id]) { _ in ([step(from: 0)], ()) }
+            _ = try await store.change(TaskPart([id])) { _ in ([step(from: 0)], ()) }
             #expect(try await waiting() == ["\(id).2"])
             await store.shutdown()
         }

@@ -4,7 +4,7 @@ import Storage
 import Testing
 
 /// What was decided about a release stays what it was.
-@Suite struct `Release store` {
+@Suite(.timeLimit(.minutes(10))) struct `Release store` {
     private static let none = String(repeating: "0", count: 64)
 
     private static func row(_ sequence: Int, after previous: String, reason: String = "because") -> StoredLineage {

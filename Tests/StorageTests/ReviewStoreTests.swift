@@ -4,7 +4,7 @@ import PeerHubCore
 import Storage
 import Testing
 
-@Suite struct `Review store` {
+@Suite(.timeLimit(.minutes(10))) struct `Review store` {
     @Test func `a session keeps what it was opened with`() async throws {
         try await ReviewHarness.with { store, database in
             let session = try ReviewHarness.session()

@@ -5,7 +5,7 @@ import Storage
 import Testing
 
 /// Everything at once: honest votes, and every kind that must not count, for many sessions through two stores.
-@Suite struct `Review storm` {
+@Suite(.timeLimit(.minutes(10))) struct `Review storm` {
     static let sessionCount = 500
 
     @Test func `every session gets exactly one decision, the one its stored votes mean`() async throws {

@@ -146,7 +146,7 @@ import Testing
             #expect(try await store.end(claimed.execution, by: "a", outcome: Self.ok, pieces: "o1"))
             #expect(try await !store.end(claimed.execution, by: "a", outcome: Self.ok, pieces: "o1"))
             let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
-            #expect(ended.ending?.outcome == Self.ok && ended.ending?.pieces == "o1")
+            #expect(ended.ending?.outcome == Self.ok && ended.ending?.pieces == "o1" && ended.lastTry == 1)
         }
     }
 
@@ -161,6 +161,8 @@ import Testing
             #expect(second.tries == 2)
             #expect(try await !store.end(lost, by: "a", outcome: Self.ok, pieces: ""), "of an earlier try")
             #expect(try await store.end(second, by: "a", outcome: Self.ok, pieces: ""))
+            let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
+            #expect(ended.ending?.pieces == "" && ended.lastTry == 2, "its executor has told the end")
         }
     }
 
@@ -176,6 +178,7 @@ import Testing
             }
             let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
             #expect(ended.ending?.status == .sandboxError && ended.ending?.outcome?.failure?.code == "executor_lost")
+            #expect(ended.tries == SandboxStore.lostMax && ended.lastTry == SandboxStore.lostMax + 1)
             #expect(try await store.claim(execution.id, by: "b") == nil)
         }
     }
@@ -205,6 +208,7 @@ import Testing
             try await store.release(claimed, by: "a")
             let ended = try #require(try await store.find(execution.id, tenant: Self.tenant))
             #expect(ended.state == .ended && ended.ending?.outcome == SandboxOutcome(status: .canceled))
+            #expect(ended.tries == 1 && ended.lastTry == 2)
             #expect(try await store.waiting(limit: 9).count == 0)
             #expect(try await store.claim(execution.id, by: "b") == nil)
         }
@@ -214,7 +218,8 @@ import Testing
         try await with { store, database in
             let waiting = try await accepted(store)
             #expect(try await store.cancel(waiting.id, tenant: TenantID(literal: "other")) == nil)
-            #expect(try await store.cancel(waiting.id, tenant: Self.tenant)?.ending?.status == .canceled)
+            let canceled = try #require(try await store.cancel(waiting.id, tenant: Self.tenant))
+            #expect(canceled.ending?.status == .canceled && canceled.lastTry == 1)
             #expect(try await store.claim(waiting.id, by: "a") == nil)
             let running = try await accepted(store)
             let claimed = try #require(try await store.claim(running.id, by: "a")).execution

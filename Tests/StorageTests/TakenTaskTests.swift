@@ -6,7 +6,7 @@ import Testing
 private typealias Limits = `Label limits`
 
 /// What the dispatcher takes at once, however large the tasks are.
-@Suite struct `Taking large tasks` {
+@Suite(.timeLimit(.minutes(10))) struct `Taking large tasks` {
     @Test(arguments: [LabelLimits.none, Limits.limits(["gpu=a": 1])])
     func `a take ends when it is large enough, lets others by, and says where there is more`(
         limits: LabelLimits

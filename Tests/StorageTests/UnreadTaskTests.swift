@@ -4,7 +4,7 @@ import Storage
 import Testing
 
 /// Writing by what is remembered of a row instead of by the row.
-@Suite struct `Unread tasks` {
+@Suite(.timeLimit(.minutes(10))) struct `Unread tasks` {
     @Test func `tasks are written together when each is what it was taken for, else none is`() async throws {
         try await MigrationDatabase.migrated().withPool { pool async throws in
             let store = TaskStore(pool: pool)

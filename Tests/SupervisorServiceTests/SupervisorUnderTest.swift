@@ -73,9 +73,6 @@ final class SupervisorUnderTest: Sendable {
             let test = try await SupervisorUnderTest()
             async let pooling: Void = test.pool.run()
             do {
-                let migrations = URL(filePath: #filePath).deletingLastPathComponent()
-                    .appending(path: "../../migrations").path
-                _ = try await Migrator(pool: test.pool, folder: migrations).up()
                 var replicas: [Replica] = []
                 for _ in 0..<orchestrators { replicas.append(try await test.orchestrator()) }
                 for _ in 0..<supervisors { replicas.append(try await test.supervisor(environment)) }
@@ -97,8 +94,8 @@ final class SupervisorUnderTest: Sendable {
 
     private init() async throws {
         postgres = try await TestPostgres.shared()
-        database = try await postgres.freshDatabase()
-        nats = try TestNATS()
+        database = try await TestPostgres.migratedDatabase()
+        nats = try await TestNATS.started()
         redis = try await TestRedis.started()
         pool = PostgresPool(
             PostgresConfiguration(

@@ -64,6 +64,6 @@ public final class LineProcess: @unchecked Sendable {
     public func end() {
         guard process.isRunning else { return }
         kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        Spawner.shared.wait(for: process)
     }
 }

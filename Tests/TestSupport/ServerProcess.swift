@@ -87,7 +87,7 @@ public final class ServerProcess: @unchecked Sendable {
         guard let process, process.isRunning else { return }
         _ = Foundation.kill(process.processIdentifier, signal)
         _ = Foundation.kill(process.processIdentifier, SIGCONT)
-        process.waitUntilExit()
+        Spawner.shared.wait(for: process, within: .seconds(60))
     }
 }
 

@@ -7,6 +7,8 @@ public import Foundation
 /// wait for the end of a server that has nothing to do with it.
 public final class Spawner: @unchecked Sendable {
     public static let shared = Spawner()
+    /// The longest that a test waits for a process: longer than any takes, and an end to one that hangs.
+    public static let limit: Duration = .seconds(300)
 
     private let condition = NSCondition()
     private var jobs: [() -> Void] = []
@@ -36,7 +38,9 @@ public final class Spawner: @unchecked Sendable {
     }
 
     /// Runs the process to its end; answers what it printed, on both streams.
-    public func output(of process: Process) throws -> String {
+    ///
+    /// - Throws: when it could not be started, or took so long that it was killed.
+    public func output(of process: Process, within limit: Duration = Spawner.limit) throws -> String {
         process.standardInput = FileHandle.nullDevice
         let output = try perform {
             let output = Pipe()
@@ -45,25 +49,77 @@ public final class Spawner: @unchecked Sendable {
             try process.run()
             return output
         }
-        let bytes = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
+        let end = ContinuousClock.now + limit
+        let bytes = Self.bytes(from: output, until: end)
+        guard wait(for: process, within: end - ContinuousClock.now) else {
+            let words = ([process.executableURL?.path ?? ""] + (process.arguments ?? [])).joined(separator: " ")
+            throw ServerProcess.Failure(description: "This took longer than \(limit), and was killed: \(words)")
+        }
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// What comes through the pipe until nobody can write any more, it is enough, or the time is up.
+    public static func bytes(
+        from pipe: Pipe, until end: ContinuousClock.Instant, isEnough: (Data) -> Bool = { _ in false }
+    ) -> Data {
+        let descriptor = pipe.fileHandleForReading.fileDescriptor
+        var found = Data()
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        while !isEnough(found), ContinuousClock.now < end {
+            var awaited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&awaited, 1, 100) > 0 else { continue }
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            found.append(contentsOf: piece.prefix(count))
+        }
+        return found
+    }
+
+    /// Waits until the process has ended, and kills it when that takes too long.
+    ///
+    /// `waitUntilExit` would run the loop of the thread it is called on, to which no news comes, and hold a core.
+    /// - Returns: whether it ended by itself.
+    @discardableResult
+    public func wait(for process: Process, within limit: Duration = Spawner.limit) -> Bool {
+        let hasEnded = Self.hasEnded(process, within: limit)
+        if !hasEnded {
+            kill(process.processIdentifier, SIGKILL)
+            guard Self.hasEnded(process, within: .seconds(30)) else { return false }
+        }
+        // It returns at once now; without it the process and its pipes would never be let go.
+        carryOut { process.waitUntilExit() }
+        return hasEnded
+    }
+
+    private static func hasEnded(_ process: Process, within limit: Duration) -> Bool {
+        let end = ContinuousClock.now + limit
+        while process.isRunning {
+            if ContinuousClock.now >= end { return false }
+            usleep(5_000)
+        }
+        return true
     }
 
     /// Does on the thread what makes a process's pipes and starts it.
     public func perform<Result>(_ job: @escaping () throws -> Result) throws -> Result {
-        let done = DispatchSemaphore(value: 0)
         let outcome = Outcome<Result>()
+        carryOut { outcome.result = Swift.Result { try job() } }
+        guard let result = outcome.result else { preconditionFailure("the job was done") }
+        return try result.get()
+    }
+
+    /// Does it on the thread, and returns when it is done.
+    private func carryOut(_ job: @escaping () -> Void) {
+        let done = DispatchSemaphore(value: 0)
         condition.lock()
         jobs.append {
-            outcome.result = Swift.Result { try job() }
+            job()
             done.signal()
         }
         condition.signal()
         condition.unlock()
         done.wait()
-        guard let result = outcome.result else { preconditionFailure("the job was done") }
-        return try result.get()
     }
 
     /// Written before the semaphore is signalled, read after.

@@ -23,12 +23,12 @@ private enum TemporaryRoot {
         try FileManager.default.createDirectory(
             at: root, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
         let remover = Process()
-        remover.executableURL = URL(filePath: "/bin/sh")
-        // Servers die with this process and let go a moment later. A signal to the terminal's group is not for it.
+        // In a session of its own: whoever ends all of the tests' session, as scripts/test does, does not mean it.
+        remover.executableURL = URL(filePath: "/usr/bin/setsid")
+        // Servers die with this process and let go a moment later.
         remover.arguments = [
-            "-c",
+            "/bin/sh", "-c",
             """
-            trap '' INT TERM HUP
             while kill -0 "$2" 2>/dev/null; do sleep 0.5; done
             for try in 1 2 3 4 5 6 7 8 9 10; do
                 rm -rf "$1" 2>/dev/null && [ ! -e "$1" ] && exit 0

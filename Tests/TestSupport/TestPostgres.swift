@@ -140,7 +140,7 @@ public final class TestPostgres: @unchecked Sendable {
             try Self.binary("psql"), ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", text],
             environment: [
                 "PGHOST": "127.0.0.1", "PGPORT": "\(port)", "PGUSER": user, "PGPASSWORD": password,
-                "PGDATABASE": database,
+                "PGDATABASE": database, "PGCONNECT_TIMEOUT": "30",
             ]
         )
     }

@@ -121,12 +121,9 @@ public final class TestAuthority: Sendable {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/openssl")
         process.arguments = arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try Spawner.shared.start(process)
-        process.waitUntilExit()
+        let text = try Spawner.shared.output(of: process)
         guard process.terminationStatus == 0 else {
-            throw ServerProcess.Failure(description: "openssl \(arguments[0]) failed (\(process.terminationStatus)).")
+            throw ServerProcess.Failure(description: "openssl \(arguments[0]) failed:\n\(text.suffix(2000))")
         }
     }
 }

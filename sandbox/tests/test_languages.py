@@ -258,7 +258,8 @@ class Warm(unittest.TestCase):
         for name in ("json", "types", "enum", "os", "encodings", "helper", "prelude", "main"):
             code = f"import sys, {name}\nprint({name}.__file__, getattr({name}, 'x', None), sys.argv)\n1 / 0"
             path = "/code/encodings/__init__.py" if name == "encodings" else f"/code/{name}.py"
-            keys = {"arguments": ["a b"], "env": {"A": "1"}, "files": {path: b"x = 7"} if name != "main" else {}}
+            files = {path: b"x = 7"} if name != "main" else {}
+            keys = {"arguments": ["a b", "{code}"], "env": {"A": "1"}, "files": files}
             cold, warm = run(code, **keys), self.warm(code.encode(), **keys)
             with self.subTest(name):
                 self.assertEqual((warm.stdout, warm.stderr), (cold.stdout, cold.stderr))

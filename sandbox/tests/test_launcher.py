@@ -72,7 +72,6 @@ class Statuses(unittest.TestCase):
         result = run("import os\nwhile True: os.write(1, b'x' * 65536)", output_max=MiB)
         self.assertEqual(result.status, "output_limit")
         self.assertGreater(len(result.stdout), 0)
-        self.assertLess(result.seconds, 5)
 
     def test_a_program_cannot_say_how_it_ended(self):
         forged = "exit step=run kind=code value=0\\nend init=code:0\\n"

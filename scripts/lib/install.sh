@@ -37,5 +37,5 @@ BUILD_PACKAGES=(libnats-dev libhiredis-dev libpq-dev libssl-dev pkg-config)
 # shellcheck disable=SC2034
 STACK_PACKAGES=(nats-server redis-server postgresql-15 postgresql-client-15 python3)
 # shellcheck disable=SC2034
-TEST_PACKAGES=(curl bubblewrap docker-registry gcc gpg gpg-agent libc6-dev libseccomp2 nodejs openssl prometheus prometheus-alertmanager python3-venv
-    python3-yaml shellcheck util-linux)
+TEST_PACKAGES=(curl bubblewrap docker-registry gcc gpg gpg-agent libc6-dev libseccomp2 nodejs openssl prometheus prometheus-alertmanager procps
+    python3-venv python3-yaml shellcheck util-linux)

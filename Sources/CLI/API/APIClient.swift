@@ -96,10 +96,11 @@ struct APIClient: Sendable {
 
     /// Reads one event stream until the server ends it or `handle` answers false.
     /// - Parameter opened: called once the API has granted the stream, however long it is quiet afterwards.
+    /// - Returns: false when there is none: nothing will ever come after that number.
     func events(
         at path: String, after: Int, opened: () -> Void,
         handle: (ServerSentEventParser.Event) async throws -> Bool
-    ) async throws {
+    ) async throws -> Bool {
         var request = try await request(.GET, path, accept: "text/event-stream")
         if after > 0 { request.headers.add(name: "last-event-id", value: "\(after)") }
         let response: HTTPClientResponse
@@ -112,6 +113,7 @@ struct APIClient: Sendable {
         }
         guard response.status == .ok else {
             let bytes = Array(try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView)
+            if response.status == .noContent { return false }
             throw problem(Int(response.status.code), bytes, response.headers).error(wrote: false)
         }
         opened()
@@ -119,9 +121,10 @@ struct APIClient: Sendable {
         do {
             for try await chunk in response.body {
                 for event in try parser.feed(chunk.readableBytesView) {
-                    guard try await handle(event) else { return }
+                    guard try await handle(event) else { return true }
                 }
             }
+            return true
         } catch let error as ServerSentEventParser.TooLong {
             throw CLIError(.badAnswer, error.description, underlying: error)
         } catch let error as CLIError {

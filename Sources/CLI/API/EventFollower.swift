@@ -11,6 +11,8 @@ struct EventFollower: Sendable {
     /// The stream's, without a query.
     let path: String
     var outageMax = Self.outageMax
+    /// That the API says that nothing more will come ends the reading as well; otherwise it is an error.
+    var mayEndSilently = false
 
     /// - Parameters:
     ///   - event: is given each event and the number to go on after when the connection is lost, which it moves up.
@@ -28,14 +30,19 @@ struct EventFollower: Sendable {
         var outageSince: ContinuousClock.Instant?
         while true {
             do {
-                try await client.events(at: path, after: after, opened: { outageSince = nil }) { received in
+                let isThere = try await client.events(
+                    at: path, after: after, opened: { outageSince = nil }
+                ) { received in
                     let before = after
                     isOver = try await !event(received, &after)
                     if after > before { backoff = Self.backoffFirst }
                     return !isOver
                 }
+                if isOver || (!isThere && mayEndSilently) { return }
+                guard isThere else {
+                    throw CLIError(.badAnswer, "The API has no more events, and the last one never came.")
+                }
                 // Else the server ended the stream in good order, as it does when it restarts.
-                if isOver { return }
             } catch let error as CLIError where error.isPassing {
                 let now = ContinuousClock.now
                 let since = outageSince ?? now

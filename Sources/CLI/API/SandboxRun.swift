@@ -38,8 +38,10 @@ struct SandboxRun: Sendable {
         }
     }
 
+    /// Whatever becomes of its last event, the run itself says how it ended.
     private func follow(_ id: String) async throws {
-        try await EventFollower(client: client, path: "/sandbox/executions/\(id)/events").run(
+        let path = "/sandbox/executions/\(id)/events"
+        try await EventFollower(client: client, path: path, mayEndSilently: true).run(
             { received, after in
                 let event = try Self.decode(received)
                 after = event.number

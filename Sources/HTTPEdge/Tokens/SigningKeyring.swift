@@ -40,6 +40,10 @@ package final class SigningKeyring: Sendable {
         var askedAt = Date.distantPast
         /// Whether the store was ever read: before that nothing can be said of any token.
         var isRead = false
+        /// How many lists of keys were asked for.
+        var asked = 0
+        /// Which of these lists `keys` is.
+        var adopted = 0
     }
 
     private let schedule: SigningSchedule
@@ -62,23 +66,24 @@ package final class SigningKeyring: Sendable {
     /// Reads the keys, and makes one when none signs now or the current one's time is nearly over.
     package func keepUp(now: Date = Date()) async throws {
         let (schedule, secrets) = (schedule, secrets)
-        let found = try await load(now)
-        guard try Self.next(after: found, schedule, secrets, now) != nil else { return try await adopt(found) }
-        let records = try await change(now) { records in
+        let found = try await read(now)
+        guard try Self.next(after: found, schedule, secrets, now) != nil else { return }
+        _ = try await change(now) { records in
             try records + [Self.next(after: records, schedule, secrets, now)].compactMap { $0 }
         }
-        try await adopt(records)
+        _ = try await read(now)
     }
 
     /// Makes a key out of turn, for when one may have become known. It signs once every replica has seen it. From then
     /// on no other signs, and none is accepted longer than what it signed may live; those that would have signed later
     /// are taken away.
     /// - Parameter immediately: it signs at once, and nothing that another signed is accepted any more.
-    /// - Throws: 409 when there are `keysMax` already.
+    /// - Throws: 409 when there are `keysMax` already. Once the change is kept it counts here at once, and nothing is
+    ///   thrown because the keys could not be read back: whoever gave the order is to tell the other replicas.
     package func rotate(immediately: Bool = false, now: Date = Date()) async throws {
         let (schedule, secrets) = (schedule, secrets)
         let from = immediately ? now : now + Self.spread
-        let records = try await change(now) { records in
+        let changed = try await change(now) { records in
             guard let secret = secrets.first else { return records }
             let others = immediately ? [] : Self.retire(records, at: from, schedule)
             guard others.count < Self.keysMax else {
@@ -86,7 +91,13 @@ package final class SigningKeyring: Sendable {
             }
             return try others + [Self.make(secret, schedule, from: from, now)]
         }
-        try await adopt(records)
+        try await adopt(changed, as: nextNumber())
+        do {
+            _ = try await read(now)
+        } catch {
+            // Another replica's change of the same moment may be missing; `keepUp` brings it, or says what is wrong.
+            return
+        }
     }
 
     /// Those that signed before `end`, as they are when another signs from then on.
@@ -119,7 +130,7 @@ package final class SigningKeyring: Sendable {
             }
             return nil
         }
-        try await adopt(try await load(now))
+        _ = try await read(now)
         return known(id, now)
     }
 
@@ -145,12 +156,33 @@ package final class SigningKeyring: Sendable {
         }
     }
 
-    private func adopt(_ records: [SigningKeyRecord]) async throws {
-        let isKnown = state.withLock { $0.isRead && $0.keys.map(\.record) == records }
-        if isKnown { return }
-        var keys: [SigningKey] = []
-        for record in records { keys.append(try await SigningKey(record, secrets: secrets)) }
+    /// Reads the store and adopts what it says.
+    private func read(_ now: Date) async throws -> [SigningKeyRecord] {
+        let number = nextNumber()
+        let records = try await load(now)
+        try await adopt(records, as: number)
+        return records
+    }
+
+    /// For a list that is about to be read, or that a change has just made.
+    private func nextNumber() -> Int {
         state.withLock { state in
+            state.asked += 1
+            return state.asked
+        }
+    }
+
+    /// Takes that list, unless a later one is adopted already: what was read before a change must not bring back the
+    /// keys that the change took away.
+    private func adopt(_ records: [SigningKeyRecord], as number: Int) async throws {
+        var keys = state.withLock { $0.keys }
+        if keys.map(\.record) != records {
+            keys = []
+            for record in records { keys.append(try await SigningKey(record, secrets: secrets)) }
+        }
+        state.withLock { state in
+            guard number > state.adopted else { return }
+            state.adopted = number
             state.keys = keys
             state.isRead = true
         }
@@ -171,9 +203,12 @@ package final class SigningKeyring: Sendable {
     private static func make(
         _ secret: [UInt8], _ schedule: SigningSchedule, from: Date, _ now: Date
     ) throws -> SigningKeyRecord {
+        // Whole seconds, which the store does not round: read back, a key that signs now must not begin later than now.
+        let from = Date(timeIntervalSince1970: from.timeIntervalSince1970.rounded(.down))
         let until = from + schedule.signing
         return try SigningKey.make(
-            sealedWith: secret, now: now, signsFrom: from, signsUntil: until, validUntil: until + schedule.grace
+            sealedWith: secret, now: min(now, from), signsFrom: from, signsUntil: until,
+            validUntil: until + schedule.grace
         )
     }
 }

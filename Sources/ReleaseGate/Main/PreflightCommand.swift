@@ -17,7 +17,8 @@ struct PreflightCommand: AsyncParsableCommand {
             Exit codes: 0 clear, 10 something failed or could not be asked, 2 invalid.
 
             EXAMPLES:
-              kubectl get nodes,pods,resourcequotas -A -o json | release-gate preflight --env prod --cluster - \\
+              kubectl get nodes,pods,resourcequotas,namespaces -A -o json > cluster.json
+              release-gate preflight --env prod --config release/gate.yaml --cluster cluster.json \\
                 --manifests manifests.yaml --compatibility release/compatibility.yaml --record preflight.json
               release-gate preflight --env prod --after --service http://golden-orchestrator:8080
               golden status --json --secrets | release-gate preflight --env dev --stack - --migrations migrations
@@ -35,11 +36,14 @@ struct PreflightCommand: AsyncParsableCommand {
     @Option(help: "Rendered manifests, for how many connections, CPUs and bytes their pods ask.")
     var manifests: String?
 
-    @Option(help: "What `kubectl get nodes,pods,resourcequotas -A -o json` printed; - for standard input.")
+    @Option(help: "What `kubectl get nodes,pods,resourcequotas,namespaces -A -o json` printed; - for standard input.")
     var cluster: String?
 
-    @Option(help: "The namespace of the release, for --cluster; the environment's by default.")
+    @Option(help: "The namespace of the release, for --cluster; --config's by default, or the environment's usual one.")
     var namespace: String?
+
+    @Option(help: "gate.yaml, for the namespace that it names.")
+    var config: String?
 
     @Option(help: "The compatibility matrix.")
     var compatibility: String?
@@ -82,7 +86,8 @@ struct PreflightCommand: AsyncParsableCommand {
         var targets = try targets(settings)
         targets.manifests = manifests
         targets.cluster = cluster
-        targets.namespace = namespace
+        if let config { try targets.setNamespace(configuration: config, environment: env) }
+        targets.namespace = namespace ?? targets.namespace
         if let compatibility { try targets.setCompatibility(file: compatibility, version: to) }
         targets.migrations = migrations ?? targets.migrations
         targets.connectionsKept = keep

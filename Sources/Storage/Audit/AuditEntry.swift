@@ -18,6 +18,14 @@ package enum AuditChain: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Nil for the installation's.
+    var tenant: TenantID? {
+        switch self {
+        case .tenant(let tenant): tenant
+        case .installation: nil
+        }
+    }
+
     package var description: String { text }
 }
 

@@ -2,11 +2,16 @@ internal import FoundationEssentials
 internal import Postgres
 
 /// Makes sure that chains have an end to lock. In order, so that two batches never wait for each other in a circle.
+///
+/// Waits for an end that somebody else is inserting. An end that is there it only reads: the insert would wait for
+/// whoever changes or deletes it.
 struct OpenAuditChains: PostgresStatement {
     let tenants: [String]
 
     static let sql = """
-        INSERT INTO audit_head (tenant_id) SELECT t FROM unnest($1::text[]) AS u(t) ORDER BY t ON CONFLICT DO NOTHING
+        INSERT INTO audit_head (tenant_id) SELECT t FROM unnest($1::text[]) AS u(t)
+        WHERE NOT EXISTS (SELECT FROM audit_head h WHERE h.tenant_id = t)
+        ORDER BY t ON CONFLICT DO NOTHING
         """
 
     func bind(to bindings: inout PostgresBindings) { bindings.texts(tenants) }
@@ -17,6 +22,13 @@ struct AuditHead: Sendable {
     let tenant: String
     let sequence: Int
     let hash: [UInt8]
+}
+
+extension AuditHead {
+    /// Reads tenant_id, seq, hash.
+    init(_ row: borrowing PostgresRow) throws(PostgresError) {
+        self.init(tenant: try row.text(0), sequence: try row.int(1), hash: try row.bytes(2))
+    }
 }
 
 /// Locks the ends of chains until the transaction is over.
@@ -30,9 +42,22 @@ struct LockAuditHeads: PostgresStatement {
 
     func bind(to bindings: inout PostgresBindings) { bindings.texts(tenants) }
 
-    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> AuditHead {
-        AuditHead(tenant: try row.text(0), sequence: try row.int(1), hash: try row.bytes(2))
-    }
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> AuditHead { try AuditHead(row) }
+}
+
+/// The same for those that nobody else holds locked; the others are passed over.
+struct LockFreeAuditHeads: PostgresStatement {
+    let tenants: [String]
+
+    static let planning = PostgresPlanning.once
+    static let sql = """
+        SELECT tenant_id, seq, hash FROM audit_head WHERE tenant_id = ANY($1::text[]) ORDER BY tenant_id
+        FOR UPDATE SKIP LOCKED
+        """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.texts(tenants) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> AuditHead { try AuditHead(row) }
 }
 
 /// Appends rows and moves the ends of their chains, which the transaction holds locked.

@@ -27,45 +27,68 @@ package struct AuditFilter: Sendable {
 /// is written together. Ends are locked last in a transaction and in the tenants' order, so that no two transactions
 /// wait for each other in a circle; only when a tenant's first entry is being written they can, and one is done again.
 ///
-/// A single entry whose chain somebody has locked is written apart from the others, so that they do not wait.
+/// Nobody waits for another's chain that somebody has locked: single entries of such a chain are written apart from the
+/// others for a while, and of several entries those of all other chains can be written.
 package final class AuditStore: Sendable {
     /// Rows read at once when a chain is walked.
     static let pageMax = 1000
 
     private let pool: PostgresPool
-    private let writer: CoalescingWriter<AuditEntry, AuditReceipt>
-    /// For entries that have waited in vain: as long as the pool's lock timeout lets them.
-    private let patient: CoalescingWriter<AuditEntry, AuditReceipt>
+    private let locked: LockedTenants
+    private let writer: TenantWriter<AuditEntry, AuditReceipt>
 
     package init(pool: PostgresPool) {
         self.pool = pool
-        writer = CoalescingWriter(
-            name: "audit", pool: pool, maxBatch: 256, maxQueued: 8192, apart: { $0.chain.text }
+        let locked = LockedTenants()
+        self.locked = locked
+        writer = TenantWriter(
+            name: "audit", pool: pool, maxInFlight: 1, locked: locked, patience: pool.configuration.lockTimeout,
+            tenant: { $0.chain.tenant }
         ) { batch, tx in
-            try tx.enqueue(PrepareBatch())
+            try tx.enqueue(LimitLockWaits())
             return try Self.finish(batch, in: tx)
         }
-        patient = CoalescingWriter(
-            name: "audit-locked", pool: pool, maxBatch: 256, maxQueued: 8192, apart: { $0.chain.text }
-        ) { batch, tx in
-            try Self.finish(batch, in: tx)
-        }
     }
 
-    /// Commits one entry, together with whatever others arrive meanwhile.
+    /// Commits one entry, together with whatever others arrive meanwhile. A chain that somebody has locked is waited
+    /// for about as long as the pool waits for a lock.
     @discardableResult
     package func append(_ entry: AuditEntry) async throws -> AuditReceipt {
-        do {
-            return try await writer.submit(entry)
-        } catch let error as PostgresError where error.isLockTimeout {
-            return try await patient.submit(entry)
+        try await writer.submit(entry, of: entry.chain.tenant)
+    }
+
+    /// Commits entries in their order: all of them or none, which is soon known where somebody has a chain locked.
+    package func append(_ entries: [AuditEntry]) async throws {
+        guard !entries.isEmpty else { return }
+        try await pool.transaction { tx in
+            try tx.enqueue(LimitLockWaits())
+            _ = try Self.finish(entries, in: tx)
         }
     }
 
-    /// Commits entries in their order: all of them or none.
-    package func append(_ entries: [AuditEntry]) async throws {
-        guard !entries.isEmpty else { return }
-        try await pool.transaction { tx in _ = try Self.finish(entries, in: tx) }
+    /// Commits entries in their order, but for those of chains that somebody has locked: waits for no such chain, and
+    /// answers them. While somebody opens one of the chains, those that are not open yet count as locked.
+    package func appendUnlocked(_ entries: [AuditEntry]) async throws -> Set<AuditChain> {
+        if entries.isEmpty { return [] }
+        let passedOver = try await appendPassingOver(entries)
+        for chain in passedOver { locked.note(chain.tenant) }
+        return passedOver
+    }
+
+    private func appendPassingOver(_ entries: [AuditEntry]) async throws -> Set<AuditChain> {
+        do {
+            return try await appendUnlocked(entries, opening: true)
+        } catch let error as PostgresError where error.isLockTimeout {
+            // Only whoever opens one of the chains, too, is waited for.
+            return try await appendUnlocked(entries, opening: false)
+        }
+    }
+
+    private func appendUnlocked(_ entries: [AuditEntry], opening opens: Bool) async throws -> Set<AuditChain> {
+        try await pool.transaction { tx in
+            try tx.enqueue(LimitLockWaits())
+            return try Self.finishUnlocked(entries, opening: opens, in: tx)
+        }
     }
 
     /// Appends inside a transaction of the caller's, which keeps the chain's end locked until it commits: take it last.
@@ -88,6 +111,23 @@ package final class AuditStore: Sendable {
     /// Appends some of the entries whose chains are locked, as a transaction's last word.
     static func finish(_ entries: [AuditEntry], _ heads: [AuditHead], in tx: borrowing PostgresTransaction) throws {
         _ = try append(entries, heads, in: tx, commits: true)
+    }
+
+    private static func finishUnlocked(
+        _ entries: [AuditEntry], opening opens: Bool, in tx: borrowing PostgresTransaction
+    ) throws -> Set<AuditChain> {
+        let tenants = tenants(of: entries)
+        var heads = try tx.execute(LockFreeAuditHeads(tenants: tenants))
+        let found = Set(heads.map(\.tenant))
+        let others = tenants.filter { !found.contains($0) }
+        if opens, !others.isEmpty {
+            // A chain that is not there yet is not to be taken for one that is locked.
+            try tx.enqueue(OpenAuditChains(tenants: others))
+            heads += try tx.execute(LockFreeAuditHeads(tenants: others))
+        }
+        let free = Set(heads.map(\.tenant))
+        try finish(entries.filter { free.contains($0.chain.text) }, heads, in: tx)
+        return Set(entries.map(\.chain).filter { !free.contains($0.text) })
     }
 
     private static func tenants(of entries: [AuditEntry]) -> [String] { Set(entries.map(\.chain.text)).sorted() }
@@ -171,6 +211,5 @@ package final class AuditStore: Sendable {
 
     package func shutdown() async {
         await writer.shutdown()
-        await patient.shutdown()
     }
 }

@@ -52,7 +52,8 @@ struct UndecidedTasks: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
 }
 
-/// Sessions that were decided a while ago and whose tasks still wait for them.
+/// Sessions that were decided a while ago and whose tasks still wait for them: tenants take turns, for a tenant's
+/// decisions may all wait for rows that somebody holds locked.
 struct UnheardDecisions: PostgresStatement {
     let ageSeconds: Double
     let limit: Int
@@ -60,11 +61,13 @@ struct UnheardDecisions: PostgresStatement {
     static let isReadOnly = true
     static let sql = """
         WITH waiting AS MATERIALIZED (
-            SELECT lease_token::uuid AS session_id FROM tasks WHERE state = 'reviewing'
+            SELECT tenant_id, lease_token::uuid AS session_id FROM tasks WHERE state = 'reviewing'
         )
-        SELECT s.id FROM waiting w JOIN peer_review_sessions s ON s.id = w.session_id
-        WHERE s.decided_at < clock_timestamp() - make_interval(secs => $1) AND s.status <> 'canceled'
-        ORDER BY s.decided_at LIMIT $2
+        SELECT id FROM (
+            SELECT s.id, s.decided_at, row_number() OVER (PARTITION BY w.tenant_id ORDER BY s.decided_at, s.id) AS place
+            FROM waiting w JOIN peer_review_sessions s ON s.id = w.session_id
+            WHERE s.decided_at < clock_timestamp() - make_interval(secs => $1) AND s.status <> 'canceled'
+        ) u ORDER BY place, decided_at, id LIMIT $2
         """
 
     func bind(to bindings: inout PostgresBindings) {

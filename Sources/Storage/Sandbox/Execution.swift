@@ -9,8 +9,8 @@ package struct Execution: Sendable, Equatable {
         package let status: SandboxStatus
         /// The outcome's fields.
         package let result: JSON
-        /// How its output was told, as `Pieces` writes it.
-        package let pieces: String
+        /// How its output was told, as `Pieces` writes it; nil when no executor has ended it.
+        package let pieces: String?
         package let at: Date
 
         /// Nil when the stored result is of a form this build does not know.
@@ -40,6 +40,13 @@ package struct Execution: Sendable, Equatable {
     /// Nil until it has ended.
     package let ending: Ending?
     package let requestHash: [UInt8]
+
+    /// The try whose events tell its end. Where no executor has ended it that is the one after all that were begun, so
+    /// that its end comes after whatever they have told.
+    package var lastTry: Int {
+        guard let ending, ending.pieces == nil else { return tries }
+        return tries + 1
+    }
 }
 
 /// A run that is to be kept and done.

@@ -32,8 +32,7 @@ enum ExecutionRow {
             throw TaskRow.unreadable("sandbox_executions.status is \(text)")
         }
         return Execution.Ending(
-            status: status, result: try row.parsedJSON(13), pieces: try row.textOrNil(14) ?? "",
-            at: try row.timestamp(15)
+            status: status, result: try row.parsedJSON(13), pieces: try row.textOrNil(14), at: try row.timestamp(15)
         )
     }
 }

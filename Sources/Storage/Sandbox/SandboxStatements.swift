@@ -169,6 +169,7 @@ struct EndExecution: PostgresStatement {
 }
 
 /// What becomes of a run `x` that its executor does not end: it waits again, unless the row `v` gives it a result.
+/// Without pieces, by which such an end is known.
 private enum ReturnedExecution {
     static let assignments = """
         state = CASE WHEN v.status IS NULL THEN 'queued' ELSE 'ended' END, executor = NULL, lease_until = NULL,

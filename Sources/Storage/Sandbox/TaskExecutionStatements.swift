@@ -45,7 +45,8 @@ struct UnaskedTasks: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskID { TaskID(try row.uuid(0)) }
 }
 
-/// Executions that ended a while ago and whose tasks still wait for them.
+/// Executions that ended a while ago and whose tasks still wait for them: tenants take turns, for a tenant's results
+/// may all wait for rows that somebody holds locked.
 struct UnheardExecutions: PostgresStatement {
     let ageSeconds: Double
     let limit: Int
@@ -53,11 +54,13 @@ struct UnheardExecutions: PostgresStatement {
     static let isReadOnly = true
     static let sql = """
         WITH waiting AS MATERIALIZED (
-            SELECT id, lease_token::uuid AS execution_id FROM tasks WHERE state = 'testing'
+            SELECT id, tenant_id, lease_token::uuid AS execution_id FROM tasks WHERE state = 'testing'
         )
-        SELECT x.id FROM waiting w JOIN sandbox_executions x ON x.id = w.execution_id AND x.task_id = w.id
-        WHERE x.state = 'ended' AND x.ended_at < clock_timestamp() - make_interval(secs => $1)
-        ORDER BY x.ended_at LIMIT $2
+        SELECT id FROM (
+            SELECT x.id, x.ended_at, row_number() OVER (PARTITION BY w.tenant_id ORDER BY x.ended_at, x.id) AS place
+            FROM waiting w JOIN sandbox_executions x ON x.id = w.execution_id AND x.task_id = w.id
+            WHERE x.state = 'ended' AND x.ended_at < clock_timestamp() - make_interval(secs => $1)
+        ) u ORDER BY place, ended_at, id LIMIT $2
         """
 
     func bind(to bindings: inout PostgresBindings) {

@@ -166,6 +166,14 @@ struct WriteSteps: PostgresStatement {
     }
 }
 
+/// Names what came last to the table, which every step writes.
+struct CheckSupervisionSchema: PostgresStatement {
+    static let isReadOnly = true
+    static let sql = "SELECT analysis_tokens FROM escalations LIMIT 0"
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> Int { try row.int(0) }
+}
+
 extension PostgresRow {
     borrowing func classificationOrNil(_ column: Int) throws(PostgresError) -> EscalationCause.Classification? {
         try textOrNil(column).flatMap { EscalationCause.Classification(rawValue: $0) }

@@ -137,6 +137,6 @@ package final class SupervisionStore: Sendable {
         Dictionary(try await pool.execute(CountUnresolved()).map { ($0.status, $0.count) }) { $0 + $1 }
     }
 
-    /// Throws unless the tables are there.
-    package func checkSchema() async throws { _ = try await unpublished(limit: 1) }
+    /// Throws unless the table is there, with all that supervisors need of it.
+    package func checkSchema() async throws { _ = try await pool.execute(CheckSupervisionSchema()) }
 }

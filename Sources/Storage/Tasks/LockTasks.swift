@@ -17,6 +17,21 @@ struct LockTasks: PostgresStatement {
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord { try TaskRow.read(row) }
 }
 
+/// The same for those that nobody else holds locked; the others are passed over.
+struct LockFreeTasks: PostgresStatement {
+    let ids: [TaskID]
+
+    static let planning = PostgresPlanning.once
+    static let sql =
+        "SELECT " + TaskRow.columns + """
+             FROM tasks t WHERE t.id = ANY($1::uuid[]) ORDER BY t.id FOR UPDATE SKIP LOCKED
+            """
+
+    func bind(to bindings: inout PostgresBindings) { bindings.uuids(ids.map(\.uuid)) }
+
+    static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> TaskRecord { try TaskRow.read(row) }
+}
+
 extension QueuedTask {
     /// Reads `TaskRow.columns`, then input and draft.
     init(_ row: borrowing PostgresRow) throws(PostgresError) {

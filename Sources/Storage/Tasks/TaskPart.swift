@@ -4,10 +4,10 @@ internal import Postgres
 /// Tasks that are changed in one transaction.
 package struct TaskPart: Sendable {
     package let ids: [TaskID]
-    /// Whose they all are; nil where nobody has asked.
+    /// Whose they all are; nil where nobody has asked. A tenant's own part waits for no task that is locked.
     package let tenant: TenantID?
 
-    init(_ ids: [TaskID], of tenant: TenantID? = nil) {
+    package init(_ ids: [TaskID], of tenant: TenantID? = nil) {
         self.ids = ids
         self.tenant = tenant
     }
@@ -28,15 +28,22 @@ extension TaskStore {
 
     /// What to try instead of a part that failed for the sake of some row: each tenant's tasks, then halves of them.
     ///
-    /// Nothing when it is not worth while: an account that is locked is locked for all of its tenant's tasks.
+    /// Tasks that do not exist are in none. Nothing when it is not worth while: a single task has been waited for, and
+    /// what a tenant's own part waited for is no task's row. Mostly it is the tenant's account, which all of its tasks
+    /// need; where it is one project's, or one task's reservation or escalation, the others of the part wait with it,
+    /// since to find out which they are would cost half a second a try.
     package func split(_ part: TaskPart, after error: any Error) async throws -> [TaskPart] {
+        let isLocked = (error as? PostgresError)?.isLockTimeout == true
         var tenant = part.tenant
         if tenant == nil {
             let tasks = try await byTenant(part.ids)
-            if tasks.count > 1 { return tasks.map { TaskPart($0.value, of: $0.key) } }
+            let foundCount = tasks.values.reduce(0) { $0 + $1.count }
+            if tasks.count > 1 || foundCount < part.ids.count || (isLocked && foundCount > 1) {
+                return tasks.map { TaskPart($0.value, of: $0.key) }
+            }
             tenant = tasks.keys.first
         }
-        if (error as? PostgresError)?.isLockTimeout == true {
+        if isLocked {
             if let tenant { locked.note(tenant) }
             return []
         }
@@ -44,6 +51,9 @@ extension TaskStore {
         let middle = part.ids.count / 2
         return [TaskPart(Array(part.ids[..<middle]), of: tenant), TaskPart(Array(part.ids[middle...]), of: tenant)]
     }
+
+    /// Whether a tenant's tasks are changed apart: somebody sat on its rows a moment ago.
+    package func isApart(_ tenant: TenantID) -> Bool { locked.contains(tenant) }
 
     private func byTenant(_ ids: [TaskID]) async throws -> [TenantID: [TaskID]] {
         Dictionary(grouping: try await pool.execute(FindTenants(ids: ids)), by: \.tenant).mapValues { $0.map(\.task) }

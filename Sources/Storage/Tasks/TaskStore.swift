@@ -48,6 +48,10 @@ package final class TaskStore: Sendable {
     /// What a batch costs before its first task is as much as a dozen tasks cost.
     private static let besideMin = 16
 
+    /// What is wrong with a task that was passed over: as the server says it of a lock that was waited for in vain.
+    package static let rowIsLocked = PostgresError(
+        .timeout, "Somebody holds the task's row locked. Nothing of it was changed.", sqlState: "55P03")
+
     let pool: PostgresPool
     let locked: LockedTenants
     private let admissions: TenantWriter<Admission, BudgetedAdmissions.Verdict>
@@ -104,27 +108,41 @@ package final class TaskStore: Sendable {
         }
     }
 
-    /// Locks the tasks, lets `decide` look at those that exist, and writes what it answers: one transaction.
+    /// Locks a part's tasks, lets `decide` look at those that exist, and writes what it answers: one transaction.
+    ///
+    /// What others hold locked is waited for, for half a second at most. Where the part is one tenant's, tasks that are
+    /// locked are passed over instead: they stay as they were, and are answered as `locked`.
     ///
     /// `decide` runs on a database thread, must be quick and must not block; it may run again when the transaction has
     /// to be repeated. Answers its result once everything is committed.
     package func change<Result: Sendable>(
-        _ ids: [TaskID], decide: @escaping @Sendable ([TaskRecord]) -> (changes: [TaskChange], result: Result)
-    ) async throws -> Result {
-        try await pool.transaction { tx in
-            let decision = decide(try tx.execute(LockTasks(ids: ids)))
+        _ part: TaskPart, decide: @escaping @Sendable ([TaskRecord]) -> (changes: [TaskChange], result: Result)
+    ) async throws -> (result: Result, locked: [TaskID]) {
+        let (result, found) = try await pool.transaction { tx in
+            try tx.enqueue(LimitLockWaits())
+            let tasks =
+                try part.tenant == nil
+                ? tx.execute(LockTasks(ids: part.ids)) : tx.execute(LockFreeTasks(ids: part.ids))
+            let decision = decide(tasks)
             try Self.finish(decision.changes, in: tx)
-            return decision.result
+            return (decision.result, Set(tasks.map(\.id)))
         }
+        guard let tenant = part.tenant, found.count < part.ids.count else { return (result, []) }
+        locked.note(tenant)
+        return (result, part.ids.filter { !found.contains($0) })
     }
 
     /// Writes what was decided on rows that were not read for it: one round trip. False, and nothing is written, when
-    /// any of them is not what it was taken for or cannot be written now, or more than the tasks has to be written.
+    /// any of them is not what it was taken for or cannot be written now, or more than the tasks has to be written. Not
+    /// for tenants that are set apart, for whose rows all others would wait.
     package func write(_ changes: [TaskChange]) async throws -> Bool {
         guard changes.allSatisfy(\.isAlone) else { return false }
         // Rows that are not what they were taken for make a cast fail: that is invalid data, too.
         do {
-            try await pool.transaction { tx in try Self.finish(changes, in: tx) }
+            try await pool.transaction { tx in
+                try tx.enqueue(LimitLockWaits())
+                try Self.finish(changes, in: tx)
+            }
             return true
         } catch let error as PostgresError where error.isFaultOfSomeRow || error.code == .deadlock {
             return false

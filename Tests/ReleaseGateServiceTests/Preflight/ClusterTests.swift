@@ -5,7 +5,7 @@ import ReleaseGateService
 import TestSupport
 import Testing
 
-@Suite struct `A cluster's answer` {
+@Suite(.timeLimit(.minutes(10))) struct `A cluster's answer` {
     private static let prod = PreflightStores.root.appending(path: "k8s/tests/chart/golden/prod.yaml").path
     private static let matrix = PreflightStores.root.appending(path: "release/compatibility.yaml").path
 
@@ -102,6 +102,46 @@ import Testing
         #expect(try verdict(500, cpu: "100m") == .failed, "in sum there is enough, and no pod fits")
     }
 
+    /// A quota that leaves nothing, where the release goes.
+    @Test func `says nothing of a namespace that is not in it`() async throws {
+        let folder = try temporaryFolder("namespace").path
+        let quota = """
+            {"kind":"ResourceQuota","metadata":{"name":"golden","namespace":"mine"},
+             "status":{"hard":{"pods":"3"},"used":{"pods":"3"}}}
+            """
+        let full = Self.list(
+            Self.node("a", cpu: "64", memory: "256Gi"), Self.pod("dns", on: "a", namespace: "kube-system"), quota)
+        try Data(full.utf8).write(to: URL(filePath: folder + "/cluster.json"))
+        var targets = PreflightTargets()
+        (targets.cluster, targets.manifests) = (folder + "/cluster.json", Self.prod)
+        func quotas(_ targets: PreflightTargets) async throws -> [PreflightFinding] {
+            try await Preflight(targets: targets, logger: PreflightStores.logger).report(.prod).findings
+                .filter { $0.check == .clusterQuota }
+        }
+        let usual = try await quotas(targets)
+        #expect(usual.map(\.verdict) == [.unknown], "\(usual)")
+        #expect(usual[0].found.contains("is in the namespace golden-architecture"), "\(usual)")
+        // As gate.yaml has it.
+        let gate = try ReleaseFolder()
+        try gate.write(
+            "gate.yaml",
+            try gate.read("gate.yaml").replacing("namespace: golden-architecture", with: "namespace: {prod: mine}"))
+        try targets.setNamespace(configuration: gate.path + "/gate.yaml", environment: "prod")
+        let own = try await quotas(targets)
+        #expect(own.map(\.verdict) == [.failed] && own[0].found.contains("the quota golden"), "\(own)")
+        // One that is there and empty has no quota.
+        let empty = Self.list(
+            Self.node("a"), Self.pod("dns", on: "a", namespace: "kube-system"),
+            #"{"kind":"Namespace","metadata":{"name":"golden-architecture"}}"#)
+        #expect(try Self.read(empty).namespace == .there)
+        // One that is still to be made is none of those that were listed.
+        let others = Self.list(
+            Self.node("a"), Self.pod("dns", on: "a", namespace: "kube-system"),
+            #"{"kind":"Namespace","metadata":{"name":"kube-system"}}"#)
+        #expect(try Self.read(others).namespace == .absent("golden-architecture"))
+        #expect(try Self.read(full).namespace == .unseen("golden-architecture"))
+    }
+
     /// The program, with what a cluster's kubectl prints.
     @Test func `stands against a release, and in the record that a promotion asks for`() async throws {
         let folder = try temporaryFolder("cluster").path
@@ -129,7 +169,7 @@ import Testing
 }
 
 /// `release/compatibility.yaml` is about this very tree.
-@Suite struct `Our compatibility matrix` {
+@Suite(.timeLimit(.minutes(10))) struct `Our compatibility matrix` {
     private static func text(_ path: String) throws -> String {
         try String(contentsOf: PreflightStores.root.appending(path: path), encoding: .utf8)
     }

@@ -9,7 +9,7 @@ import Storage
 import TestSupport
 import Testing
 
-@Suite struct `A preflight against live stores` {
+@Suite(.timeLimit(.minutes(10))) struct `A preflight against live stores` {
     @Test func `a database in order is clear, and what is taken from it is found`() async throws {
         let postgres = try await TestPostgres.shared()
         var stores = PreflightStores()
@@ -159,7 +159,7 @@ import Testing
     }
 }
 
-@Suite struct `Manifests` {
+@Suite(.timeLimit(.minutes(10))) struct `Manifests` {
     @Test func `connections are added up as the chart adds them`() throws {
         let root = PreflightStores.root
         let helpers = try String(

@@ -51,21 +51,15 @@ enum Command {
         _ program: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil
     ) throws -> Outcome {
         let process = Process()
-        let output = Pipe()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = [program] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         if let folder { process.currentDirectoryURL = URL(filePath: folder) }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = output
-        try Spawner.shared.start(process)
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
+        let text = try Spawner.shared.output(of: process)
         return Outcome(status: process.terminationStatus, output: text)
     }
 
     static func answers(_ url: String) -> Bool {
-        do { return try run("curl", ["-sf", "-o", "/dev/null", url]).status == 0 } catch { return false }
+        do { return try run("curl", ["-sf", "-m", "5", "-o", "/dev/null", url]).status == 0 } catch { return false }
     }
 }

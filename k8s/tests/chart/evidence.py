@@ -119,8 +119,9 @@ def proof(objects):
         told = [step["analysis"].get("args") for step in steps if "analysis" in step]
         if told != [[{"name": "step", "value": str(index)}] for index in range(1, len(weights) + 1)]:
             yield thing, f"tells the gate that its steps are {told}"
-        if thing["spec"].get("rollbackWindow", {}).get("revisions", 0) < 1:
-            yield thing, "walks the way back through the steps, like a release"
+        # Its revisions are any, also one that was rejected.
+        if "rollbackWindow" in thing["spec"]:
+            yield thing, "goes back without being asked"
     for thing in of_kind(objects, "Canary"):
         yield from flaggers_proof(thing)
 

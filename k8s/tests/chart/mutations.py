@@ -355,7 +355,14 @@ MUTATIONS = {
     ),
     "steps that are all the last": (edit("templates/_components.tpl", "?step=", "?"), "proof"),
     "another step than it is": (edit("templates/delivery.yaml", "add1 $index", "add $index 2"), "proof"),
-    "a way back like a release": (edit("templates/delivery.yaml", "  rollbackWindow: {revisions: 3}\n", ""), "proof"),
+    "a way back that nobody is asked about": (
+        edit(
+            "templates/delivery.yaml",
+            "  progressDeadlineAbort: true\n",
+            "  progressDeadlineAbort: true\n  rollbackWindow: {revisions: 3}\n",
+        ),
+        "proof",
+    ),
     "an answer of nobody's": (edit("templates/delivery.yaml", "result.goOn", "result.fine"), "proof"),
     "a file that the gate does not see": (setting(releaseGate={"files": []}), "gate_files"),
     "images of anybody to debug with": (

@@ -152,23 +152,23 @@ class Story:
 
     def a_bulk_replay_is_followed_stopped_and_resumed(self) -> None:
         subject = f"prc.{some_id()}.probe"
-        for number in range(30):
+        for number in range(60):
             self._nats.store(f"dlq.{subject}", json.dumps({"number": number}).encode(), {
                 "Nats-Msg-Id": some_id(), "Golden-Reason": "bulk", "golden-tenant": "default"})
-        wait_for(lambda: len(self.letters_on(subject)) == 30, "thirty letters")
+        wait_for(lambda: len(self.letters_on(subject)) == 60, "sixty letters")
         dry = self.post("/dlq/replay", {"subject": subject, "dry_run": True})
-        self.expect(dry["total"] == 30 and len(dry["sample"]) > 0, f"the rehearsal says {dry}")
+        self.expect(dry["total"] == 60 and len(dry["sample"]) > 0, f"the rehearsal says {dry}")
         self.expect(self.sent_on(subject) == 0, "a rehearsal sent something")
         replay = self.post("/dlq/replay", {"subject": subject, "rate": 5})
         steps = self.follow(replay["id"], stop_at=10)
-        self.expect(steps[-1]["state"] == "stopped" and 10 <= steps[-1]["replayed"] < 30, f"it stopped at {steps[-1]}")
+        self.expect(steps[-1]["state"] == "stopped" and 10 <= steps[-1]["replayed"] < 60, f"it stopped at {steps[-1]}")
         self.expect(len({step["replayed"] for step in steps}) >= 3, "its progress was not told")
         time.sleep(2)
         half = self.get(f"/dlq/replays/{replay['id']}")["replayed"]
-        self.expect(half < 30 and self.sent_on(subject) == half, "it went on although it was stopped")
+        self.expect(half < 60 and self.sent_on(subject) == half, "it went on although it was stopped")
         self.post(f"/dlq/replays/{replay['id']}/resume", {})
         self.expect(self.follow(replay["id"])[-1]["state"] == "done", "it did not end after it was resumed")
-        self.expect(self.sent_on(subject) == 30, f"{self.sent_on(subject)} messages were sent, not thirty")
+        self.expect(self.sent_on(subject) == 60, f"{self.sent_on(subject)} messages were sent, not sixty")
 
     def a_transient_cause_is_answered_once(self) -> None:
         subject = f"prc.{some_id()}.decision"

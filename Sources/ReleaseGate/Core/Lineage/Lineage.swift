@@ -71,6 +71,15 @@ package enum Lineage {
         return inTime[since...].last { $0.event.isDeployment && !burned.contains($0.event.version) }
     }
 
+    /// Whether a version was taken back in an environment: it is no way back from another then.
+    package static func isRolledBack(
+        _ version: Version, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> Bool {
+        entries.map(\.event).contains {
+            $0.kind == .rollback && $0.environment == environment && $0.version == version
+        }
+    }
+
     /// What ran in an environment when a version's walk began there, or now when none did: what it replaces, and what
     /// the way back leads to.
     package static func predecessor(
@@ -94,6 +103,16 @@ package enum Lineage {
                 && (entry.event.atSeconds, entry.sequence) > (running.event.atSeconds, running.sequence)
         }
         return isPromoted && !isBurned ? said : running.event.version
+    }
+
+    /// Where a version's way back leads: to what it replaces; but where nobody records promotions the lineage cannot
+    /// know what a person completed, and the saying holds, unless that one was rolled back.
+    package static func wayBack(
+        from version: Version, said: Version?, in environment: DeployEnvironment, by entries: [LineageEntry]
+    ) -> Version? {
+        let isRecorded = entries.map(\.event).contains { $0.kind == .promote && $0.environment == environment }
+        if let said, !isRecorded, !isRolledBack(said, in: environment, by: entries) { return said }
+        return replaced(by: version, said: said, in: environment, by: entries)
     }
 
     /// What happened to other versions before a version's walk began, or until now when none did, and each

@@ -101,7 +101,7 @@ extension PreflightFacts {
         }
     }
 
-    /// What a cluster has, and who uses it, as `kubectl get nodes,pods,resourcequotas -A -o json` says it.
+    /// What a cluster has, and who uses it, as `kubectl get nodes,pods,resourcequotas,namespaces -A -o json` says it.
     package struct Cluster: Sendable, Equatable {
         package struct Node: Sendable, Equatable {
             package let name: String
@@ -139,15 +139,28 @@ extension PreflightFacts {
             }
         }
 
+        /// Whether the release's namespace is among what was listed.
+        package enum Namespace: Sendable, Equatable {
+            case there
+            /// Namespaces were listed, and this one is not among them.
+            case absent(String)
+            /// Nothing of what was listed is in it, and no namespaces were.
+            case unseen(String)
+        }
+
         package let nodes: [Node]
         package let quotas: [Quota]
         /// Pods of the release that have a node, by component.
         package let running: [String: Int]
+        package let namespace: Namespace
 
-        package init(nodes: [Node], quotas: [Quota] = [], running: [String: Int] = [:]) {
+        package init(
+            nodes: [Node], quotas: [Quota] = [], running: [String: Int] = [:], namespace: Namespace = .there
+        ) {
             self.nodes = nodes
             self.quotas = quotas
             self.running = running
+            self.namespace = namespace
         }
     }
 }

@@ -20,7 +20,9 @@ extension PreflightRules {
 
     static func cluster(_ facts: PreflightFacts) -> [PreflightFinding] {
         let requirements = ["A29"]
-        let next = "kubectl get nodes,pods,resourcequotas -A -o json | release-gate preflight --cluster - --manifests …"
+        let next =
+            "kubectl get nodes,pods,resourcequotas,namespaces -A -o json | release-gate preflight --cluster - "
+            + "--manifests …"
         // What runs already found its room.
         guard !facts.isAfterDeploy else { return [] }
         let cluster: PreflightFacts.Cluster
@@ -41,6 +43,30 @@ extension PreflightRules {
         }
         let demands = demand(chart.deployments, running: cluster.running)
         return [capacity(demands, cluster)] + cluster.quotas.map { quota(demands, $0) }
+            + missing(cluster.namespace, requirements, facts, next: next)
+    }
+
+    /// Before a first release its namespace may still be to be made; or another's is looked at.
+    private static func missing(
+        _ namespace: PreflightFacts.Cluster.Namespace, _ requirements: [String], _ facts: PreflightFacts, next: String
+    ) -> [PreflightFinding] {
+        let own = "Name the release's own: --namespace NAME, or --config gate.yaml."
+        switch namespace {
+        case .there: return []
+        case .absent(let name):
+            return [
+                PreflightFinding(
+                    .clusterQuota, .warning, requirements,
+                    "the namespace \(name) is not there yet: no quota of it is known", next: "Check the name. \(own)")
+            ]
+        case .unseen(let name):
+            return [
+                unnamed(
+                    .clusterQuota, requirements,
+                    "nothing that was listed is in the namespace \(name): whose quotas and pods count is not known",
+                    facts, next: "\(own) An empty one is seen among namespaces: \(next)")
+            ]
+        }
     }
 
     /// Places the largest pods first, each where the least is left over: what does not fit so, Kubernetes would hardly

@@ -87,7 +87,9 @@ package struct Adapter: Sendable, Equatable {
             .advance: ["kubectl", "argo", "rollouts", "promote", "{rollout}", "-n", "{namespace}"],
             .promote: ["kubectl", "argo", "rollouts", "promote", "{rollout}", "-n", "{namespace}", "--full"],
             .abort: ["kubectl", "argo", "rollouts", "abort", "{rollout}", "-n", "{namespace}"],
-            .rollback: ["kubectl", "argo", "rollouts", "undo", "{rollout}", "-n", "{namespace}"],
+            .rollback: [
+                "kubectl", "argo", "rollouts", "undo", "{rollout}", "-n", "{namespace}", "--to-revision={toRevision}",
+            ],
             // Not its status: that of an aborted one is Degraded for as long as the bad version is asked for.
             .verify: [
                 "kubectl", "wait", "--for=condition=Available", "rollout/{rollout}", "-n", "{namespace}",

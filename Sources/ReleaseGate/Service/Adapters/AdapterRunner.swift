@@ -47,21 +47,55 @@ package struct AdapterRunner: Sendable {
         for (index, service) in rounds.enumerated() {
             let own = values.merging([.service: service, .action: action.rawValue]) { $1 }
                 .merging(each[service] ?? [:]) { $1 }
-            let words = try template.filled(own)
-            if isResumed, isArmed, try await isDone(action, own) {
-                console.note("done already: " + CommandTemplate.shown(words))
-                continue
-            }
-            console.note((isArmed ? "$ " : "would run: ") + CommandTemplate.shown(words))
-            guard isArmed else { continue }
             do {
-                try await run(words)
+                try await run(action, template, own, isResumed: isResumed)
             } catch {
                 let rest = rounds.dropFirst(index + 1)
                 let kept = rest.isEmpty ? "" : " Not reached: \(rest.joined(separator: ", "))."
                 throw GateError(error.code, error.message + kept, next: error.next, underlying: error.underlying)
             }
         }
+    }
+
+    private func run(
+        _ action: Adapter.Action, _ template: CommandTemplate, _ values: [CommandTemplate.Place: String],
+        isResumed: Bool
+    ) async throws(GateError) {
+        let commands = try await commands(template, values)
+        if isResumed, isArmed, try await isDone(action, values) {
+            for words in commands { console.note("done already: " + CommandTemplate.shown(words)) }
+            return
+        }
+        for words in commands {
+            console.note((isArmed ? "$ " : "would run: ") + CommandTemplate.shown(words))
+            if isArmed { try await run(words) }
+        }
+    }
+
+    /// What is run for one service; for a Rollout's way back as far as it has not got.
+    private func commands(
+        _ template: CommandTemplate, _ values: [CommandTemplate.Place: String]
+    ) async throws(GateError) -> [[String]] {
+        guard template.names(.toRevision) else { return [try template.filled(values)] }
+        let version = values[.previousVersion] ?? "what ran before"
+        guard isArmed else {
+            return [try template.filled(values.merging([.toRevision: "<that of \(version)>"]) { $1 })]
+        }
+        let words = try CommandTemplate(RolloutWayBack.query).filled(values)
+        console.note("$ " + CommandTemplate.shown(words))
+        let outcome = await Self.outcome(of: words, isQuery: true)
+        guard outcome.isSuccess else {
+            throw GateError(
+                .adapterFailed,
+                "\(CommandTemplate.shown(words)) ended with \(outcome.ending): \(outcome.output.prefix(500))")
+        }
+        let answer: JSON
+        do { answer = try JSON(parsing: outcome.output.utf8) } catch {
+            throw GateError(.adapterFailed, "\(CommandTemplate.shown(words)) answered with no JSON.", underlying: error)
+        }
+        let commands = try RolloutWayBack.commands(template, values, answer)
+        if commands.isEmpty { console.note("\(values[.rollout] ?? "It") is back at \(version) already.") }
+        return commands
     }
 
     /// The services that a command can be about.
@@ -90,6 +124,14 @@ package struct AdapterRunner: Sendable {
 
     /// Whether something is run for this action at all.
     package func carriesOut(_ action: Adapter.Action) -> Bool { isArmed && adapter.commands[action] != nil }
+
+    /// The Rollouts of services that a way back does not name: it changes what is asked for, and they walk there.
+    func rolloutsWalking(
+        _ services: [String], _ each: [String: [CommandTemplate.Place: String]]
+    ) -> [String] {
+        guard adapter.commands[.rollback]?.names(.rollout) != true else { return [] }
+        return services.compactMap { each[$0]?[.rollout] }
+    }
 
     /// Asks the action's status.
     ///

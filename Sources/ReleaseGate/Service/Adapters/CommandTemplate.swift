@@ -23,6 +23,8 @@ package struct CommandTemplate: Sendable, Equatable {
         case object, rollout
         /// `sha256:…` of the service's image.
         case digest
+        /// Which of a Rollout's revisions `previousVersion` is: `RolloutWayBack` asks for it.
+        case toRevision
         /// Of a pull request; `body` is a file.
         case branch, title, body, draft
     }

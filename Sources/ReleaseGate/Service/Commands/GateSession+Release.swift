@@ -45,12 +45,18 @@ extension GateSession {
         let environment = try Self.environment(name)
         try Self.check(reason)
         let entries = try await book.entries()
-        let release = release.replacing(
-            Lineage.predecessor(of: release.train.version, in: environment, by: entries))
+        let release = release.replacing(in: environment, by: entries)
         guard schema(of: release, in: environment, by: entries) == .compatible else {
             throw GateError(
                 .refused, "The schema is past its contract step: the version before cannot run on it.",
                 next: "Mend forward, or restore the backup (docs/releasing.md).")
+        }
+        if isArmed, let previous = release.previousVersion,
+            Lineage.isRolledBack(previous, in: environment, by: entries)
+        {
+            throw GateError(
+                .refused, "\(previous) was rolled back in \(environment.rawValue) itself: it is no way back.",
+                next: "release.yaml: previousVersion, what ran before it and was good.")
         }
         let services = try release.train.rollbackOrder()
         let places = try places(release, environment, reason: reason)
@@ -60,12 +66,16 @@ extension GateSession {
         let event = LineageEntry.Event(
             atSeconds: nowSeconds, environment: environment, version: release.train.version,
             digests: release.train.digests, kind: .verification, actor: actor, reason: "", revision: release.revision)
-        try await RollbackCheck(runner: try runner(isArmed: isArmed), book: book, console: console).run(
-            event, services: services, values: places, each: ReleaseValues.each(release))
+        let runner = try runner(isArmed: isArmed)
+        let each = ReleaseValues.each(release)
+        let rollouts = runner.rolloutsWalking(services, each)
+        try await RollbackCheck(runner: runner, book: book, console: console).run(
+            event, services: services, values: places, each: each, walkedBy: rollouts)
         let name = "\(release.train.version) in \(environment.rawValue)"
+        let done = rollouts.isEmpty ? "is rolled back" : "is recorded as rolled back"
         console.print(
             isArmed
-                ? "\(name) is rolled back, and its number is burned."
+                ? "\(name) \(done), and its number is burned."
                 : "Nothing was run. \(name) is recorded as rolled back by hand, and its number is burned.")
     }
 
@@ -125,8 +135,7 @@ extension GateSession {
     ) async throws -> Int32 {
         let environment = try Self.environment(name)
         let entries = try await book.entries()
-        let release = release.replacing(
-            Lineage.predecessor(of: release.train.version, in: environment, by: entries))
+        let release = release.replacing(in: environment, by: entries)
         if case .barred(let why) = ReleaseStanding(release, in: environment, by: entries) {
             throw GateError(.refused, "\(why). Nothing was run.")
         }

@@ -121,15 +121,14 @@ package struct GateSession: Sendable {
     }
 
     /// Whether the version before can still run: by what `release.yaml` says, and by the matrix. The version before is
-    /// the one that the lineage knows; where it knows none, or a later promotion of it, the one that `release.yaml`
-    /// names.
+    /// where the way back leads (`Lineage.wayBack`).
     func schema(
         of release: ReleaseFile, in environment: DeployEnvironment, by entries: [LineageEntry]
     ) -> SchemaState {
         guard release.schema == .compatible, let matrix = configuration.compatibility else { return release.schema }
         let version = release.train.version
-        let replaced = Lineage.replaced(by: version, said: release.previousVersion, in: environment, by: entries)
-        return matrix.schema(of: version, after: replaced)
+        let previous = Lineage.wayBack(from: version, said: release.previousVersion, in: environment, by: entries)
+        return matrix.schema(of: version, after: previous)
     }
 
     func runner(isArmed: Bool) throws(GateError) -> AdapterRunner {

@@ -51,7 +51,7 @@ package struct EvidenceCollector: Sendable {
         }
     }
 
-    let source: any EvidenceSource
+    private(set) var source: any EvidenceSource
     let policy: GatePolicy
     let sides: GateConfiguration.Sides
     let signals: GateConfiguration.Signals
@@ -71,6 +71,14 @@ package struct EvidenceCollector: Sendable {
     /// - Parameter services: the train's; objectives of others are left out.
     package func collect(
         services: [String], at moment: Moment, schema: SchemaState = .compatible
+    ) async throws(GateError) -> TrainEvidence {
+        var look = self
+        look.source = source.forOneLook()
+        return try await look.evidence(services, at: moment, schema)
+    }
+
+    private func evidence(
+        _ services: [String], at moment: Moment, _ schema: SchemaState
     ) async throws(GateError) -> TrainEvidence {
         let letters = try await signalReader.deadLetters(at: moment)
         var evidence: [ServiceEvidence] = []

@@ -16,6 +16,8 @@ struct HTTPFetch: Sendable {
 
     /// Headers of every request, such as an authorization: never logged.
     let headers: [(name: String, value: String)]
+    /// How large an answer may be.
+    var answerBytesMax = Self.answerBytesMax
 
     init(headers: [(name: String, value: String)] = []) { self.headers = headers }
 
@@ -36,15 +38,19 @@ struct HTTPFetch: Sendable {
         }
         do {
             let response = try await HTTPClient.shared.execute(request, timeout: timeout)
-            let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
+            let bytes = try await response.body.collect(upTo: answerBytesMax)
             return Answer(status: Int(response.status.code), bytes: Array(bytes.readableBytesView))
-        } catch is NIOTooManyBytesError {
+        } catch let error as NIOTooManyBytesError {
             throw GateError(
-                .badAnswer, "\(Self.place(url)): the answer is too large, more than \(Self.answerBytesMax >> 20) MiB.")
+                .badAnswer, "\(Self.place(url)): the answer is too large, more than \(answerBytesMax >> 20) MiB.",
+                underlying: error)
         } catch {
             throw GateError(.unreachable, "\(Self.place(url)) gave no complete answer.", underlying: error)
         }
     }
+
+    /// Whether an answer was larger than anybody may send: less may be asked for.
+    static func isTooLarge(_ error: GateError) -> Bool { error.underlying is NIOTooManyBytesError }
 
     /// The address without its query and without a password.
     static func place(_ url: String) -> String {

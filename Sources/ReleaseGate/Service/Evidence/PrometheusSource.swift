@@ -1,17 +1,21 @@
 internal import Contracts
 package import FoundationEssentials
+internal import Synchronization
 
 /// Evidence from Prometheus' HTTP API, or whatever speaks it (Thanos, Mimir, VictoriaMetrics).
 ///
 /// Asks for raw samples, not for `rate()` or `increase()`: those extrapolate, and say nothing of resets. Over long
 /// windows it takes a sample every few minutes, which for a counter loses nothing but what was counted between the last
-/// one and a restart. What began within a window has counted from zero (`TargetLife`).
+/// one and a restart, and answers with all of a selector's counters added up (`CounterSum`). What began within a window
+/// has counted from zero (`TargetLife`).
 package struct PrometheusSource: EvidenceSource {
     /// Windows up to here are read sample by sample: a look's window of hours, and the step before it with its
     /// extensions. A longer one would not show which targets were down, nor a silence of less than the look-back.
     static let rawWindowMax: TimeInterval = 12 * 3600
-    /// They are read piece by piece, so that an answer stays small: scraped every 15 s, 5,000 series fit into one.
-    static let pieceMax: TimeInterval = 2 * 3600
+    /// They are read piece by piece, so that an answer stays small: scraped every 15 s, 2,500 series fit into one.
+    static let pieceMax: TimeInterval = 4 * 3600
+    /// A piece of more series is asked for in halves, down to here.
+    static let pieceMin: TimeInterval = 600
     /// How far before the window the last sample before it is looked for: Prometheus' own look-back.
     static let lookBack: TimeInterval = 300
     /// Longer windows are read in pieces of up to so much, each of so many points: what a process counted that crashed
@@ -19,6 +23,8 @@ package struct PrometheusSource: EvidenceSource {
     static let sparsePieceMax: TimeInterval = 3 * 86_400
     static let pointsMax = 1000.0
     static let stepMin: TimeInterval = 60
+    /// Targets are few, each with one series: so many points of them come at once. Prometheus gives 11,000 at most.
+    static let targetPointsMax = 10_000.0
     /// Labels that the scrape gives a series, not the program: by them `up` says which targets are down.
     static let targetLabels: Set<String> = [
         "job", "instance", "namespace", "service", "pod", "container", "cluster", "track", "version", "env",
@@ -26,8 +32,11 @@ package struct PrometheusSource: EvidenceSource {
 
     package let name: String
     private let base: String
-    private let fetch: HTTPFetch
+    /// Whose bound tests lower.
+    var fetch: HTTPFetch
     private var labels: [SeriesSelector.Matcher] = []
+    /// What was learned of targets in one look; nil outside of one.
+    private var memory: Memory?
 
     /// - Parameter token: sent as a bearer token. Secret.
     package init(url: String, token: String? = nil) {
@@ -43,36 +52,86 @@ package struct PrometheusSource: EvidenceSource {
         return source
     }
 
+    package func forOneLook() -> any EvidenceSource {
+        var source = self
+        source.memory = Memory()
+        return source
+    }
+
     package func read(
         _ selectors: [SeriesSelector], from start: Date, to end: Date
     ) async throws(GateError) -> [SelectorReading] {
         let span = Span(from: start, to: end)
-        var asked: [SeriesSelector: SelectorReading] = [:]
+        let memory = memory ?? Memory()
+        var known: [SeriesSelector: SelectorReading] = [:]
         var readings: [SelectorReading] = []
         for wanted in selectors {
             let selector = labels.reduce(wanted) { $0.adding($1) }
-            var reading = try await samples(of: selector, span, &asked)
-            let target = selector.matchers.filter { Self.targetLabels.contains($0.label) }
-            if !target.isEmpty {
-                try await complete(&reading, of: selector, target, span, &asked)
+            let reading: SelectorReading
+            if let one = known[selector] {
+                reading = one
+            } else {
+                reading = try await self.reading(of: selector, span, memory)
+                known[selector] = reading
             }
             readings.append(reading)
         }
         return readings
     }
 
-    /// Adds what is known of a counter's targets: when they were down, and where it began. In long windows nobody asks
-    /// who was down: they are about budgets, not about now.
-    private func complete(
-        _ reading: inout SelectorReading, of selector: SeriesSelector, _ target: [SeriesSelector.Matcher],
-        _ span: Span, _ asked: inout [SeriesSelector: SelectorReading]
-    ) async throws(GateError) {
-        guard CounterReading.isCounter(selector.metric) else { return }
-        let ups = try await samples(of: SeriesSelector(metric: TargetLife.up, matchers: target), span, &asked).series
-        if span.isRaw { reading.gaps += Self.gaps(ups) }
-        let start = SeriesSelector(metric: TargetLife.processStart, matchers: target)
-        let life = TargetLife(ups: ups, starts: try await samples(of: start, span, &asked).series)
-        reading.series = reading.series.map { life.begun($0, after: span.first) }
+    /// Of a counter also what is known of its targets: when they were down, and where it began. In long windows nobody
+    /// asks who was down: they are about budgets, not about now.
+    private func reading(
+        of selector: SeriesSelector, _ span: Span, _ memory: Memory
+    ) async throws(GateError) -> SelectorReading {
+        guard CounterReading.isCounter(selector.metric) else {
+            guard TargetLife.isAbout(selector.metric) else { return try await whole(selector, span) }
+            return try await targets(selector, span, memory)
+        }
+        let matchers = selector.matchers.filter { Self.targetLabels.contains($0.label) }
+        var ups: [Series] = []
+        var life: TargetLife?
+        if !matchers.isEmpty {
+            let up = SeriesSelector(metric: TargetLife.up, matchers: matchers)
+            let start = SeriesSelector(metric: TargetLife.processStart, matchers: matchers)
+            ups = try await targets(up, span, memory).series
+            life = TargetLife(ups: ups, starts: try await targets(start, span, memory).series)
+        }
+        guard span.isRaw else { return try await sum(of: selector, span, life) }
+        var reading = try await whole(selector, span)
+        reading.gaps += Self.gaps(ups)
+        if let life {
+            for index in reading.series.indices { life.begin(&reading.series[index], after: span.first) }
+        }
+        return reading
+    }
+
+    /// What is about targets is the same for all their counters: it is asked for once in a look.
+    private func targets(
+        _ selector: SeriesSelector, _ span: Span, _ memory: Memory
+    ) async throws(GateError) -> SelectorReading {
+        let key = Memory.Key(
+            metric: selector.metric, matchers: Set(selector.matchers), first: span.first, end: span.end)
+        if let known = memory[key] { return known }
+        let reading = try await whole(selector, span)
+        memory[key] = reading
+        return reading
+    }
+
+    private final class Memory: Sendable {
+        struct Key: Sendable, Hashable {
+            let metric: String
+            let matchers: Set<SeriesSelector.Matcher>
+            let first: Date
+            let end: Date
+        }
+
+        private let known = Mutex<[Key: SelectorReading]>([:])
+
+        subscript(key: Key) -> SelectorReading? {
+            get { known.withLock { $0[key] } }
+            set { known.withLock { $0[key] = newValue } }
+        }
     }
 
     /// What is asked for in one read, as it is asked for.
@@ -96,50 +155,81 @@ package struct PrometheusSource: EvidenceSource {
                 ? start.addingTimeInterval(-PrometheusSource.lookBack)
                 : end.addingTimeInterval(-step * (window / step).rounded(.up))
         }
-    }
 
-    /// Each selector is asked for once.
-    private func samples(
-        of selector: SeriesSelector, _ span: Span, _ asked: inout [SeriesSelector: SelectorReading]
-    ) async throws(GateError) -> SelectorReading {
-        if let known = asked[selector] { return known }
-        let reading = try await span.isRaw ? raw(selector, span) : sparse(selector, span)
-        asked[selector] = reading
-        return reading
-    }
-
-    private func raw(_ selector: SeriesSelector, _ span: Span) async throws(GateError) -> SelectorReading {
-        var whole = SelectorReading(series: [])
-        var places: [[String: String]: Int] = [:]
-        var start = span.first
-        while start < span.end {
-            let end = min(start.addingTimeInterval(Self.pieceMax), span.end)
-            let seconds = Int(end.timeIntervalSince(start).rounded(.up))
-            let piece = try await ask("query", ["query": "\(selector)[\(seconds)s]", "time": Self.text(end)])
-            Self.append(piece, to: &whole, &places)
-            start = end
+        /// How long a piece may be whose answer is as large as expected; of whole steps, so that all are on one grid.
+        func pieceLength(of metric: String) -> TimeInterval {
+            let isAboutTargets = TargetLife.isAbout(metric)
+            if isRaw {
+                return isAboutTargets
+                    ? PrometheusSource.rawWindowMax + PrometheusSource.lookBack : PrometheusSource.pieceMax
+            }
+            return isAboutTargets
+                ? PrometheusSource.targetPointsMax * step
+                : (PrometheusSource.sparsePieceMax / step).rounded(.down) * step
         }
-        return whole
+
+        /// Half of a piece, on the same grid.
+        func half(_ length: TimeInterval) -> TimeInterval {
+            isRaw ? length / 2 : max(1, ((length / step).rounded() / 2).rounded(.down)) * step
+        }
     }
 
-    private func sparse(_ selector: SeriesSelector, _ span: Span) async throws(GateError) -> SelectorReading {
-        var whole = SelectorReading(series: [])
-        var places: [[String: String]: Int] = [:]
-        // Of whole steps, so that all pieces are on one grid.
-        let length = (Self.sparsePieceMax / span.step).rounded(.down) * span.step
+    /// Reads a selector piece by piece, the oldest first. Where an answer is too large, that piece and those after it
+    /// are asked for in halves.
+    private func pieces(
+        of selector: SeriesSelector, _ span: Span, _ take: (SelectorReading) -> Void
+    ) async throws(GateError) {
+        var length = span.pieceLength(of: selector.metric)
         var start = span.first
         while start < span.end {
             let end = min(start.addingTimeInterval(length), span.end)
-            let piece = try await ask(
+            do {
+                take(try await piece(of: selector, span, from: start, to: end))
+                start = end
+            } catch {
+                let asked = end.timeIntervalSince(start)
+                guard HTTPFetch.isTooLarge(error), asked > Self.pieceMin else { throw error }
+                length = span.half(asked)
+            }
+        }
+    }
+
+    /// A selector's series with all their samples.
+    private func whole(_ selector: SeriesSelector, _ span: Span) async throws(GateError) -> SelectorReading {
+        var whole = SelectorReading(series: [])
+        var places: [[String: String]: Int] = [:]
+        try await pieces(of: selector, span) { Self.append($0, to: &whole, &places) }
+        return whole
+    }
+
+    /// A selector's counters added up, piece by piece: what is added is not kept.
+    private func sum(
+        of selector: SeriesSelector, _ span: Span, _ life: TargetLife?
+    ) async throws(GateError) -> SelectorReading {
+        var sum = CounterSum(from: span.first, to: span.end, step: span.step)
+        var gaps: [SelectorReading.Gap] = []
+        try await pieces(of: selector, span) { piece in
+            for series in piece.series {
+                sum.add(series) { life?.zero(of: series.labels, before: $0, after: span.first) }
+            }
+            gaps += piece.gaps
+        }
+        return SelectorReading(series: sum.series, gaps: gaps)
+    }
+
+    private func piece(
+        of selector: SeriesSelector, _ span: Span, from start: Date, to end: Date
+    ) async throws(GateError) -> SelectorReading {
+        guard span.isRaw else {
+            return try await ask(
                 "query_range",
                 [
                     "query": selector.description, "start": Self.text(start), "end": Self.text(end),
                     "step": "\(Int(span.step))",
                 ])
-            Self.append(piece, to: &whole, &places)
-            start = end
         }
-        return whole
+        let seconds = Int(end.timeIntervalSince(start).rounded(.up))
+        return try await ask("query", ["query": "\(selector)[\(seconds)s]", "time": Self.text(end)])
     }
 
     /// - Parameter places: of the series, by their labels.

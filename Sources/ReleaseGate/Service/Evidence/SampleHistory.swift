@@ -86,8 +86,9 @@ package struct SampleHistory: Sendable, Equatable {
             let window = samples[first...].prefix { $0.at <= end }
             // What ended before the window began has no part in it.
             guard let last = window.last, last.at > start else { continue }
-            let series = Series(labels: key.labels, samples: Array(window))
-            found.append(life?.begun(series, after: start) ?? series)
+            var series = Series(labels: key.labels, samples: Array(window))
+            life?.begin(&series, after: start)
+            found.append(series)
         }
         found.sort { Self.text($0.labels) < Self.text($1.labels) }
         let rounds = brokenRounds.filter { $0.at > start && $0.at <= end }

@@ -65,4 +65,11 @@ package protocol EvidenceSource: Sendable {
     /// - Throws: `unreachable` when nothing can be said at all, `badAnswer` when what came is not understood.
     func read(_ selectors: [SeriesSelector], from start: Date, to end: Date) async throws(GateError)
         -> [SelectorReading]
+
+    /// The same source for the reads of one look: what several of them need is asked for once.
+    func forOneLook() -> any EvidenceSource
+}
+
+extension EvidenceSource {
+    package func forOneLook() -> any EvidenceSource { self }
 }

@@ -8,36 +8,48 @@ struct TargetLife: Sendable {
     static let up = "up"
     static let processStart = "process_start_time_seconds"
 
-    /// The series of `up`.
-    let ups: [Series]
-    /// The series of `process_start_time_seconds`.
-    let starts: [Series]
+    /// The series of `up`, by instance: those of months are many.
+    private let ups: [String: [Series]]
+    /// The series of `process_start_time_seconds`, by instance.
+    private let starts: [String: [Series]]
 
-    /// The same counter, with a zero where its target was last scraped without it, or else where its process began.
-    /// Where neither lies after `start`, nobody looked in between, and nothing is known of when it began.
-    func begun(_ counter: Series, after start: Date) -> Series {
-        guard let first = counter.samples.first?.at, first > start, let zero = zero(of: counter, first, after: start)
-        else { return counter }
-        return Series(labels: counter.labels, samples: [SeriesSample(at: zero, value: 0)] + counter.samples)
+    init(ups: [Series], starts: [Series]) {
+        self.ups = Self.byInstance(ups)
+        self.starts = Self.byInstance(starts)
     }
 
-    private func zero(of counter: Series, _ first: Date, after start: Date) -> Date? {
-        if let up = Self.series(ups, of: counter), let oldest = up.samples.first?.at, oldest < first,
+    /// Whether a metric is about targets: there is one series of it for each, not hundreds.
+    static func isAbout(_ metric: String) -> Bool { [up, processStart].contains(metric) }
+
+    /// Gives the counter a zero where its target was last scraped without it, or else where its process began.
+    func begin(_ counter: inout Series, after start: Date) {
+        guard let first = counter.samples.first?.at, let zero = zero(of: counter.labels, before: first, after: start)
+        else { return }
+        counter.samples.insert(zero, at: 0)
+    }
+
+    /// The zero before the first sample of a counter. Where neither scrape nor process lies after `start`, nobody
+    /// looked in between, and nothing is known of when it began.
+    func zero(of labels: [String: String], before first: Date, after start: Date) -> SeriesSample? {
+        guard first > start else { return nil }
+        if let up = Self.series(ups, of: labels), let oldest = up.samples.first?.at, oldest < first,
             let scraped = up.samples.last(where: { $0.at < first && $0.value == 1 })
         {
-            return scraped.at
+            return SeriesSample(at: scraped.at, value: 0)
         }
-        guard let seconds = Self.series(starts, of: counter)?.last(by: first)?.value, seconds.isFinite else {
+        guard let seconds = Self.series(starts, of: labels)?.last(by: first)?.value, seconds.isFinite else {
             return nil
         }
         let began = Date(timeIntervalSince1970: seconds)
-        return began > start && began < first ? began : nil
+        return began > start && began < first ? SeriesSample(at: began, value: 0) : nil
+    }
+
+    private static func byInstance(_ all: [Series]) -> [String: [Series]] {
+        Dictionary(grouping: all.filter { $0.labels["instance"] != nil }) { $0.labels["instance"] ?? "" }
     }
 
     /// That of the counter's own target: a scrape gives all its series the labels that `up` has.
-    private static func series(_ all: [Series], of counter: Series) -> Series? {
-        all.first { one in
-            one.labels["instance"] != nil && one.labels.allSatisfy { counter.labels[$0.key] == $0.value }
-        }
+    private static func series(_ all: [String: [Series]], of labels: [String: String]) -> Series? {
+        all[labels["instance"] ?? ""]?.first { one in one.labels.allSatisfy { labels[$0.key] == $0.value } }
     }
 }

@@ -1,7 +1,7 @@
 internal import Contracts
 package import ReleaseGateCore
 
-/// Reads what a cluster has and who uses it out of `kubectl get nodes,pods,resourcequotas -A -o json`.
+/// Reads what a cluster has and who uses it out of `kubectl get nodes,pods,resourcequotas,namespaces -A -o json`.
 package enum ClusterReader {
     private static let itemsMax = 200_000
     private static let partLabel = "app.kubernetes.io/part-of"
@@ -14,7 +14,7 @@ package enum ClusterReader {
     package static func cluster(
         _ text: String, namespace: String, from path: String
     ) throws(GateError) -> PreflightFacts.Cluster {
-        let next = "kubectl get nodes,pods,resourcequotas -A -o json"
+        let next = "kubectl get nodes,pods,resourcequotas,namespaces -A -o json"
         let items: [JSON]
         do { items = try JSON(parsing: text.utf8).at("items")?.array ?? [] } catch {
             throw GateError(.invalid, "\(path) is no JSON.", next: next, underlying: error)
@@ -43,7 +43,17 @@ package enum ClusterReader {
         for quota in of("ResourceQuota") where quota.at("metadata", "namespace")?.string == namespace {
             quotas.append(try Self.quota(quota))
         }
-        return PreflightFacts.Cluster(nodes: read, quotas: quotas, running: running)
+        return PreflightFacts.Cluster(
+            nodes: read, quotas: quotas, running: running, namespace: seen(namespace, among: items))
+    }
+
+    private static func seen(_ name: String, among items: [JSON]) -> PreflightFacts.Cluster.Namespace {
+        let namespaces = items.filter { $0.at("kind")?.string == "Namespace" }
+        let isThere =
+            namespaces.contains { $0.at("metadata", "name")?.string == name }
+            || items.contains { $0.at("metadata", "namespace")?.string == name }
+        if isThere { return .there }
+        return namespaces.isEmpty ? .unseen(name) : .absent(name)
     }
 
     private static func node(

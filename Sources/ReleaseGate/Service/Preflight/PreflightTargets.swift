@@ -20,7 +20,7 @@ package struct PreflightTargets: Sendable {
     package var migrations: String?
     /// Rendered manifests, whose pods will ask for connections.
     package var manifests: String?
-    /// What `kubectl get nodes,pods,resourcequotas -A -o json` printed; `-` is standard input.
+    /// What `kubectl get nodes,pods,resourcequotas,namespaces -A -o json` printed; `-` is standard input.
     package var cluster: String?
     /// Where the release's pods are to run; the environment's usual one when nil.
     package var namespace: String?
@@ -83,6 +83,14 @@ package struct PreflightTargets: Sendable {
                 .invalid, "\(path) is not what the embedded stack says of itself.",
                 next: "golden status --json --secrets > stack.json", underlying: error)
         }
+    }
+
+    /// Takes the environment's namespace from `gate.yaml`.
+    ///
+    /// - Throws: `invalid` for a file that cannot be read, and where it names none.
+    package mutating func setNamespace(configuration path: String, environment name: String) throws(GateError) {
+        let environment = try GateSession.environment(name)
+        namespace = try GateConfiguration(file: path).namespace(of: environment)
     }
 
     /// - Throws: `invalid` for a matrix or a version that cannot be read.

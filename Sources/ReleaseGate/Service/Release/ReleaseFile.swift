@@ -88,10 +88,11 @@ package struct ReleaseFile: Sendable {
         preconditions = records
     }
 
-    /// The same, which replaces what the lineage knows where it names nothing itself.
-    func replacing(_ known: Version?) -> ReleaseFile {
+    /// The same, whose way back is the one that the lineage knows (`Lineage.wayBack`).
+    func replacing(in environment: DeployEnvironment, by entries: [LineageEntry]) -> ReleaseFile {
         var release = self
-        release.previousVersion = previousVersion ?? known
+        release.previousVersion = Lineage.wayBack(
+            from: train.version, said: previousVersion, in: environment, by: entries)
         return release
     }
 

@@ -8,8 +8,8 @@ actor GateJudge {
     private let session: GateSession
     private let release: ReleaseFile
     private let environment: DeployEnvironment
-    /// By step.
-    private var newest: [Int?: DecisionRecord] = [:]
+    /// By step. It is good from when the look ended: one that takes longer than it is good for would never be seen.
+    private var newest: [Int?: (record: DecisionRecord, endedSeconds: Int)] = [:]
     /// Who waits for the look that another takes at a step; a step that nobody looks at is absent.
     private var waiting: [Int?: [CheckedContinuation<Turn, Never>]] = [:]
 
@@ -32,8 +32,8 @@ actor GateJudge {
     func decision(at step: Int? = nil) async throws -> DecisionRecord {
         while true {
             let now = session.nowSeconds
-            if let newest = newest[step], now - newest.input.atSeconds < session.configuration.lookSeconds {
-                return newest
+            if let newest = newest[step], now - newest.endedSeconds < session.configuration.lookSeconds {
+                return newest.record
             }
             guard waiting[step] != nil else { return try await look(at: step, now) }
             let turn: Turn = await withCheckedContinuation { waiting[step, default: []].append($0) }
@@ -51,7 +51,7 @@ actor GateJudge {
         var turn = Turn.look
         do {
             let record = try await session.currentDecision(release, environment, step: step, at: now)
-            newest[step] = record
+            newest[step] = (record, session.nowSeconds)
             result = .success(record)
             turn = .decided(result)
         } catch {
@@ -67,7 +67,7 @@ actor GateJudge {
     func mayBegin() async throws -> String? {
         let entries = try await session.book.entries()
         return switch ReleaseStanding(release, in: environment, by: entries, isStrict: false) {
-        case .free, .replaced: nil
+        case .free, .replaced, .withdrawn: nil
         case .rolledBack(let why), .barred(let why): why
         }
     }

@@ -5,8 +5,11 @@ internal import ReleaseGateCore
 enum ReleaseStanding: Equatable {
     /// Nothing that was recorded stands against it.
     case free
-    /// It was taken back there, or is to be; says so in words.
+    /// It was taken back there, or is to be, and begins no more; says so in words.
     case rolledBack(String)
+    /// A person took it back there, where nobody had sealed or rejected it: it may have run there, completed by a
+    /// person, and what begins now be the way back. It may begin, and gets no traffic but past the gate.
+    case withdrawn(String)
     /// It was sealed there and taken back since: what begins there now is the way back, which nobody judges or stops.
     case replaced(String)
     /// It has no place there; says why.
@@ -19,13 +22,15 @@ enum ReleaseStanding: Equatable {
     ) {
         let (version, place) = (release.train.version, environment.rawValue)
         let state = WalkState(entries, environment: environment, version: version)
+        let isPromoted = Self.isPromoted(release, to: environment, by: entries, isStrict: isStrict)
+        let isRejected = state.decision?.event.decision == .rollBack
         switch state.phase {
         case .rolledBack where state.seal != nil: self = .replaced("\(version) was rolled back in \(place)")
+        case .rolledBack where isPromoted && !isRejected: self = .withdrawn("\(version) was rolled back in \(place)")
         case .rolledBack: self = .rolledBack("\(version) was rolled back in \(place)")
         case .decided(.rollBack, _): self = .rolledBack("\(version) is being rolled back in \(place)")
         case .superseded(let other): self = .barred("\(other) has taken the place of \(version) in \(place)")
         case .notBegun, .walking, .decided, .sealed:
-            let isPromoted = Self.isPromoted(release, to: environment, by: entries, isStrict: isStrict)
             self = isPromoted ? .free : .barred("\(version) was not promoted to \(place) with these digests")
         }
     }
@@ -46,7 +51,7 @@ enum ReleaseStanding: Equatable {
     var decision: Decision? {
         switch self {
         case .free: nil
-        case .rolledBack(let why): Self.decision(.rollBack, why)
+        case .rolledBack(let why), .withdrawn(let why): Self.decision(.rollBack, why)
         case .replaced(let why), .barred(let why): Self.decision(.hold, why)
         }
     }

@@ -16,7 +16,8 @@ package struct DispatchBook: Sendable {
         /// nobody may ever take fills the bus.
         package var windowDefault = 64
         /// So many such windows are out for all such roles and tenants together; the last eighth of them is for tenants
-        /// that have less than `unannouncedFloor` out, and half of that for those that have nothing out.
+        /// that have less than `unannouncedFloor` out, and half of that for those that have nothing out. One task of a
+        /// tenant is out however much others have.
         package var unannouncedWindows = 4
         package var unannouncedFloor = 4
         /// The most work out for one tenant and role, whatever the slots.
@@ -85,9 +86,12 @@ package struct DispatchBook: Sendable {
     private var lastServed: [AgentRole: TenantID] = [:]
     private var inFlightByTenant: [TenantID: Int] = [:]
     private var inFlightByRole: [AgentRole: Int] = [:]
+    /// The same, of each tenant no more than it may have of a role whose agents did not announce slots.
+    private var countedByRole: [AgentRole: Int] = [:]
     /// A tenant's work over all roles whose agents did not announce slots.
     private var inFlightUnannounced: [TenantID: Int] = [:]
-    /// That of all tenants together.
+    /// That of all tenants together, of each no more than one may have: what was handed out while a role had agents
+    /// may be more, and is not to take up everybody's places when they go away.
     private var unannounced = 0
     /// The roles nobody announced that a tenant's tasks wait for, by their turns.
     private var lines: [TenantID: [AgentRole]] = [:]
@@ -107,6 +111,7 @@ package struct DispatchBook: Sendable {
         roles = [:]
         inFlightByTenant = [:]
         inFlightByRole = [:]
+        countedByRole = [:]
         held = [:]
         for (key, count) in snapshot.inFlight {
             roles[key.role, default: [:]][key.tenant, default: Account()].inFlight = count
@@ -144,7 +149,7 @@ package struct DispatchBook: Sendable {
                 if account.queued > 0 { waiting.insert(Key(role: role, tenant: tenant)) }
             }
         }
-        unannounced = inFlightUnannounced.values.reduce(0, +)
+        unannounced = inFlightUnannounced.values.reduce(0) { $0 + counted($1) }
         let before = lines
         lines = [:]
         inLine = []
@@ -190,8 +195,8 @@ package struct DispatchBook: Sendable {
         guard var account = roles[key.role]?[key.tenant] else { return }
         let count = min(count, account.inFlight)
         account.inFlight -= count
-        shift(key, -count)
         keep(account, key)
+        shift(key, -count)
     }
 
     /// Takes turns between the tenants that wait until the room or the plan is full: first in the roles with agents.
@@ -231,10 +236,12 @@ package struct DispatchBook: Sendable {
 
     /// How much more of that role and tenant may be out.
     package func room(_ key: Key) -> Int {
-        let total = inFlightByRole[key.role] ?? 0
         guard let window = slots[key.role] else {
-            return max(0, min(limits.windowDefault - total, roomUnannounced(key.tenant)))
+            let first = inFlightUnannounced[key.tenant] == nil ? 1 : 0
+            let left = limits.windowDefault - (countedByRole[key.role] ?? 0)
+            return max(0, min(max(first, left), roomUnannounced(key.tenant)))
         }
+        let total = inFlightByRole[key.role] ?? 0
         return max(0, min(window - total, share(of: window) - inFlight(key), roomOfTenant(key.tenant)))
     }
 
@@ -244,9 +251,15 @@ package struct DispatchBook: Sendable {
         let all = limits.windowDefault * limits.unannouncedWindows
         let kept = all / 8
         let open = all - kept - unannounced
-        let floor = min(limits.unannouncedFloor - mine, all - (mine == 0 ? 0 : kept / 2) - unannounced)
+        let floor =
+            mine == 0
+            ? max(1, min(limits.unannouncedFloor, all - unannounced))
+            : min(limits.unannouncedFloor - mine, all - kept / 2 - unannounced)
         return min(share(of: limits.windowDefault) - mine, max(open, floor), roomOfTenant(tenant))
     }
+
+    /// What counts to everybody's windows of a tenant that has so much out.
+    private func counted(_ inFlight: Int) -> Int { min(inFlight, share(of: limits.windowDefault)) }
 
     /// What one tenant may have of a window.
     private func share(of window: Int) -> Int { min(window - window / 8, limits.tenantWindowMax) }
@@ -319,12 +332,16 @@ package struct DispatchBook: Sendable {
         shift(key, count)
     }
 
+    /// Adds up what changed in an account.
     private mutating func shift(_ key: Key, _ change: Int) {
+        let after = inFlight(key)
         inFlightByTenant[key.tenant, default: 0] += change
         inFlightByRole[key.role, default: 0] += change
+        countedByRole[key.role, default: 0] += counted(after) - counted(after - change)
         if slots[key.role] == nil {
-            inFlightUnannounced[key.tenant, default: 0] += change
-            unannounced += change
+            let before = inFlightUnannounced[key.tenant] ?? 0
+            inFlightUnannounced[key.tenant] = before + change
+            unannounced += counted(before + change) - counted(before)
         }
         if inFlightByTenant[key.tenant] == 0 { inFlightByTenant[key.tenant] = nil }
         if inFlightUnannounced[key.tenant] == 0 { inFlightUnannounced[key.tenant] = nil }

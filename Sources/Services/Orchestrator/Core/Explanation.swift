@@ -145,7 +145,8 @@ package struct Explanation: Sendable, Equatable {
             return Explanation(
                 summary: "The sandbox runs its tests: attempt \(task.stageAttempt).",
                 details: [
-                    "\(since), until \(deadline), or longer while it stands in line.",
+                    "It waits since \(Timestamp.text(lease.executionAskedAt)), until \(deadline), or longer while it "
+                        + "stands in line.",
                     "Then another attempt begins, or it fails.",
                     "Execution \(lease.token); without a sandbox-executor it waits in vain.",
                 ],

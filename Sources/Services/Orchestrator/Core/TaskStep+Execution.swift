@@ -54,10 +54,10 @@ extension TaskStep {
             message: "The sandbox did not say in time how the tests ended; is a sandbox-executor running?")
     }
 
-    /// No result came in time, but the sandbox has the run. As long as it has not had the time of its stage it goes on
-    /// under its name, and is no further try; how long it may stand in line is bounded all the same.
+    /// No result came in time, but the sandbox has the run. As long as it has not had its time it goes on under its
+    /// name, and is no further try; how long it may stand in line is bounded all the same.
     mutating func prolongExecution(_ standing: TaskMachine.RunStanding, _ lease: TaskRecord.Lease) {
-        let seconds = TimeInterval(stage.timeout.components.seconds)
+        let seconds = TimeInterval(executionSeconds(lease))
         let nextLook = context.now.addingTimeInterval(max(seconds, TaskMachine.executionLook))
         let (message, wished): (String, Date) =
             switch standing {
@@ -66,24 +66,36 @@ extension TaskStep {
             case .ended: ("The result of its tests is on its way.", nextLook)
             }
         guard wished > context.now else { return giveUpExecution() }
-        let latest = lease.dispatchedAt.addingTimeInterval(TaskMachine.executionWaitMax + seconds)
+        let latest = lease.executionAskedAt.addingTimeInterval(TaskMachine.executionWaitMax + seconds)
         let deadline = min(wished, latest)
-        guard deadline > context.now else {
-            let waited = Int(context.now.timeIntervalSince(lease.dispatchedAt))
-            stopExecution()
-            return giveUp(
-                code: "deadline_exceeded",
-                message: "The sandbox was asked \(waited) s ago and has too much to do: it lacks executors or slots."
-            )
-        }
-        var prolonged = lease
-        prolonged.deadline = deadline
-        task.phase = .waiting(.execution, prolonged)
+        guard deadline > context.now else { return giveUpWaiting(standing, lease) }
+        // The lease is moved as a whole: how long it is says how much time was asked for.
+        task.phase = .waiting(
+            .execution,
+            TaskRecord.Lease(
+                token: lease.token, dispatchedAt: deadline.addingTimeInterval(-seconds), deadline: deadline))
         record(.progress) {
             $0.field("message", message)
             $0.field("execution_id", lease.token)
             $0.field("deadline", Timestamp.text(deadline))
         }
+    }
+
+    private mutating func giveUpWaiting(_ standing: TaskMachine.RunStanding, _ lease: TaskRecord.Lease) {
+        let waited = Int(context.now.timeIntervalSince(lease.executionAskedAt))
+        let reason =
+            switch standing {
+            case .waiting, .running: "has too much to do: it lacks executors or slots."
+            case .ended: "is done, but its result could not be taken: the orchestrator's log says why."
+            }
+        stopExecution()
+        giveUp(code: "deadline_exceeded", message: "The sandbox was asked \(waited) s ago and \(reason)")
+    }
+
+    /// For the result of a run: as long as the stage says, or as somebody raised that to for each of its tries.
+    private func executionSeconds(_ lease: TaskRecord.Lease) -> Int {
+        let asked = Int(lease.deadline.timeIntervalSince(lease.dispatchedAt).rounded())
+        return max(Int(stage.timeout.components.seconds), min(asked, Stage.executionSeconds.upperBound))
     }
 
     mutating func stopExecution() {
@@ -102,7 +114,8 @@ extension TaskStep {
             $0.field("next_attempt_at", Timestamp.text(runAt))
             $0.field("attempts_left", stage.attemptMax - task.stageAttempt)
         }
-        askForExecution(after: wait)
+        let seconds = task.lease.map { executionSeconds($0) }
+        askForExecution(after: wait, seconds: seconds)
     }
 
     private mutating func sendBack(_ report: ExecutionReport, _ why: String, lacking failed: Guard?) {
@@ -165,5 +178,19 @@ extension TaskStep {
         if let failure = outcome.failure { return failure.message }
         let texts = [outcome.stderr, outcome.stdout].map { ExecutionSummary.end(of: $0, bytesMax: 400) }
         return texts.lazy.compactMap { $0.split(separator: "\n").last { !$0.isEmpty } }.first.map(String.init)
+    }
+}
+
+extension TaskRecord.Lease {
+    /// When the execution that it names was asked for, as its id says (RFC 9562, version 7), however often the lease
+    /// was prolonged.
+    var executionAskedAt: Date {
+        guard let execution = ExecutionID(token) else { return dispatchedAt }
+        let bytes = execution.uuid.uuid
+        guard bytes.6 >> 4 == 7 else { return dispatchedAt }
+        let milliseconds = [bytes.0, bytes.1, bytes.2, bytes.3, bytes.4, bytes.5].reduce(UInt64(0)) {
+            $0 << 8 | UInt64($1)
+        }
+        return Date(timeIntervalSince1970: TimeInterval(milliseconds) / 1000)
     }
 }

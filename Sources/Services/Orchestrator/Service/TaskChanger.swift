@@ -8,9 +8,10 @@ internal import Storage
 
 /// Changes tasks as the machine decides, and carries out what follows.
 ///
-/// All of them are written in one transaction. When that fails for the sake of some, each tenant's go apart, so that no
-/// tenant's account that somebody holds locked, and no row that cannot be written, keeps the others back. What fails
-/// then stays as it was; whoever asked comes back to it.
+/// All of them are written in one transaction. When that fails for the sake of some, each tenant's go apart, so that
+/// nothing of a tenant's that somebody holds locked, and no row that cannot be written, keeps the others back; nor does
+/// a task whose row is locked keep back the other tasks of its tenant. What fails then stays as it was; whoever asked
+/// comes back to it.
 struct TaskChanger: Sendable {
     let tasks: TaskStore
     let decider: Decider
@@ -48,23 +49,29 @@ struct TaskChanger: Sendable {
         var parts = try await tasks.parts(of: ids)
         while let part = parts.popLast() {
             do {
-                let (outcome, note) = try await tasks.change(part.ids) { locked in
+                let done: (result: (Outcome, Note), locked: [TaskID]) = try await tasks.change(part) { locked in
                     let (outcome, note) = decide(locked, now)
                     return (outcome.changes, (outcome, note))
                 }
+                let (outcome, note) = done.result
                 carryOut(outcome)
                 changed.done.append((outcome, note))
+                leave(done.locked, TaskStore.rowIsLocked, in: &changed)
             } catch let error where error.isFaultOfSomeRow {
                 let pieces = try await tasks.split(part, after: error)
                 parts += pieces
-                guard pieces.isEmpty else { continue }
-                for task in part.ids { changed.failed[task] = error }
-                logger.warning(
-                    "tasks could not be changed; it is tried again",
-                    metadata: ["tasks": "\(part.ids.count)", "first": "\(part.ids[0])", "error": "\(error)"])
+                if pieces.isEmpty { leave(part.ids, error, in: &changed) }
             }
         }
         return changed
+    }
+
+    private func leave<Note: Sendable>(_ ids: [TaskID], _ error: any Error, in changed: inout Changed<Note>) {
+        guard let first = ids.first else { return }
+        for task in ids { changed.failed[task] = error }
+        logger.warning(
+            "tasks could not be changed; it is tried again",
+            metadata: ["tasks": "\(ids.count)", "first": "\(first)", "error": "\(error)"])
     }
 
     /// Lets things happen to tasks: of those that `events` names for a task, the first that changes it. Tasks whose

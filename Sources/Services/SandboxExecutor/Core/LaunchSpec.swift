@@ -33,6 +33,8 @@ package struct LaunchSpec: Sendable, Equatable {
     package var sizes = Sizes()
     package var compile: [String] = []
     package var run: [String]
+    /// The request's own words behind `run`, passed as they are.
+    package var runArguments: [String] = []
     package var artifacts: [String] = []
     package var artifactsCount = 32
     package var artifactsBytes = 8 << 20
@@ -83,7 +85,7 @@ package struct LaunchSpec: Sendable, Equatable {
         if isWarm { words += ["--feed-fd", "\(Descriptor.feed)", "--ready-fd", "\(Descriptor.ready)"] }
         if !compile.isEmpty { words += ["--compile-words", "\(compile.count)"] }
         let root = restricted ?? ""
-        return words + ["--"] + Self.filled(compile, root: root) + Self.filled(run, root: root)
+        return words + ["--"] + Self.filled(compile, root: root) + Self.filled(run, root: root) + runArguments
     }
 
     /// To have a folder of that tier emptied which a run left, as its uid, instead of running anything.
@@ -91,7 +93,7 @@ package struct LaunchSpec: Sendable, Equatable {
         ["--status-fd", "\(Descriptor.status)", "--slot-uid", "\(slotUID)", "--empty", folder, "--"]
     }
 
-    /// Words of a command with the places filled in.
+    /// A language's own words with the places filled in; never a request's, which may mean what they say.
     ///
     /// - Parameter root: what they lie below; empty where there are namespaces.
     static func filled(_ words: [String], root: String = "") -> [String] {

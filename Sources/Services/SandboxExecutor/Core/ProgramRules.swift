@@ -200,10 +200,8 @@ package struct RunPlan: Sendable, Equatable {
     /// Output beyond this, both streams together, ends the run.
     package static let outputBytesHard = 8 << 20
 
-    /// What is started, with the request's own arguments.
-    package var command: [String] {
-        (program.isTest ? language.test ?? language.run : language.run) + program.arguments
-    }
+    /// The language's own words for what is started; the request's arguments follow them.
+    package var command: [String] { program.isTest ? language.test ?? language.run : language.run }
 
     package var wall: Duration { .milliseconds(limits.wallMilliseconds ?? 10_000) }
 }

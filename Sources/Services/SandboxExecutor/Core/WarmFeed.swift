@@ -24,7 +24,7 @@ package enum WarmFeed {
                             })
                     }
                 })
-            writer.field("run", LaunchSpec.filled(plan.command))
+            writer.field("run", LaunchSpec.filled(plan.command) + plan.program.arguments)
         }
         let length = UInt32(clamping: header.bytes.count)
         var bytes = (0..<4).map { UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32($0))) }

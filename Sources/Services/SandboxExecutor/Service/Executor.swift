@@ -19,11 +19,10 @@ final class Executor: Service {
     static let renewInterval: Duration = .seconds(4)
     /// How long runs may go on when the executor is told to stop; then they are given back.
     static let drainMax: Duration = .seconds(15)
+    /// A run that had started nothing when it was looked at first is looked at so often.
+    static let startCheckInterval: Duration = .seconds(1)
     /// A result that cannot be stored is tried so often, a second apart.
     static let storeTries = 10
-    /// A run that goes on for so long shows that the engine is well: one that did not start would have ended. Less than
-    /// the lease of the breaker's probes, which may be runs of minutes.
-    static let soundAfter: Duration = .seconds(20)
 
     private let id: String
     private let engine: Engine
@@ -32,6 +31,7 @@ final class Executor: Service {
     private let board: RunBoard
     private let publisher: ResultPublisher
     private let breaker: CircuitBreaker
+    private let soundAfter: Duration
     private let instruments: ExecutorInstruments
     private let logger: Logger
     private let starts: AsyncStream<Start>
@@ -44,7 +44,7 @@ final class Executor: Service {
 
     init(
         id: String, engine: Engine, store: SandboxStore, bus: MessageBus, board: RunBoard, publisher: ResultPublisher,
-        breaker: CircuitBreaker, instruments: ExecutorInstruments, logger: Logger
+        breaker: CircuitBreaker, soundAfter: Duration, instruments: ExecutorInstruments, logger: Logger
     ) {
         self.id = id
         self.engine = engine
@@ -53,6 +53,7 @@ final class Executor: Service {
         self.board = board
         self.publisher = publisher
         self.breaker = breaker
+        self.soundAfter = soundAfter
         self.instruments = instruments
         self.logger = logger
         (starts, start) = AsyncStream.makeStream(of: Start.self, bufferingPolicy: .unbounded)
@@ -240,8 +241,15 @@ final class Executor: Service {
         // Without this process's word nobody ends its sandboxes, so they end with the task.
         return await withTaskCancellationHandler {
             await withTaskGroup(of: Void.self, returning: Engine.Done.self) { group in
-                group.addTask {
-                    do { try await Task.sleep(for: Self.soundAfter) } catch { return }
+                group.addTask { [board, soundAfter] in
+                    do {
+                        try await Task.sleep(for: soundAfter)
+                        // What never starts anything hangs, and fails when it ends; what starts late is well all the
+                        // same, and a probe's lease is short.
+                        while !board.hasStarted(execution.id) { try await Task.sleep(for: Self.startCheckInterval) }
+                    } catch {
+                        return
+                    }
                     word.say(.success)
                 }
                 let done = await engine.run(job)

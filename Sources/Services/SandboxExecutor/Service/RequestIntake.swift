@@ -62,7 +62,9 @@ final class RequestIntake: Service {
             }
             if known.state == .ended { try await publisher.republish(known) } else { board.add([ticket]) }
         case .full:
-            let why = "\(Self.waitingMax) runs of \(request.tenant.text) wait; nothing was kept. Ask again later."
+            let why =
+                "\(Self.waitingMax) runs of \(request.tenant.text) wait; nothing was kept. "
+                + "Ask again later, with another \(MessageHeader.messageID)."
             try await publisher.refuse(request, .failed("queue_full", why), traceparent: received.traceparent)
         }
         return .acknowledge

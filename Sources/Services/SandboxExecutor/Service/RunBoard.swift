@@ -73,6 +73,12 @@ final class RunBoard: Sendable {
         if let stop { sandbox.stop(stop) }
     }
 
+    /// Whether its sandbox has started its program.
+    func hasStarted(_ execution: ExecutionID) -> Bool {
+        let sandbox = state.withLock { $0.runs[execution]?.sandbox }
+        return sandbox?.hasStarted ?? false
+    }
+
     func end(_ execution: ExecutionID) {
         state.withLock { _ = $0.runs.removeValue(forKey: execution) }
         nudge.yield()

@@ -6,8 +6,11 @@ internal import Storage
 enum SandboxEvents {
     /// What was not told while it ran: the end of its output, and that it has ended.
     static func finale(_ execution: Execution, _ outcome: SandboxOutcome) -> [SandboxEvent] {
-        let pieces = Pieces(text: execution.ending?.pieces ?? "") ?? Pieces()
-        return finale(execution.id, max(1, execution.tries), outcome, pieces)
+        guard let pieces = execution.ending?.pieces else {
+            return Transcript.events(
+                of: execution.id, attempt: execution.lastTry, outcome: outcome, pieces: Pieces())
+        }
+        return finale(execution.id, execution.tries, outcome, Pieces(text: pieces) ?? Pieces())
     }
 
     static func finale(

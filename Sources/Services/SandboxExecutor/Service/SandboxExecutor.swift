@@ -71,7 +71,7 @@ package struct SandboxExecutor: Sendable {
             bus: bus, store: store, retentionHours: configuration.retentionHours, logger: logger)
         let executor = Executor(
             id: id, engine: engine, store: store, bus: bus, board: board, publisher: publisher, breaker: breaker,
-            instruments: ExecutorInstruments(registry), logger: logger
+            soundAfter: configuration.soundAfter, instruments: ExecutorInstruments(registry), logger: logger
         )
         var services: [any Service] = [
             Running("postgres", run: pool.run, stop: { await pool.shutdown(within: $0) }),

@@ -24,6 +24,9 @@ package struct SandboxExecutorConfiguration: Sendable {
     package var handover: Handover
     package var engine: EngineConfiguration
     package var retentionHours: Int
+    /// A run whose program was started and goes on for so long shows that the engine is well. Less than the lease of
+    /// the breaker's probes, which may be runs of minutes. No key changes it.
+    package var soundAfter: Duration = .seconds(20)
 
     package init(_ settings: ServiceConfiguration) throws {
         postgres = PostgresConfiguration(

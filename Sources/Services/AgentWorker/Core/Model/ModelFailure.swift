@@ -44,6 +44,17 @@ package struct ModelFailure: Error, Sendable, Equatable {
     /// What the endpoint asks to wait.
     package let retryAfterSeconds: Int?
 
+    /// The endpoint answered, only not with what was wanted: it is there, so that a half-open circuit breaker may
+    /// close. What puts the answer off (408, 409, 429) says neither that it is there for work nor that it is away.
+    package var isAnswer: Bool {
+        switch code {
+        case .keyRefused, .requestRefused, .declined, .cutShort, .doesNotFit, .outputTooLarge: true
+        case .unreachable, .unavailable, .overloaded, .serverError, .timeout, .streamBroken, .badAnswer,
+            .budgetTooSmall:
+            false
+        }
+    }
+
     package init(
         _ code: Code, _ message: String, isRetryable: Bool, isOutage: Bool, isRepeatable: Bool = false,
         retryAfterSeconds: Int? = nil
@@ -63,13 +74,13 @@ package struct ModelFailure: Error, Sendable, Equatable {
 
     /// An answer other than 200.
     ///
-    /// | status | tried again | counts against the endpoint |
+    /// | status | tried again | says of the endpoint |
     /// |---|---|---|
-    /// | 408, 409, 429 | yes | no |
-    /// | 500 and above | yes | yes |
-    /// | 401, 403 | no | no |
-    /// | other 4xx | no | no |
-    /// | 1xx to 3xx | no | yes |
+    /// | 408, 409, 429 | yes | nothing |
+    /// | 500 and above | yes | it is away |
+    /// | 401, 403 | no | it is there |
+    /// | other 4xx | no | it is there |
+    /// | 1xx to 3xx | no | it is away |
     ///
     /// - Parameters:
     ///   - said: the endpoint's own words. Those of 401 and 403 are not repeated, since they may show the key.

@@ -130,16 +130,14 @@ struct ModelBackend: Backend {
     private func ask(_ question: ModelQuestion, _ item: WorkItem, _ meter: TokenMeter) async -> Reply {
         var calls = 0
         while true {
+            // Before the breaker is asked: what is not paid for makes no call, and must use up no probe.
+            guard let tokensMax = tokensMax(question, item, meter) else { return .failed(Self.budgetTooSmall) }
             let ticket: CircuitBreaker.Ticket
             switch await breaker.admit() {
             case .refused(let refusal): return Task.isCancelled ? .cancelled : .refused(refusal)
             case .admitted(let admitted): ticket = admitted
             }
             calls += 1
-            guard let tokensMax = tokensMax(question, item, meter) else {
-                breaker.finish(ticket, .ignored)
-                return .failed(Self.budgetTooSmall)
-            }
             let timeLeft = Duration.seconds(item.deadline.timeIntervalSinceNow)
             let body = question.body(
                 model: settings.model, limitField: settings.limitField.rawValue, tokensMax: tokensMax
@@ -163,11 +161,13 @@ struct ModelBackend: Backend {
         }
     }
 
+    /// Who refuses a key or a request is there: probes that end so close the breaker, and the next work is told why.
     private func verdict(_ outcome: ModelClient.Outcome?) -> BreakerOutcome {
         guard let outcome else { return .ignored }
         switch outcome.result {
-        case .success: return (outcome.firstWord ?? .zero) > settings.slowAfter ? .slow : .success
-        case .failure(let failure): return failure.isOutage ? .failure : .ignored
+        case .failure(let failure) where failure.isOutage: return .failure
+        case .failure(let failure) where !failure.isAnswer: return .ignored
+        case .success, .failure: return (outcome.firstWord ?? .zero) > settings.slowAfter ? .slow : .success
         }
     }
 

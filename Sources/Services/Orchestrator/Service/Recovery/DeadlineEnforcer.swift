@@ -1,5 +1,6 @@
 internal import Contracts
 internal import OrchestratorCore
+internal import Postgres
 internal import Storage
 
 /// Ends or retries every attempt whose lease has passed its deadline, unless nobody could have done it in time: the bus
@@ -13,6 +14,9 @@ struct DeadlineEnforcer: Sendable {
     /// Tasks corrected in one transaction.
     static let batchMax = 500
     static let restTime: Duration = .seconds(30)
+    /// For what somebody holds locked, perhaps for a moment only. Shorter than its tenant stays apart, so that the next
+    /// try, too, keeps nobody else waiting.
+    static let lockedRestTime: Duration = .seconds(5)
 
     let records: ReconciliationStore
     let changer: TaskChanger
@@ -25,10 +29,14 @@ struct DeadlineEnforcer: Sendable {
             if due.isEmpty { return resting }
             let events = Dictionary(due.map { ($0.task, $0.event) }) { first, _ in first }
             let applied = try await changer.apply(to: due.map(\.task)) { task in events[task.id].map { [$0] } ?? [] }
-            for task in applied.failed.keys { resting[task] = .now + Self.restTime }
+            for (task, error) in applied.failed { resting[task] = .now + Self.restTime(after: error) }
             // Nothing changed means that the clock is a little behind the database's: the next second will do.
             if applied.changes.isEmpty || overdue.count < Self.batchMax { return resting }
         }
+    }
+
+    static func restTime(after error: any Error) -> Duration {
+        (error as? PostgresError)?.isLockTimeout == true ? lockedRestTime : restTime
     }
 }
 

@@ -83,26 +83,31 @@ final class ReportApplier: Service {
     }
 
     private func apply(_ reports: [AgentReport]) async throws -> Applied {
-        let ids = Array(Set(reports.map(\.task)))
-        let applied: Applied
-        if let remembered = try await applyRemembered(reports, to: ids) {
+        let ids = Set(reports.map(\.task))
+        var left = ids
+        var applied = Applied()
+        // Of tenants that are set apart some row may be locked: others' are not to wait for it.
+        let known = (recent.all(Array(ids)) ?? []).filter { !changer.tasks.isApart($0.tenant) }
+        if !known.isEmpty, let remembered = try await applyRemembered(reports, to: known) {
             applied = remembered
-        } else {
-            applied = try await applyLocked(reports, to: ids)
+            left.subtract(known.map(\.id))
+        }
+        if !left.isEmpty {
+            let rest = try await applyLocked(reports, to: Array(left))
+            applied.add(rest)
         }
         for task in applied.attempted { changer.instruments.attemptEnded(task) }
         for (reason, count) in applied.refused { changer.instruments.reportsRefused(reason.rawValue, count) }
         return applied
     }
 
-    /// Decides on the rows as this replica remembers them; nil when that leaves anything in doubt, and then nothing was
+    /// Decides on rows as this replica remembers them; nil when that leaves anything in doubt, and then nothing was
     /// done. Only the truth can refuse a report: what a memory would refuse is left to the row itself.
-    private func applyRemembered(_ reports: [AgentReport], to ids: [TaskID]) async throws -> Applied? {
-        guard let known = recent.all(ids) else { return nil }
+    private func applyRemembered(_ reports: [AgentReport], to known: [TaskRecord]) async throws -> Applied? {
         let (outcome, applied) = Self.decide(reports, known, decider, decider.clock.now)
         guard applied.refused.isEmpty, applied.unread.isEmpty else { return nil }
         guard try await changer.tasks.write(outcome.changes) else {
-            recent.forget(ids)
+            recent.forget(known.map(\.id))
             return nil
         }
         changer.carryOut(outcome)

@@ -177,6 +177,7 @@ final class Engine: Sendable {
             // Without a group to count pages, address space is all there is to bound, and interpreters reserve a lot.
             spec.sizes.addressSpace = limits.memoryBytes.map { max($0 * 4, 1 << 30) }
         }
+        spec.runArguments = isWarm ? [] : plan.program.arguments
         spec.compile = isWarm || plan.program.isTest ? [] : language.compile
         spec.artifacts = plan.program.artifacts
         spec.isWarm = isWarm

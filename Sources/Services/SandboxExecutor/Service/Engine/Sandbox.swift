@@ -57,6 +57,7 @@ final class Sandbox: Sendable {
     private let state: Mutex<State>
     private let wake: Descriptor
     private let readiness: Flag
+    private let start = Flag()
 
     /// Starts the launcher and its thread.
     ///
@@ -78,7 +79,9 @@ final class Sandbox: Sendable {
         }
         startThread(name: "sandbox") {
             var loop = loop
-            var ended = loop.run { self.takeOrders() }
+            var ended = loop.run(
+                takeOrders: { self.takeOrders() },
+                onStarted: { self.start.isRaised.store(true, ordering: .releasing) })
             onEnd(&ended)
             self.finish(ended)
         }
@@ -86,6 +89,9 @@ final class Sandbox: Sendable {
 
     /// A warm interpreter has said that it waits.
     var isReady: Bool { readiness.isRaised.load(ordering: .acquiring) }
+
+    /// It has a program, and the launcher has said that a step of it was started.
+    var hasStarted: Bool { start.isRaised.load(ordering: .acquiring) }
 
     private final class Flag: Sendable {
         let isRaised = Atomic<Bool>(false)

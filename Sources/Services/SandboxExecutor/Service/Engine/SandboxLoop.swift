@@ -63,10 +63,13 @@ struct SandboxLoop: Sendable {
         new.onEvents([new.transcript.start])
     }
 
-    mutating func run(_ takeOrders: () -> Sandbox.Orders) -> Sandbox.Ended {
+    /// - Parameter onStarted: there is a program, and a step of it was started; called more than once.
+    mutating func run(takeOrders: () -> Sandbox.Orders, onStarted: () -> Void) -> Sandbox.Ended {
         while !isOver {
             obey(takeOrders())
             keepTime(.now)
+            // A warm sandbox has said so before it was assigned anything.
+            if assignment != nil, !facts.report.started.isEmpty { onStarted() }
             guard !isOver else { break }
             let (interests, channels) = pipes.interests(isAssigned: assignment != nil)
             let ready = Poller.wait([.reading(wake)] + interests, atMost: nextDeadline.map { $0 - .now })

@@ -3,6 +3,7 @@ internal import Contracts
 internal import FoundationEssentials
 internal import HTTPEdge
 internal import Logging
+internal import Postgres
 internal import ServiceLifecycle
 internal import Storage
 internal import Synchronization
@@ -11,18 +12,19 @@ internal import Synchronization
 ///
 /// A call is answered only when its entry is committed: submissions and budget calls commit theirs with what they
 /// change, and all others here. Refusals, which change nothing, are committed a moment later, in batches. When Postgres
-/// is away entries wait here, up to `queuedMax`; what cannot be kept is counted, and at the end of the process written
-/// to the log instead.
+/// is away, or somebody holds a chain locked, entries wait here, as many as there is room for in an `AuditQueue`; what
+/// cannot be kept is counted, and at the end of the process written to the log instead.
 final class AuditRecorder: Service {
-    static let queuedMax = 65_536
     static let batchMax = 256
-    /// Between attempts while Postgres is away.
+    /// Between attempts while Postgres is away, or a chain is locked.
     static let retryEvery: Duration = .seconds(1)
     /// Attempts to write the rest when the process ends.
     static let lastAttempts = 3
+    /// How long what belongs to locked chains is tried then.
+    static let lastPatience: Duration = .seconds(10)
 
     private struct State {
-        var queue: [AuditEntry] = []
+        var queue = AuditQueue()
         var denials = DenialDigest()
         var isClosing = false
     }
@@ -62,12 +64,8 @@ final class AuditRecorder: Service {
     /// What there is no room for is lost.
     func enqueue(_ entries: [AuditEntry]) {
         guard !entries.isEmpty else { return }
-        let lost = state.withLock { state in
-            let room = max(0, Self.queuedMax - state.queue.count)
-            state.queue.append(contentsOf: entries.prefix(room))
-            return max(0, entries.count - room)
-        }
-        if lost > 0 { lostEntries.add(lost) }
+        let lostCount = state.withLock { $0.queue.add(entries) }
+        if lostCount > 0 { lostEntries.add(lostCount) }
         wake.yield()
     }
 
@@ -76,6 +74,7 @@ final class AuditRecorder: Service {
             await withTaskCancellationHandler {
                 await withDiscardingTaskGroup { group in
                     group.addTask { await self.closeDigests() }
+                    group.addTask { await self.comeBack() }
                     for await _ in self.wakes { await self.writeAll() }
                     group.cancelAll()
                 }
@@ -102,17 +101,24 @@ final class AuditRecorder: Service {
         }
     }
 
+    /// Locked chains are tried again.
+    private func comeBack() async {
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: Self.retryEvery) } catch { return }
+            if state.withLock({ $0.queue.hasApart }) { wake.yield() }
+        }
+    }
+
     private func writeAll() async {
         var isAway = false
         while true {
-            let batch = take()
+            let batch = state.withLock { $0.queue.take(Self.batchMax, dueBy: $0.isClosing ? nil : ContinuousClock.now) }
             if batch.isEmpty { return }
             do {
-                try await store.append(batch)
+                try await write(batch)
                 if isAway { logger.info("the audit log is being written again") }
                 isAway = false
             } catch {
-                putBack(batch)
                 if !isAway {
                     logger.warning("the audit log cannot be written; entries wait", metadata: Self.why(error))
                 }
@@ -124,34 +130,50 @@ final class AuditRecorder: Service {
     }
 
     private func writeRest() async {
-        for attempt in 1...Self.lastAttempts {
-            while true {
-                let batch = take()
-                if batch.isEmpty { return }
-                do { try await store.append(batch) } catch {
-                    putBack(batch)
-                    if attempt == Self.lastAttempts {
-                        logger.error("audit entries were not kept", metadata: Self.why(error))
-                    }
-                    break
+        let end = ContinuousClock.now + Self.lastPatience
+        var attempts = 0
+        while attempts < Self.lastAttempts {
+            // Locked chains come last, and are due at once: each try waits for the lock.
+            let now = ContinuousClock.now
+            let dueBy = now < end ? now + Self.retryEvery : nil
+            let batch = state.withLock { state in
+                let common = state.queue.take(Self.batchMax, dueBy: nil)
+                return common.isEmpty ? state.queue.take(Self.batchMax, dueBy: dueBy) : common
+            }
+            if batch.isEmpty { break }
+            do { try await write(batch) } catch {
+                attempts += 1
+                if attempts == Self.lastAttempts {
+                    logger.error("audit entries were not kept", metadata: Self.why(error))
                 }
             }
         }
-        for entry in state.withLock({ $0.queue }) {
+        for entry in state.withLock({ $0.queue.all }) {
             lostEntries.add()
             logger.error("an audit entry that could not be kept", metadata: ["entry": "\(AuditView.line(entry).text)"])
         }
     }
 
-    private func take() -> [AuditEntry] {
-        state.withLock { state in
-            let batch = Array(state.queue.prefix(Self.batchMax))
-            state.queue.removeFirst(batch.count)
-            return batch
+    /// Commits a batch, but for what belongs to chains that somebody holds locked: that waits apart from then on.
+    ///
+    /// - Throws: when none of it could be written, and all of it waits again.
+    private func write(_ batch: [AuditEntry]) async throws {
+        do {
+            do {
+                try await store.append(batch)
+            } catch let error as PostgresError where error.isLockTimeout {
+                let locked = try await store.appendUnlocked(batch)
+                let dueAt = ContinuousClock.now + Self.retryEvery
+                let new = state.withLock { $0.queue.putBack(batch, lockedIn: locked, until: dueAt) }
+                for chain in new {
+                    logger.warning("an audit chain is locked; its entries wait", metadata: ["chain": "\(chain)"])
+                }
+            }
+        } catch {
+            state.withLock { $0.queue.putBack(batch) }
+            throw error
         }
     }
-
-    private func putBack(_ batch: [AuditEntry]) { state.withLock { $0.queue.insert(contentsOf: batch, at: 0) } }
 
     private static func why(_ error: any Error) -> Logger.Metadata { ["error": "\(error)"] }
 }

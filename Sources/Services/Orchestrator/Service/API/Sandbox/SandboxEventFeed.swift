@@ -72,8 +72,8 @@ final class SandboxEventFeed: Sendable {
     static func page(of execution: Execution, after last: Int) -> (events: [SandboxEvent], isLast: Bool) {
         guard let ending = execution.ending, let outcome = ending.outcome else { return ([], true) }
         let events = Transcript.events(
-            of: execution.id, attempt: max(1, execution.tries), outcome: outcome,
-            pieces: Pieces(text: ending.pieces) ?? Pieces(), after: last, countMax: pageMax
+            of: execution.id, attempt: execution.lastTry, outcome: outcome,
+            pieces: Pieces(text: ending.pieces ?? "") ?? Pieces(), after: last, countMax: pageMax
         )
         // The exit is the very last.
         if case .output = events.last?.kind { return (events, false) }
