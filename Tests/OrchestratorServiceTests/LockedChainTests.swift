@@ -34,6 +34,23 @@ import Testing
         }
     }
 
+    @Test func `one that takes no entries as it is keeps nobody else's from being written`() async throws {
+        let test = try await RecorderUnderTest()
+        try await test.run {
+            test.enqueue("acme", 1...1)
+            try await eventually { try await test.reasons("acme") == "1" }
+            // Its end is lost: what would come next is there already.
+            try await test.server.sql("DELETE FROM audit_head WHERE tenant_id = 'acme'", database: test.database)
+            test.enqueue("acme", 2...3)
+            test.enqueue("beta", 1...1)
+            try await eventually { try await test.reasons("beta") == "1" }
+            test.enqueue("beta", 2...2)
+        }
+        let kept = try await test.reasons("beta")
+        #expect(kept == "1 2")
+        #expect(test.registry.text().contains("\naudit_entries_lost_total 2\n"))
+    }
+
     @Test func `its own entries wait, and are written in their order when it is free`() async throws {
         let test = try await RecorderUnderTest()
         let statement = "SELECT FROM audit_head WHERE tenant_id = 'acme' FOR UPDATE"

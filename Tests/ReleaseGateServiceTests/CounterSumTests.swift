@@ -79,4 +79,14 @@ import Testing
         }
         #expect(sum.series.isEmpty)
     }
+
+    /// Endpoints may move what they are asked for onto a grid of their own, which begins before ours.
+    @Test func `count on from a sample before the grid`() {
+        let samples = (0...9).map { place in
+            SeriesSample(at: Self.at(place).addingTimeInterval(-0.6 * Self.step), value: Double(100 + place))
+        }
+        var sum = CounterSum(from: Self.at(0), to: Self.at(9), step: Self.step)
+        sum.add(Series(labels: [:], samples: samples)) { SeriesSample(at: $0.addingTimeInterval(-30), value: 0) }
+        #expect(sum.series.first?.samples.map(\.value) == (1...9).map { Double($0) })
+    }
 }

@@ -83,7 +83,11 @@ import Testing
     }
 
     /// A cluster's kubectl whose deployments run the release's image until they are taken back.
-    private static func cluster(_ folder: ReleaseFolder, answer: String) throws {
+    ///
+    /// - Parameters:
+    ///   - answer: what it does first when it is asked what runs.
+    ///   - check: what it does first when it is to look whether that is ready.
+    private static func cluster(_ folder: ReleaseFolder, answer: String, check: String = "") throws {
         let path = folder.path
         let digests = try folder.release.train.cars.map { "\($0.service)) new=\($0.image.sha256);;" }
         try FileManager.default.createDirectory(atPath: path + "/bin", withIntermediateDirectories: true)
@@ -99,7 +103,7 @@ import Testing
                 echo '{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"image":"registry/x@sha256:'$new'"}]}}}}'
                 echo 'Warning: old API' >&2;;
             rollout)
-                [ "$2" = undo ] || exit 0
+                [ "$2" = undo ] || { \(check) exit 0; }
                 [ "$service" = billing ] && [ ! -e '\(path)/killed' ] && touch '\(path)/killed' && kill -9 $PPID && exit
                 echo "$service" >> '\(path)/done';;
             esac
@@ -148,13 +152,46 @@ import Testing
         #expect(try folder.read("done").split(separator: "\n").map(String.init) == ["front", "shipping"])
     }
 
-    /// The next rollback of another release is no continuation of this one.
-    @Test func `what was ended is not taken for begun`() async throws {
-        let gate = try Gate(.afterTheWork, status: "exit 0")
+    /// What is recorded and was found not to be in order is rolled back by the same command again.
+    @Test func `of a rollback that has ended is asked about before it is run again`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.write("killed", "")
+        let looked = folder.path + "/looked"
+        try Self.cluster(folder, answer: "", check: "[ -e '\(looked)' ] || { touch '\(looked)'; exit 1; };")
+        let unready = try await Self.rollback(folder)
+        #expect(unready.status == 1, "\(unready.output)")
+        let again = try await Self.rollback(folder)
+        #expect(again.status == 0 && again.output.contains("done already: kubectl rollout undo"), "\(again.output)")
+        #expect(try folder.read("done").split(separator: "\n").map(String.init) == Self.order)
+        let kinds = try await folder.gate { try await $0.book.entries().map(\.event.kind) }
+        #expect(kinds == [.intent, .rollback, .verification, .intent, .rollback, .verification])
+    }
+
+    /// The walk's gate was killed after its last `undo`, and a person goes on by hand.
+    @Test func `of a walk that went back is asked about by a rollback, too`() async throws {
+        let folder = try ReleaseFolder()
+        try folder.writeRelease("1.2.0-rc.1")
+        try folder.write("killed", "")
+        try Self.cluster(folder, answer: "")
+        try folder.write("done", Self.order.joined(separator: "\n") + "\n")
+        let train = try folder.release.train
+        let begun = LineageEntry.Event(
+            atSeconds: 0, environment: .dev, version: train.version, digests: train.digests, kind: .intent,
+            actor: "ann", reason: "abort to 0%")
+        try await folder.gate { _ = try await $0.book.record(begun) }
+        let outcome = try await Self.rollback(folder)
+        #expect(outcome.status == 0, "\(outcome.output)")
+        #expect(try folder.read("done").split(separator: "\n").map(String.init) == Self.order)
+    }
+
+    @Test(arguments: [true, false])
+    func `what has ended is run again only where its status says that it is not done`(isDone: Bool) async throws {
+        let gate = try Gate(.afterTheWork, status: isDone ? "exit 0" : "exit 1")
         try gate.folder.write("killed", "")
         #expect(try await gate.rollback().status == 0)
         #expect(try await gate.rollback().status == 0)
-        #expect(try gate.done == Self.order + Self.order)
+        #expect(try gate.done == Self.order + (isDone ? [] : Self.order))
         #expect(try await gate.kinds() == [.intent, .rollback, .intent, .rollback])
     }
 }

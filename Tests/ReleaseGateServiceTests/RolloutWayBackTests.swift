@@ -31,12 +31,14 @@ import Testing
     ]
 
     private static func cluster(
-        stable: String, current: String, _ revisions: [Revision] = revisions, isRouted: Bool = true
+        stable: String, current: String, _ revisions: [Revision] = revisions, isRouted: Bool = true,
+        isPromoted: Bool = false
     ) -> String {
         let weights = isRouted ? #""weights":{"canary":{"weight":25},"stable":{"weight":75}}"# : ""
+        let promoted = isPromoted ? #","promoteFull":true"# : ""
         let rollout = """
             {"kind":"Rollout","metadata":{"name":"golden-ledger"},
-             "status":{"stableRS":"\(stable)","currentPodHash":"\(current)","canary":{\(weights)}}}
+             "status":{"stableRS":"\(stable)","currentPodHash":"\(current)","canary":{\(weights)}\(promoted)}}
             """
         let items = [rollout] + revisions.map(\.json)
         return "{\"items\":[\(items.joined(separator: ","))]}"
@@ -71,9 +73,15 @@ import Testing
         let current: String
         let commands: [String]
         var isRouted = true
+        var isPromoted = false
     }
 
     private static let aborted = "kubectl argo rollouts abort golden-ledger -n golden"
+    private static let unpromoted =
+        "kubectl patch rollout/golden-ledger -n golden --subresource=status --type=merge "
+        + #"'--patch={"status":{"promoteFull":false,"abort":true}}'"#
+    private static let stopped =
+        "kubectl wait --for=jsonpath=.status.abort=true rollout/golden-ledger -n golden --timeout=2m"
     private static let withoutWeight =
         "kubectl wait --for=jsonpath=.status.canary.weights.canary.weight=0 rollout/golden-ledger -n golden "
         + "--timeout=10m"
@@ -86,12 +94,18 @@ import Testing
         Case(stable: "hash3", current: "hash1", commands: through("hash1")),
         Case(stable: "hash1", current: "hash1", commands: []),
         // The canary is taken back; undo would ask for the stable side's template with its label of a side.
-        Case(stable: "hash1", current: "hash3", commands: [aborted, withoutWeight]),
+        Case(stable: "hash1", current: "hash3", commands: [aborted, withoutWeight, stopped]),
         // Without traffic routing there is no such field.
-        Case(stable: "hash1", current: "hash3", commands: [aborted], isRouted: false),
+        Case(stable: "hash1", current: "hash3", commands: [aborted, stopped], isRouted: false),
+        // While it is promoted in full the controller takes every abort off again.
+        Case(
+            stable: "hash1", current: "hash3", commands: [unpromoted, withoutWeight, stopped], isPromoted: true),
+        // The way back itself is.
+        Case(stable: "hash3", current: "hash1", commands: through("hash1"), isPromoted: true),
     ])
     func `leads to the version before, and goes on where it is`(given: Case) throws {
-        let json = Self.cluster(stable: given.stable, current: given.current, isRouted: given.isRouted)
+        let json = Self.cluster(
+            stable: given.stable, current: given.current, isRouted: given.isRouted, isPromoted: given.isPromoted)
         #expect(try Self.commands(json) == given.commands)
     }
 
@@ -142,20 +156,27 @@ import Testing
     }
 
     private static func rollback(_ folder: ReleaseFolder, _ more: String...) async throws -> Command.Outcome {
+        try await run(folder, ["rollback", "--env", "dev", "--reason", "it is bad"] + more)
+    }
+
+    private static func run(_ folder: ReleaseFolder, _ arguments: [String]) async throws -> Command.Outcome {
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
         return try await blocking {
             try Command.run(
-                try LineProcess.built("release-gate"),
-                ["rollback", "--env", "dev", "--reason", "it is bad"] + more,
+                try LineProcess.built("release-gate"), arguments,
                 environment: ["PATH": "\(folder.path)/bin:\(path)"], folder: folder.path)
         }
     }
 
-    @Test func `is carried out so by a rollback, and shown without a cluster`() async throws {
+    @Test func `is shown without a cluster`() async throws {
         let folder = try Self.folder(previous: "1.1.0")
         let shown = try await Self.rollback(folder)
         #expect(shown.status == 0 && shown.output.contains("--to-revision=<that of 1.1.0>"), "\(shown.output)")
         #expect(try folder.commands().isEmpty)
+    }
+
+    @Test func `is carried out so by a rollback`() async throws {
+        let folder = try Self.folder(previous: "1.1.0")
         let outcome = try await Self.rollback(folder, "--carry-out")
         #expect(outcome.status == 0, "\(outcome.output)")
         let all = [Self.undo + " --to-revision=1", Self.seen("hash1")] + Self.through("hash1")
@@ -183,6 +204,27 @@ import Testing
         let last = try #require(entries.last?.event)
         #expect(last.kind == .verification && last.decision == .hold)
         #expect(last.reason.contains("until promote --full of golden-ledger"), "\(last.reason)")
+    }
+
+    /// 6 is the revision of 1.1.0, which 1.1.1 has replaced since release.yaml was written.
+    @Test func `is refused by the revision of another version, before anything is run`() async throws {
+        let folder = try Self.folder(previous: "1.1.0", preset: "helm")
+        let past: [(LineageEntry.Kind, String)] = [(.promote, "1.2.0-rc.1"), (.seal, "1.1.1")]
+        let events = try past.enumerated().map { index, event in
+            LineageEntry.Event(
+                atSeconds: index, environment: .dev, version: try #require(Version(event.1)), digests: [],
+                kind: event.0, actor: "ann", reason: "it is good")
+        }
+        try await folder.gate { for event in events { _ = try await $0.book.record(event) } }
+        let canary = try await Self.run(folder, ["canary", "--env", "dev", "--carry-out"])
+        let back = try await Self.rollback(folder, "--carry-out")
+        for outcome in [canary, back] {
+            let words = "release.yaml: previousRevision, that of 1.1.1"
+            #expect(outcome.status == 2 && outcome.output.contains(words), "\(outcome.output)")
+        }
+        let count = try await folder.gate { try await $0.book.entries().count }
+        #expect(count == events.count)
+        #expect(try folder.commands().isEmpty)
     }
 
     @Test func `is refused to what was rolled back itself`() async throws {

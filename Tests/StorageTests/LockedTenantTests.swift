@@ -82,13 +82,21 @@ import Testing
             let tasks = TaskStore(pool: pool)
             let first = try await tasks.admit(AdmissionTest.admission(Self.acme, key: "first"))
             #expect(first == .admitted)
-            try await locking("audit_head WHERE tenant_id = 'acme'", in: database) { release in
-                async let second = tasks.admit(AdmissionTest.admission(Self.acme, key: "second"))
-                try await Task.sleep(for: .seconds(1))
-                _ = try await release()
-                let outcome = try await second
-                #expect(outcome == .admitted)
+            // Held by a transaction of the test's own, which ends at once when it is told to.
+            let release = DispatchSemaphore(value: 0)
+            let (locked, lock) = AsyncStream<Never>.makeStream()
+            async let holding: Void = pool.transaction { tx in
+                _ = try tx.execute(LockAuditHeads(tenants: ["acme"]))
+                lock.finish()
+                release.wait()
             }
+            for await _ in locked {}
+            async let second = tasks.admit(AdmissionTest.admission(Self.acme, key: "second"))
+            try? await Task.sleep(for: .seconds(1))
+            release.signal()
+            try await holding
+            let outcome = try await second
+            #expect(outcome == .admitted)
             await tasks.shutdown()
         }
     }

@@ -63,7 +63,10 @@ package enum RolloutWayBack {
             guard current != stable else { return [] }
             // The weights are there with traffic routing alone; without it the pods are the traffic.
             let isRouted = status?.at("canary", "weights") != nil
-            return [argo("abort")] + (isRouted ? [wait("canary.weights.canary.weight", for: "0", workMax)] : [])
+            let stop = status?.at("promoteFull")?.bool == true ? unpromoted(name, namespace) : argo("abort")
+            // The weight is 0, too, once the canary has become the stable side: then it is no longer aborted.
+            return [stop] + (isRouted ? [wait("canary.weights.canary.weight", for: "0", workMax)] : [])
+                + [wait("abort", for: "true", seenMax)]
         }
         // Before the controller has seen the change there is nothing to promote.
         let undone = [
@@ -72,6 +75,15 @@ package enum RolloutWayBack {
         ]
         return (back.hash == current ? [] : undone)
             + [argo("promote", "--full"), wait("stableRS", for: back.hash, workMax)]
+    }
+
+    /// Aborts what `promote --full` has sent on its way: until that is taken off, the controller takes each abort off.
+    /// `undo` would copy the stable side's own labels into what is asked for, and so make another revision of it.
+    private static func unpromoted(_ name: String, _ namespace: String) -> [String] {
+        [
+            "kubectl", "patch", "rollout/\(name)", "-n", namespace, "--subresource=status", "--type=merge",
+            #"--patch={"status":{"promoteFull":false,"abort":true}}"#,
+        ]
     }
 
     private static func isObject(_ json: JSON, _ kind: String, _ name: String) -> Bool {

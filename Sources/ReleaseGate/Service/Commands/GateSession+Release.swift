@@ -58,6 +58,7 @@ extension GateSession {
                 .refused, "\(previous) was rolled back in \(environment.rawValue) itself: it is no way back.",
                 next: "release.yaml: previousVersion, what ran before it and was good.")
         }
+        try checkRevision(of: release, for: [.rollback])
         let services = try release.train.rollbackOrder()
         let places = try places(release, environment, reason: reason)
         try await carryOut(.rollback, release, environment, services, places, isArmed: isArmed)
@@ -95,17 +96,36 @@ extension GateSession {
             isArmed ? "\(name) is uninstalled." : "Nothing was run. \(name) is recorded as uninstalled by hand.")
     }
 
-    /// Says what is about to be run, and runs it; goes on where a gate before this one was killed.
+    /// Commands that go back by the number of a revision go where they are told: to that of the way back alone.
+    ///
+    /// - Throws: `refused` when one of these actions does, and nobody knows the number.
+    private func checkRevision(of release: ReleaseFile, for actions: [Adapter.Action]) throws(GateError) {
+        let adapter = try Adapter(configuration.adapters)
+        let isNamed = actions.contains { adapter.commands[$0]?.names(.previousRevision) == true }
+        guard isNamed, release.previousRevision == nil else { return }
+        let previous = release.previousVersion?.description ?? "what ran before"
+        throw GateError(
+            .refused,
+            "The way back leads to \(previous) by a revision, and nobody knows which that is. Nothing was run.",
+            next: "release.yaml: previousRevision, that of \(previous), with its previousVersion.")
+    }
+
+    /// Says what is about to be run, and runs it; goes on where a gate before this one was killed. A way back that was
+    /// begun by a walk, or ended and is asked for once more, is looked at, too: run twice, `undo` leads forward.
     private func carryOut(
         _ action: Adapter.Action, _ release: ReleaseFile, _ environment: DeployEnvironment, _ services: [String],
         _ places: [CommandTemplate.Place: String], isArmed: Bool
     ) async throws {
         let runner = try runner(isArmed: isArmed)
-        let state = WalkState(
-            try await book.entries(), environment: environment, version: release.train.version)
+        let entries = try await book.entries()
+        let version = release.train.version
+        let begun = WalkState(entries, environment: environment, version: version).intent
         let intent = ReleaseValues.intent(action, weight: 0)
-        let isResumed = state.intent == intent
-        if !isResumed, runner.carriesOut(action) { try await record(.intent, release, environment, intent, []) }
+        let isBack =
+            begun == ReleaseValues.intent(.abort, weight: 0)
+            || Lineage.isRolledBack(version, in: environment, by: entries)
+        let isResumed = begun == intent || (action == .rollback && isBack)
+        if begun != intent, runner.carriesOut(action) { try await record(.intent, release, environment, intent, []) }
         try await runner.run(
             action, services: services, values: places, each: ReleaseValues.each(release), isResumed: isResumed)
     }
@@ -129,7 +149,8 @@ extension GateSession {
     ///
     /// - Parameter supersedes: begins although another version's walk is open there, which ends by it.
     /// - Returns: the exit code of what ended it.
-    /// - Throws: `refused` when it was not promoted there, or another version is walked or has taken its place.
+    /// - Throws: `refused` when it was not promoted there, another version is walked or has taken its place, or nobody
+    ///   knows the revision that its way back goes by.
     package func canary(
         _ release: ReleaseFile, environment name: String, isArmed: Bool, supersedes: Bool = false
     ) async throws -> Int32 {
@@ -139,6 +160,8 @@ extension GateSession {
         if case .barred(let why) = ReleaseStanding(release, in: environment, by: entries) {
             throw GateError(.refused, "\(why). Nothing was run.")
         }
+        // Now, and not when it must go back; what replaces nothing has nowhere to go back to.
+        if isArmed, release.previousVersion != nil { try checkRevision(of: release, for: [.abort, .rollback]) }
         try GateFiles.makeFolder(configuration.state)
         let lock = try FileLock("\(configuration.state)/canary.lock", what: "a walk with this state folder")
         defer { withExtendedLifetime(lock) {} }

@@ -35,7 +35,11 @@ struct CounterSum {
         var previous = last[piece.labels]
         for sample in piece.samples {
             let place = Int(bounded: sample.at.timeIntervalSince(first) / step)
-            guard steps.indices.contains(place) else { continue }
+            guard steps.indices.contains(place) else {
+                // Not of the grid, and what the next one is counted from: the series did not begin there.
+                if sample.value.isFinite { previous = sample.value }
+                continue
+            }
             var increase = Double.nan
             if sample.value.isFinite {
                 if let previous {

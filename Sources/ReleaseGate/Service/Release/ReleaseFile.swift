@@ -14,7 +14,8 @@ package struct ReleaseFile: Sendable {
     package let schema: SchemaState
     /// What runs now, and what a rollback brings back.
     package private(set) var previousVersion: Version?
-    package let previousRevision: String?
+    /// Helm's or Argo CD's, of `previousVersion`; nil where nobody knows it.
+    package private(set) var previousRevision: String?
     package let revision: String?
     /// Records of what was done before: files of `Precondition`, in JSON or YAML.
     package let preconditions: [Precondition]
@@ -88,11 +89,13 @@ package struct ReleaseFile: Sendable {
         preconditions = records
     }
 
-    /// The same, whose way back is the one that the lineage knows (`Lineage.wayBack`).
+    /// The same, whose way back is the one that the lineage knows (`Lineage.wayBack`). The file's revision is that of
+    /// the file's version, and of no other.
     func replacing(in environment: DeployEnvironment, by entries: [LineageEntry]) -> ReleaseFile {
         var release = self
         release.previousVersion = Lineage.wayBack(
             from: train.version, said: previousVersion, in: environment, by: entries)
+        if release.previousVersion != previousVersion { release.previousRevision = nil }
         return release
     }
 

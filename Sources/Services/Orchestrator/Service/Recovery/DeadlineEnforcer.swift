@@ -30,8 +30,9 @@ struct DeadlineEnforcer: Sendable {
             let events = Dictionary(due.map { ($0.task, $0.event) }) { first, _ in first }
             let applied = try await changer.apply(to: due.map(\.task)) { task in events[task.id].map { [$0] } ?? [] }
             for (task, error) in applied.failed { resting[task] = .now + Self.restTime(after: error) }
-            // Nothing changed means that the clock is a little behind the database's: the next second will do.
-            if applied.changes.isEmpty || overdue.count < Self.batchMax { return resting }
+            // Neither changed nor failed: the clock is a little behind the database's, and the next second will do.
+            let isEarly = applied.changes.isEmpty && applied.failed.isEmpty
+            if isEarly || overdue.count < Self.batchMax { return resting }
         }
     }
 

@@ -13,7 +13,8 @@ internal import Synchronization
 /// A call is answered only when its entry is committed: submissions and budget calls commit theirs with what they
 /// change, and all others here. Refusals, which change nothing, are committed a moment later, in batches. When Postgres
 /// is away, or somebody holds a chain locked, entries wait here, as many as there is room for in an `AuditQueue`; what
-/// cannot be kept is counted, and at the end of the process written to the log instead.
+/// cannot be kept is counted, and at the end of the process written to the log instead. What waits here may be
+/// overtaken by what is written with its own call.
 final class AuditRecorder: Service {
     static let batchMax = 256
     /// Between attempts while Postgres is away, or a chain is locked.
@@ -141,7 +142,9 @@ final class AuditRecorder: Service {
                 return common.isEmpty ? state.queue.take(Self.batchMax, dueBy: dueBy) : common
             }
             if batch.isEmpty { break }
-            do { try await write(batch) } catch {
+            do {
+                if try await !write(batch) { attempts += 1 }
+            } catch {
                 attempts += 1
                 if attempts == Self.lastAttempts {
                     logger.error("audit entries were not kept", metadata: Self.why(error))
@@ -154,24 +157,43 @@ final class AuditRecorder: Service {
         }
     }
 
-    /// Commits a batch, but for what belongs to chains that somebody holds locked: that waits apart from then on.
+    /// Commits a batch, but for what belongs to chains that somebody holds locked, or that take no entry as they are:
+    /// that waits apart from then on.
     ///
+    /// - Returns: false when some chain took none, which no waiting will change.
     /// - Throws: when none of it could be written, and all of it waits again.
-    private func write(_ batch: [AuditEntry]) async throws {
+    @discardableResult
+    private func write(_ batch: [AuditEntry]) async throws -> Bool {
         do {
             do {
                 try await store.append(batch)
             } catch let error as PostgresError where error.isLockTimeout {
-                let locked = try await store.appendUnlocked(batch)
-                let dueAt = ContinuousClock.now + Self.retryEvery
-                let new = state.withLock { $0.queue.putBack(batch, lockedIn: locked, until: dueAt) }
-                for chain in new {
-                    logger.warning("an audit chain is locked; its entries wait", metadata: ["chain": "\(chain)"])
-                }
+                setApart(batch, of: try await store.appendUnlocked(batch), why: "is locked")
+            } catch let error as PostgresError where error.isFaultOfSomeRow {
+                return await writeByChain(batch)
             }
+            return true
         } catch {
             state.withLock { $0.queue.putBack(batch) }
             throw error
+        }
+    }
+
+    /// Commits each chain's entries by themselves.
+    private func writeByChain(_ batch: [AuditEntry]) async -> Bool {
+        var refusing: [AuditChain: any Error] = [:]
+        for (chain, entries) in Dictionary(grouping: batch, by: \.chain) {
+            do { try await store.append(entries) } catch { refusing[chain] = error }
+        }
+        for (chain, error) in refusing { setApart(batch, of: [chain], why: "takes no entries: \(error)") }
+        return refusing.isEmpty
+    }
+
+    private func setApart(_ batch: [AuditEntry], of chains: Set<AuditChain>, why: String) {
+        let dueAt = ContinuousClock.now + Self.retryEvery
+        let new = state.withLock { $0.queue.putBack(batch, lockedIn: chains, until: dueAt) }
+        for chain in new {
+            logger.warning("an audit chain \(why); its entries wait", metadata: ["chain": "\(chain)"])
         }
     }
 
