@@ -104,6 +104,12 @@ def finished(thing):
     return thing
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Helm opens a connection for each watch at once; five, Python's own number, can be full on a slow machine.
+    request_queue_size = 128
+
+
 class FakeAPI:
     """Serves on a free port of the loopback until it is closed."""
 
@@ -112,8 +118,7 @@ class FakeAPI:
         self.created = []
         self.lock = threading.Lock()
         self.closing = threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"api": self}))
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {"api": self}))
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 

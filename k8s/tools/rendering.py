@@ -2,10 +2,11 @@
 
 import functools
 import pathlib
+import sys
 
 import yaml
 
-from helm import CHART, NAMESPACE, ROOT, Helm
+from helm import CHART, NAMESPACE, ROOT, Helm, HelmError
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 TEST_DIGEST = "sha256:" + "7e57" * 16
@@ -57,12 +58,17 @@ def identity(thing):
 
 
 def render(over, chart=CHART, namespace=NAMESPACE):
-    """The objects of a first install with these values."""
-    helm = Helm(namespace)
-    try:
-        return parse(helm.install(over, chart=chart))
-    finally:
-        helm.close()
+    """The objects of a first install with these values; what only the machine refused is tried again."""
+    for last in (False, False, True):
+        helm = Helm(namespace)
+        try:
+            return parse(helm.install(over, chart=chart))
+        except HelmError as error:
+            if last or error.refuses_the_chart:
+                raise
+            print(f"Helm is tried again: {error}", file=sys.stderr)
+        finally:
+            helm.close()
 
 
 @functools.cache

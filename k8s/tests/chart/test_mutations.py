@@ -21,7 +21,9 @@ def noticed(chart, over, validates=True):
     try:
         # Without ExternalSecrets, which are hooks, and take Helm half of its time.
         objects = render(merged(merged(values("prod"), {"externalSecrets": {"enabled": False}}), over), chart=chart)
-    except HelmError:
+    except HelmError as error:
+        if not error.refuses_the_chart:
+            raise
         return {"refused"}
     found = {name for name, _, _ in policies.violations(objects) + drift.violations(objects)}
     if validates and any(validation.problems(thing) for thing in objects):
