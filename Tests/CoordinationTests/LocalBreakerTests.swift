@@ -83,13 +83,20 @@ import Testing
         #expect(local.core.window.counts(now: Self.now).calls == 0)
     }
 
-    @Test func `an answer that was overtaken is passed over`() {
+    @Test(arguments: [Int64(1), 10_000_000]) func `an answer that was overtaken is passed over, however late`(
+        delay: Int64
+    ) {
         var local = LocalBreaker(Self.policy)
-        local.learn(Self.record(.open(until: 3000), version: 1001), fleetNow: 1010, now: Self.now)
-        local.learn(Self.record(.closed, version: 1000), fleetNow: 1009, now: Self.now + 1)
-        #expect(local.standing(now: Self.now + 1) == (.open, .fleet))
-        local.learn(Self.record(.closed, version: 1000), fleetNow: 1010, now: Self.now + 1)
-        #expect(local.standing(now: Self.now + 1) == (.open, .fleet))
+        let late = Self.now + delay
+        let stale = Self.record(.closed, version: 1000)
+        local.learn(Self.record(.open(until: 30_000), version: 1001), fleetNow: 1010, now: Self.now)
+        local.learn(stale, fleetNow: 1009, askedAt: Self.now - 1, now: late)
+        #expect(local.standing(now: late) == (.open, .fleet))
+        local.learn(stale, fleetNow: 1010, askedAt: Self.now, now: late)
+        #expect(local.standing(now: late) == (.open, .fleet))
+        // Asked for afterwards it is what Redis thinks now.
+        local.learn(stale, fleetNow: 1009, askedAt: Self.now + 1, now: late)
+        #expect(local.view?.record.version == 1000)
     }
 
     @Test(arguments: [(Int64(1000), Int64(999), Int64(2000)), (1000, 999, 500), (5000, 5000, 5000)])
@@ -98,8 +105,9 @@ import Testing
     ) {
         var local = Self.tripped()
         local.learn(Self.record(.closed), fleetNow: 1000, now: Self.now)
-        let later = Self.now + LocalBreaker.overtaking
-        local.learn(Self.record(.closed, version: version, born: born), fleetNow: fleetNow, now: later)
+        let later = Self.now + 2
+        let record = Self.record(.closed, version: version, born: born)
+        local.learn(record, fleetNow: fleetNow, askedAt: Self.now + 1, now: later)
         #expect(local.standing(now: later) == (.open, .replica))
         #expect(local.view?.record.version == version)
         // An operator's word clears it all the same.
@@ -132,5 +140,12 @@ import Testing
         #expect(local.standing(now: Self.now + 999_999).state == .closed)
         local.finish(ticket, .failure, now: Self.now + 1_000_000, share: 1)
         #expect(local.standing(now: Self.now + 1_000_000) == (.open, .replica))
+    }
+}
+
+extension LocalBreaker {
+    /// Learns what was asked for in the same moment.
+    fileprivate mutating func learn(_ record: FleetRecord, fleetNow: Int64, now: Int64) {
+        learn(record, fleetNow: fleetNow, askedAt: now, now: now)
     }
 }

@@ -111,4 +111,16 @@ import Testing
         let more = queue.add(others)
         #expect(more == 1 && queue.all.count == AuditQueue.countMax)
     }
+
+    @Test func `a chain that never takes an entry leaves room for others that are locked`() {
+        var queue = AuditQueue()
+        _ = queue.add([acme(1), beta(1)])
+        let first = queue.take(2, dueBy: start)
+        _ = queue.putBack(first, lockedIn: [Self.acme, Self.beta], until: start)
+        let many = Array(repeating: acme(2), count: AuditQueue.apartMax)
+        let lost = queue.add(many)
+        #expect(lost == many.count - AuditQueue.chainMax + 1)
+        let more = queue.add([beta(2)])
+        #expect(more == 0)
+    }
 }

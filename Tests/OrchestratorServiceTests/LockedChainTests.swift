@@ -51,6 +51,26 @@ import Testing
         #expect(test.registry.text().contains("\naudit_entries_lost_total 2\n"))
     }
 
+    @Test func `one that takes no entries keeps nobody else's waiting beside one that is locked`() async throws {
+        let test = try await RecorderUnderTest()
+        let statement = "SELECT FROM audit_head WHERE tenant_id = 'beta' FOR UPDATE"
+        try await test.run {
+            test.enqueue("acme", 1...1)
+            try await eventually { try await test.reasons("acme") == "1" }
+            try await test.server.sql("DELETE FROM audit_head WHERE tenant_id = 'acme'", database: test.database)
+            try await test.server.holding(statement, in: test.database) { _ in
+                test.enqueue("acme", 2...2)
+                test.enqueue("beta", 1...1)
+                test.enqueue("gamma", 1...1)
+                try await eventually { try await test.reasons("gamma") == "1" }
+                let locked = try await test.reasons("beta")
+                #expect(locked == "")
+            }
+            try await eventually { try await test.reasons("beta") == "1" }
+        }
+        #expect(test.registry.text().contains("\naudit_entries_lost_total 1\n"))
+    }
+
     @Test func `its own entries wait, and are written in their order when it is free`() async throws {
         let test = try await RecorderUnderTest()
         let statement = "SELECT FROM audit_head WHERE tenant_id = 'acme' FOR UPDATE"

@@ -46,6 +46,15 @@ import Testing
         #expect(try record() == ["1.0.0"])
     }
 
+    @Test(arguments: ["previousRevision", "toRevision"])
+    func `a revision that nobody knows keeps no command from being shown`(place: String) async throws {
+        let (program, record) = try recorder()
+        let command = ["rollback": [program, "{rollout}", "{\(place)}"]]
+        let each: [String: [CommandTemplate.Place: String]] = ["a": [.object: "golden-a", .rollout: "golden-a"]]
+        try await runner(command, isArmed: false).run(.rollback, services: ["a"], values: [:], each: each)
+        #expect(try record().isEmpty)
+    }
+
     @Test func `a command that fails stops the others, and says which`() async throws {
         let runner = try runner(["abort": ["/bin/sh", "-c", "exit 3", "{service}"]])
         let error = await #expect(throws: GateError.self) {

@@ -124,7 +124,7 @@ extension World {
 
     private func tell(_ event: FleetRecord.Event, agent: Int) -> FleetRecord.Answer {
         let answer = fleet.apply(event, now: milliseconds, terms: Agent.terms)
-        agents[agent].breaker.learn(fleet, fleetNow: milliseconds, now: microseconds)
+        agents[agent].breaker.learn(fleet, fleetNow: milliseconds, askedAt: microseconds, now: microseconds)
         if case .halfOpen(let probation) = fleet.cycle.phase, probation.granted > Agent.policy.probes {
             complain("the fleet let more probes through than there may be")
         }

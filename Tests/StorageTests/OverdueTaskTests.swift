@@ -48,7 +48,9 @@ import Testing
             #expect(Set(found.map(\.task)) == [unsent, deploying, sent, canceling, asked])
             #expect(Set(found.filter(\.isUnsent).map(\.task)) == [unsent, deploying])
             #expect(found.first { $0.task == deploying }?.attempt == 11)
-            #expect(found.allSatisfy { $0.run == nil })
+            #expect(found.allSatisfy { $0.run == nil && $0.tenant == Self.tenant })
+            let others = try await ReconciliationStore(pool: pool).overdue(besides: [Self.tenant], limit: 10)
+            #expect(others.isEmpty)
         }
     }
 

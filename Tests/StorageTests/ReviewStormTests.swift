@@ -25,7 +25,7 @@ import Testing
     private func open(_ store: ReviewStore) async throws -> [ReviewSession] {
         var sessions: [ReviewSession] = []
         for number in 0..<Self.sessionCount {
-            let session = try ReviewHarness.session(seconds: number % 10 == 0 ? 1.5 : 60)
+            let session = try ReviewHarness.session(seconds: number % 10 == 0 ? 1.5 : 3600)
             _ = try await store.open(session)
             sessions.append(session)
         }

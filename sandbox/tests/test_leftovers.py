@@ -63,6 +63,14 @@ def launchers():
     return found
 
 
+def shared_objects(kind):
+    """The System V objects of any slot's uid: a database's come and go."""
+    head, *rows = [line.split() for line in pathlib.Path(f"/proc/sysvipc/{kind}").read_text().splitlines()]
+    owner, creator = head.index("uid"), head.index("cuid")
+    slots = range(launching.SLOTS, launching.SLOTS + 1000)
+    return sum(int(row[owner]) in slots or int(row[creator]) in slots for row in rows)
+
+
 def traces():
     """What the host shows of a sandbox: mounts, cgroups, System V objects, files where sandboxes have theirs."""
     # No deeper: what others have there comes and goes.
@@ -71,7 +79,7 @@ def traces():
     return (
         pathlib.Path("/proc/self/mountinfo").read_text(),
         sorted(str(path) for path in groups if path.is_dir()),
-        [len(pathlib.Path(f"/proc/sysvipc/{kind}").read_text().splitlines()) for kind in ("shm", "sem", "msg")],
+        [shared_objects(kind) for kind in ("shm", "sem", "msg")],
         sorted(str(path) for folder in folders if folder.exists() for path in folder.glob("left*")),
     )
 

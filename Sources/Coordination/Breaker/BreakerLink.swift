@@ -50,16 +50,18 @@ final class BreakerLink: Sendable {
         guard let redis else { throw RedisError(.disconnected, "No Redis is configured.") }
         let live = max(1, min(replicas(), Self.replicasMax))
         replicasSeen.store(live, ordering: .relaxed)
+        let askedAt = now()
         var cycle = terms
-        cycle.jitter = BreakerTerms.jitter(seed: now(), percent: policy.jitterPercent)
+        cycle.jitter = BreakerTerms.jitter(seed: askedAt, percent: policy.jitterPercent)
         let terms = FleetRecord.Terms(cycle: cycle, replicas: Int64(live))
         let reply = try await redis.evaluate(
             BreakerScript.script, keys: [RedisKey.tagged("golden:breaker", tag: name)],
             arguments: BreakerScript.arguments(event, terms: terms), timeout: timeout
         )
-        guard let reply = BreakerScript.reply(reply) else {
+        guard var reply = BreakerScript.reply(reply) else {
             throw RedisError(.protocolViolation, "The breaker script's answer has an unknown shape.")
         }
+        reply.askedAt = askedAt
         // Those who report are there, whatever this replica was told of its fleet.
         replicasSeen.store(max(live, reply.record.reports.count), ordering: .relaxed)
         return reply

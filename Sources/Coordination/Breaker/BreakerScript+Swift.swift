@@ -10,6 +10,8 @@ extension BreakerScript {
         /// Whether this event, or the time that had passed, made a transition.
         let isNews: Bool
         let record: FleetRecord
+        /// This replica's clock, in microseconds, before it asked.
+        var askedAt: Int64 = 0
     }
 
     /// - Parameter now: milliseconds of a clock of the caller's; 0 means the server's. Only tests bring their own.

@@ -159,7 +159,7 @@ package final class CircuitBreaker: Sendable {
 
     func learn(_ reply: BreakerScript.Reply) {
         let now = link.now()
-        change(now) { $0.learn(reply.record, fleetNow: reply.now, now: now) }
+        change(now) { $0.learn(reply.record, fleetNow: reply.now, askedAt: reply.askedAt, now: now) }
         if reply.isNews { onNews(name, Int(reply.record.version)) }
     }
 

@@ -39,9 +39,6 @@ struct LocalBreaker: Sendable {
 
     /// After a refusal, or while as many ask as there are probes, nobody asks for this long.
     static let askRest: Int64 = 100_000
-    /// Answers of Redis may be heard in another order than they were given, but not this much later; after it an
-    /// older record is one that went back, as after a failover.
-    static let overtaking: Int64 = 1_000_000
 
     private(set) var core: BreakerCore
     private(set) var view: View?
@@ -105,8 +102,12 @@ struct LocalBreaker: Sendable {
     // MARK: The fleet
 
     /// Takes over what the shared record says.
-    mutating func learn(_ record: FleetRecord, fleetNow: Int64, now: Int64) {
-        if let view, now - view.learnedAt < Self.overtaking,
+    ///
+    /// Answers may be heard in another order than they were given: one that was asked for before the last word was
+    /// heard, and is older, was overtaken. What was asked for after it is newer; if it looks older, the record went
+    /// back, as after a failover.
+    mutating func learn(_ record: FleetRecord, fleetNow: Int64, askedAt: Int64, now: Int64) {
+        if let view, askedAt <= view.learnedAt,
             (fleetNow, record.version) < (view.fleetNow, view.record.version)
         {
             return

@@ -34,9 +34,9 @@ package final class ReconciliationStore: Sendable {
         try await pool.execute(ReleaseUnlimited(limits: limits, limit: limit)).first ?? 0
     }
 
-    /// Tasks whose lease has passed its deadline: the oldest.
-    package func overdue(limit: Int) async throws -> [OverdueTask] {
-        try await pool.execute(OverdueTasks(limit: limit))
+    /// Tasks whose lease has passed its deadline: the oldest, but for those of `others`.
+    package func overdue(besides others: Set<TenantID> = [], limit: Int) async throws -> [OverdueTask] {
+        try await pool.execute(OverdueTasks(others: others.map(\.text), limit: limit))
     }
 
     /// How many attempts of each role were dispatched longer ago than `age`.
@@ -155,6 +155,7 @@ struct CountHeld: PostgresStatement {
 
 package struct OverdueTask: Sendable {
     package let task: TaskID
+    package let tenant: TenantID
     package let attempt: Int
     /// Whether the attempt's work still waits in the outbox.
     package let isUnsent: Bool
@@ -171,6 +172,7 @@ package struct OverdueTask: Sendable {
 
 /// Each half reads an index of its own, and what belongs to each of the few is looked up by its name.
 struct OverdueTasks: PostgresStatement {
+    let others: [String]
     let limit: Int
 
     static let isReadOnly = true
@@ -179,18 +181,19 @@ struct OverdueTasks: PostgresStatement {
             (
                 SELECT id, tenant_id, state, attempt, lease_token FROM tasks
                 WHERE state IN ('developing', 'testing', 'reviewing', 'deploying', 'canceling')
-                    AND deadline < clock_timestamp()
+                    AND deadline < clock_timestamp() AND tenant_id <> ALL ($2::text[])
                 ORDER BY deadline LIMIT $1
             ) UNION ALL (
                 SELECT id, tenant_id, state, attempt, lease_token FROM tasks
                 WHERE state IN ('awaiting_approval', 'escalated') AND deadline < clock_timestamp()
+                    AND tenant_id <> ALL ($2::text[])
                 ORDER BY deadline LIMIT $1
             ) LIMIT $1
         )
         SELECT t.id, t.attempt,
             t.state IN ('developing', 'deploying')
                 AND EXISTS (SELECT FROM outbox o WHERE o.message_id = t.id::text || '.' || t.attempt::text),
-            run.id, run.state, run.started_at
+            run.id, run.state, run.started_at, t.tenant_id
         FROM overdue t LEFT JOIN LATERAL (
             SELECT x.id, x.state, x.started_at FROM sandbox_executions x
             WHERE x.id = CASE WHEN t.state = 'testing' THEN t.lease_token::uuid END AND x.tenant_id = t.tenant_id
@@ -198,11 +201,15 @@ struct OverdueTasks: PostgresStatement {
         ) run ON true
         """
 
-    func bind(to bindings: inout PostgresBindings) { bindings.int(limit) }
+    func bind(to bindings: inout PostgresBindings) {
+        bindings.int(limit)
+        bindings.texts(others)
+    }
 
     static func row(_ row: borrowing PostgresRow) throws(PostgresError) -> OverdueTask {
         OverdueTask(
-            task: TaskID(try row.uuid(0)), attempt: try row.int(1), isUnsent: try row.bool(2), run: try run(row))
+            task: TaskID(try row.uuid(0)), tenant: try row.name(6), attempt: try row.int(1), isUnsent: try row.bool(2),
+            run: try run(row))
     }
 
     private static func run(_ row: borrowing PostgresRow) throws(PostgresError) -> OverdueTask.Run? {

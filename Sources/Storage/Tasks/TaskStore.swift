@@ -128,7 +128,8 @@ package final class TaskStore: Sendable {
             return (decision.result, Set(tasks.map(\.id)))
         }
         guard let tenant = part.tenant, found.count < part.ids.count else { return (result, []) }
-        locked.note(tenant)
+        // Once: a part that is apart waits for nobody, so that in it even what is locked for a moment counts as locked.
+        if !locked.contains(tenant) { locked.note(tenant) }
         return (result, part.ids.filter { !found.contains($0) })
     }
 

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 from ..stack import ROOT, UNLIMITED, Stack, StackError, binaries, end_cleanly_on_signals, table
-from .faults import (EndlessPrograms, Fault, Garbage, KilledOrchestrator, Load, LockedTables, OpenBreakers,
+from .faults import (EndlessPrograms, Fault, Garbage, HangingOrchestrator, Load, LockedTables, OpenBreakers,
                      UsedUpBudget)
 from .traces import Collector, Traced
 from .watch import Watch, wait
@@ -72,7 +72,7 @@ class Test:
         self.check_metrics()
         self.follow_traces()
         quick = [OpenBreakers(self.stack), Garbage(self.stack), UsedUpBudget(self.stack),
-                 EndlessPrograms(self.stack), KilledOrchestrator(self.stack)]
+                 EndlessPrograms(self.stack), HangingOrchestrator(self.stack)]
         slow = LockedTables(self.stack)
         for fault in [slow, *quick]:
             self.expect(f"{fault.alert} is silent before", not self.watch.fires(fault.alert, fault.labels))

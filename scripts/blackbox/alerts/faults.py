@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -124,20 +125,25 @@ class Garbage(Fault):
         )
 
 
-class KilledOrchestrator(Fault):
-    """The second orchestrator is killed whenever it comes back."""
+class HangingOrchestrator(Fault):
+    """The second orchestrator stands still, and so does whatever takes its place."""
 
     alert = "ServiceDown"
     labels = {"job": "orchestrator"}
-    what = "an orchestrator is killed again and again"
+    what = "an orchestrator hangs"
 
     def turn(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def mend(self) -> None:
+        super().mend()
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, signal_: signal.Signals) -> None:
         for process in self.stack.processes("orchestrator-2"):
             if process.pid:
-                try:
-                    os.kill(process.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal_)
 
 
 class UsedUpBudget(Fault):

@@ -76,11 +76,14 @@ package struct AdapterRunner: Sendable {
     private func commands(
         _ template: CommandTemplate, _ values: [CommandTemplate.Place: String]
     ) async throws(GateError) -> [[String]] {
-        guard template.names(.toRevision) else { return [try template.filled(values)] }
         let version = values[.previousVersion] ?? "what ran before"
         guard isArmed else {
-            return [try template.filled(values.merging([.toRevision: "<that of \(version)>"]) { $1 })]
+            // What nobody knows, or is only looked for when it is needed, keeps no command from being shown.
+            let unknown = "<that of \(version)>"
+            let shown: [CommandTemplate.Place: String] = [.toRevision: unknown, .previousRevision: unknown]
+            return [try template.filled(shown.merging(values) { $1 })]
         }
+        guard template.names(.toRevision) else { return [try template.filled(values)] }
         let words = try CommandTemplate(RolloutWayBack.query).filled(values)
         console.note("$ " + CommandTemplate.shown(words))
         let outcome = await Self.outcome(of: words, isQuery: true)

@@ -58,7 +58,7 @@ extension GateSession {
                 .refused, "\(previous) was rolled back in \(environment.rawValue) itself: it is no way back.",
                 next: "release.yaml: previousVersion, what ran before it and was good.")
         }
-        try checkRevision(of: release, for: [.rollback])
+        if isArmed { try checkRevision(of: release, for: [.rollback]) }
         let services = try release.train.rollbackOrder()
         let places = try places(release, environment, reason: reason)
         try await carryOut(.rollback, release, environment, services, places, isArmed: isArmed)

@@ -7,6 +7,8 @@ struct AuditQueue {
     static let countMax = 65_536
     /// As long as so many wait apart, no more of their chains are taken: the rest of the room is for others.
     static let apartMax = countMax / 2
+    /// Nor of one of them, as long as so many of it do: some chain may never take an entry.
+    static let chainMax = countMax / 8
 
     private struct Apart {
         var entries: [AuditEntry] = []
@@ -29,12 +31,13 @@ struct AuditQueue {
         var apartCount = apart.values.reduce(0) { $0 + $1.entries.count }
         var lostCount = 0
         for entry in new {
-            let isApart = apart[entry.chain] != nil
-            guard entries.count + apartCount < Self.countMax, !isApart || apartCount < Self.apartMax else {
+            let ownCount = apart[entry.chain]?.entries.count
+            let hasRoom = ownCount.map { $0 < Self.chainMax && apartCount < Self.apartMax } ?? true
+            guard hasRoom, entries.count + apartCount < Self.countMax else {
                 lostCount += 1
                 continue
             }
-            if isApart {
+            if ownCount != nil {
                 apart[entry.chain]?.entries.append(entry)
                 apartCount += 1
             } else {

@@ -143,7 +143,7 @@ final class AuditRecorder: Service {
             }
             if batch.isEmpty { break }
             do {
-                if try await !write(batch) { attempts += 1 }
+                try await write(batch)
             } catch {
                 attempts += 1
                 if attempts == Self.lastAttempts {
@@ -160,19 +160,16 @@ final class AuditRecorder: Service {
     /// Commits a batch, but for what belongs to chains that somebody holds locked, or that take no entry as they are:
     /// that waits apart from then on.
     ///
-    /// - Returns: false when some chain took none, which no waiting will change.
-    /// - Throws: when none of it could be written, and all of it waits again.
-    @discardableResult
-    private func write(_ batch: [AuditEntry]) async throws -> Bool {
+    /// - Throws: when anything else could not be written; it waits again.
+    private func write(_ batch: [AuditEntry]) async throws {
         do {
             do {
                 try await store.append(batch)
             } catch let error as PostgresError where error.isLockTimeout {
                 setApart(batch, of: try await store.appendUnlocked(batch), why: "is locked")
-            } catch let error as PostgresError where error.isFaultOfSomeRow {
-                return await writeByChain(batch)
             }
-            return true
+        } catch let error where error.isFaultOfSomeRow {
+            try await writeByChain(batch)
         } catch {
             state.withLock { $0.queue.putBack(batch) }
             throw error
@@ -180,17 +177,28 @@ final class AuditRecorder: Service {
     }
 
     /// Commits each chain's entries by themselves.
-    private func writeByChain(_ batch: [AuditEntry]) async -> Bool {
-        var refusing: [AuditChain: any Error] = [:]
+    private func writeByChain(_ batch: [AuditEntry]) async throws {
+        var failure: (any Error)?
         for (chain, entries) in Dictionary(grouping: batch, by: \.chain) {
-            do { try await store.append(entries) } catch { refusing[chain] = error }
+            do {
+                try await store.append(entries)
+            } catch let error as PostgresError where error.isLockTimeout {
+                setApart(entries, of: [chain], why: "is locked")
+            } catch let error where error.isFaultOfSomeRow {
+                // No waiting will change that: at the end it is not tried again.
+                setApart(entries, of: [chain], why: "takes no entries: \(error)", after: Self.lastPatience * 2)
+            } catch {
+                state.withLock { $0.queue.putBack(entries) }
+                failure = error
+            }
         }
-        for (chain, error) in refusing { setApart(batch, of: [chain], why: "takes no entries: \(error)") }
-        return refusing.isEmpty
+        if let failure { throw failure }
     }
 
-    private func setApart(_ batch: [AuditEntry], of chains: Set<AuditChain>, why: String) {
-        let dueAt = ContinuousClock.now + Self.retryEvery
+    private func setApart(
+        _ batch: [AuditEntry], of chains: Set<AuditChain>, why: String, after pause: Duration = AuditRecorder.retryEvery
+    ) {
+        let dueAt = ContinuousClock.now + pause
         let new = state.withLock { $0.queue.putBack(batch, lockedIn: chains, until: dueAt) }
         for chain in new {
             logger.warning("an audit chain \(why); its entries wait", metadata: ["chain": "\(chain)"])
