@@ -129,11 +129,18 @@ public final class TestPostgres: @unchecked Sendable {
     }
 
     private func killAll() {
+        killBackends()
+        server.kill()
+    }
+
+    private func killBackends() {
         guard let pid = server.pid else { return }
         kill(pid, SIGSTOP)
         for child in children(of: pid) { kill(child, SIGKILL) }
-        server.kill()
     }
+
+    /// A background writer whose files are gone tries again for ever, and never sees that its server has ended.
+    fileprivate static func killSharedBackends() { startedServer?.killBackends() }
 
     private func psql(_ text: String, database: String) throws -> String {
         try Self.run(
@@ -222,6 +229,7 @@ private func removeAtExit(_ folder: URL) {
     foldersLock.withLock {
         if foldersToRemove.isEmpty {
             atexit {
+                TestPostgres.killSharedBackends()
                 for folder in foldersToRemove { try? FileManager.default.removeItem(at: folder) }
             }
         }

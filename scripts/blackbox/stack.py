@@ -60,6 +60,11 @@ def resident_mib(pid: int) -> float:
     return 0.0
 
 
+# Options of `golden up` for a machine so busy that Redis is late: a limit that cannot be looked at refuses what spends
+# money, with 503.
+PATIENT = ("--env", "GOLDEN_REDIS_TIMEOUT_MS=1000")
+
+
 class Stack:
     """Use as a context manager; `arguments` go to `golden up`."""
 

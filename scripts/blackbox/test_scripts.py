@@ -97,7 +97,7 @@ class LimitTests(unittest.TestCase):
         self.log = log.name
 
     def test_what_stands_still_has_ended_with_its_children_when_the_next_begins(self) -> None:
-        done = run(*self.command, "1", self.log, path=os.environ["PATH"])
+        done = run(*self.command, "5", self.log, path=os.environ["PATH"])
         self.assertRegex(done.stdout, r"^\d+\ncode 124\nnext\n$", done.stderr)
         self.assertFalse(is_running(int(done.stdout.split()[0])))
         self.assertEqual(Path(self.log).read_text().split(), [done.stdout.split()[0], "next"])

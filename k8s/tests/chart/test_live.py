@@ -127,25 +127,30 @@ class LiveTests(unittest.TestCase):
 
     def test_the_streams_are_there(self):
         orchestrator = next(thing for thing, name in self.deployments() if name == "orchestrator")
-        done = subprocess.run(
-            [PROGRAMS / "orchestrator", "jetstream", "status", "--taken"],
-            env=self.environment(orchestrator, 0),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        # A machine that cannot sandbox has nobody who takes from that consumer.
-        health = {entry["name"]: entry["health"] for entry in self.stack.status()["processes"]}
-        if health["sandbox-executor"] != "ready":
-            self.assertEqual((done.returncode, done.stdout.splitlines()[1:]), (1, ["Nobody takes from sandbox-executor."]))
-            return
-        # As declared means: those that sources.consumers() reads, of which the chart's scalers name some.
-        self.assertEqual(
-            (done.returncode, done.stdout.splitlines()),
-            (0, ["Streams and consumers are as declared.", "Every consumer is taken from."]),
-            done.stderr,
-        )
+        # A service takes from its consumers some time after it was started.
+        deadline = time.monotonic() + LISTENING_SECONDS_MAX
+        while True:
+            done = subprocess.run(
+                [PROGRAMS / "orchestrator", "jetstream", "status", "--taken"],
+                env=self.environment(orchestrator, 0),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            # A machine that cannot sandbox has nobody who takes from that consumer.
+            health = {entry["name"]: entry["health"] for entry in self.stack.status()["processes"]}
+            said = done.stdout.splitlines()
+            if health["sandbox-executor"] != "ready":
+                is_right = (done.returncode, said[1:]) == (1, ["Nobody takes from sandbox-executor."])
+            else:
+                # As declared means: those that sources.consumers() reads, of which the chart's scalers name some.
+                is_right = (done.returncode, said) == (
+                    0, ["Streams and consumers are as declared.", "Every consumer is taken from."])
+            if is_right or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        self.assertTrue(is_right, f"{health}\n{done.returncode}\n{done.stdout}\n{done.stderr}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..stack import ROOT, Stack, StackError, end_cleanly_on_signals, table
+from ..stack import PATIENT, ROOT, Stack, StackError, end_cleanly_on_signals, table
 from .checker import RULES, Evidence, Finding, check
 from .disturb import FAULTS, disturb
 from .exact import CLIENTS, IDS, ROOM, TIMES, ExactStorm
@@ -40,7 +40,7 @@ def main() -> int:
     end_cleanly_on_signals(SECONDS_MAX)
     agents = [part for _ in range(2) for part in ("--agent", f"{ROLE}=sh {ROOT}/scripts/blackbox/sleeper.sh")]
     try:
-        with Stack(*agents, "--slots", "8", orchestrators=2) as stack:
+        with Stack(*agents, *PATIENT, "--slots", "8", orchestrators=2) as stack:
             return run(stack, arguments.seed)
     except (StackError, RuntimeError, OSError) as error:
         print(f"The fault test broke: {error}", file=sys.stderr)

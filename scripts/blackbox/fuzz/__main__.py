@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from ..api import CONNECTION_ERRORS, Answer, Client
-from ..stack import Stack, StackError, end_cleanly_on_signals, table
+from ..stack import PATIENT, Stack, StackError, end_cleanly_on_signals, table
 from ..tools import python_with
 from .bad_inputs import Case, bodies, money_and_limits, routes, tokens
 
@@ -40,7 +40,7 @@ def main() -> int:
     arguments = parser.parse_args()
     end_cleanly_on_signals(SECONDS_MAX + arguments.seconds)
     try:
-        with Stack() as stack:
+        with Stack(*PATIENT) as stack:
             table_holds = bad_inputs(stack)
             fuzz_holds = schemathesis(stack, arguments.seed, arguments.seconds)
             if not fuzz_holds:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from ..api import Answer, Client
-from ..stack import ROOT, Stack, StackError, end_cleanly_on_signals
+from ..stack import PATIENT, ROOT, Stack, StackError, end_cleanly_on_signals
 from .books import blocks
 from .steps import (BREAKER, BUDGET, DEAD_LETTERS, FUNCTIONAL, LEARNING, MIGRATIONS, SECURITY, SQL_IN_NAME, Ran, Step,
                     fill, unknowns)
@@ -29,7 +29,7 @@ def main() -> int:
     parser.parse_args()
     end_cleanly_on_signals(SECONDS_MAX)
     try:
-        with Stack() as stack:
+        with Stack(*PATIENT) as stack:
             return Runbook(stack).run()
     except (StackError, RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         print(f"The runbook broke: {error}", file=sys.stderr)
