@@ -73,6 +73,10 @@ class Story:
         wait_for(lambda: any("[resolved] DeadLettersPilingUp" in text for text in self._chat.texts),
                  "the chat to hear that it is over")
 
+    def was_escalated(self, task: str) -> bool:
+        """Also when the supervisor has had its work begun again since."""
+        return self._stack.database.number("SELECT count(*) FROM escalations WHERE task_id = :'task'", task=task) > 0
+
     # Replays
 
     def a_beginning_is_not_sent(self) -> None:
@@ -98,18 +102,23 @@ class Story:
 
     def an_edited_letter_is_sent(self) -> None:
         """An agent misspells its outcome; an operator mends it, and the task completes: unless it was escalated for the
-        letter before, which is looked for every two seconds. So another task is taken then."""
-        for _ in range(8):
+        letter before, which is looked for every two seconds. So another task is taken then, and the operator is quicker
+        than the command line can be."""
+        note = "the outcome was misspelt"
+        for turn in range(12):
             task, item = self.held_task()
             report = self.report(task, item)
             subject = f"results.held.{task}"
             self._nats.store(subject, json.dumps(report | {"outcome": "complete"}).encode())
             letter = self.letter_on(subject)
-            fixed = self._stack.folder / "fixed.json"
-            fixed.write_text(json.dumps(report))
-            done = self.golden("dlq", "replay", letter, "--payload", str(fixed), "--note", "the outcome was misspelt")
-            self.expect(done.returncode == 0, f"golden dlq replay ended with {done.returncode}: {done.stderr}")
-            wait_for(lambda: self.state(task) in ("completed", "escalated"), "the task to complete")
+            if turn < 2:
+                fixed = self._stack.folder / "fixed.json"
+                fixed.write_text(json.dumps(report))
+                done = self.golden("dlq", "replay", letter, "--payload", str(fixed), "--note", note)
+                self.expect(done.returncode == 0, f"golden dlq replay ended with {done.returncode}: {done.stderr}")
+            else:
+                self.post(f"/dlq/{letter}/replay", {"payload": report, "note": note})
+            wait_for(lambda: self.state(task) == "completed" or self.was_escalated(task), "the task to complete")
             if self.state(task) == "completed":
                 break
         self.expect(self.state(task) == "completed", "no task completed for which a report was mended")
