@@ -64,11 +64,11 @@ def launchers():
 
 
 def shared_objects(kind):
-    """The System V objects of any slot's uid: a database's come and go."""
+    """The System V objects of root and of any slot's uid: a database's come and go."""
     head, *rows = [line.split() for line in pathlib.Path(f"/proc/sysvipc/{kind}").read_text().splitlines()]
     owner, creator = head.index("uid"), head.index("cuid")
-    slots = range(launching.SLOTS, launching.SLOTS + 1000)
-    return sum(int(row[owner]) in slots or int(row[creator]) in slots for row in rows)
+    ours = {0, *range(launching.SLOTS, launching.SLOTS + 1000)}
+    return sum(int(row[owner]) in ours or int(row[creator]) in ours for row in rows)
 
 
 def traces():
